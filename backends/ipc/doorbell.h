@@ -1,0 +1,60 @@
+// Wakes a thread of the other process that sleeps on shared memory, and costs nothing while that thread is awake.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+namespace tandem::ipc {
+
+// Lies in shared memory, zeroed. One thread waits, any number ring.
+//
+// The order that makes it lose no ring: the ringer writes its data, then the count (seq_cst), then looks whether
+// somebody sleeps; the waiter announces its sleep (seq_cst), looks at the data once more, and then sleeps only while
+// the count is what it was before that look. A peer that writes nonsense here can delay or wake the waiter for
+// nothing, never corrupt it: so every wait ends after `max_wait` at the latest.
+class Doorbell {
+ public:
+  // Wakes the waiter if it sleeps.
+  void Ring();
+
+  // Returns when `ready()` is true or `max_wait` has passed; spins for at most `spin` first. True if ready.
+  template <typename Ready>
+  bool Wait(Ready ready, std::chrono::nanoseconds spin, std::chrono::nanoseconds max_wait) {
+    if (ready()) return true;
+    if (spin.count() > 0) {
+      const auto until = std::chrono::steady_clock::now() + spin;
+      do {
+        for (int i = 0; i < 16; ++i) {
+          Relax();
+          if (ready()) return true;
+        }
+      } while (std::chrono::steady_clock::now() < until);
+    }
+    sleeping_.store(1, std::memory_order_seq_cst);
+    const uint32_t count = count_.load(std::memory_order_seq_cst);
+    bool is_ready = ready();
+    if (!is_ready) {
+      Sleep(count, max_wait);
+      is_ready = ready();
+    }
+    sleeping_.store(0, std::memory_order_seq_cst);
+    return is_ready;
+  }
+
+ private:
+  static void Relax() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
+  // Sleeps until rung, or `max_wait` has passed, or `count_` differs from `count`.
+  void Sleep(uint32_t count, std::chrono::nanoseconds max_wait);
+
+  std::atomic<uint32_t> count_;
+  std::atomic<uint32_t> sleeping_;
+};
+
+static_assert(std::atomic<uint32_t>::is_always_lock_free);
+
+}  // namespace tandem::ipc

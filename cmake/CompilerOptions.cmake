@@ -1,0 +1,34 @@
+# Options that every target of the project is built with.
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+# One target carries the warnings, so that generated code can be built without them.
+add_library(tandem_options INTERFACE)
+target_compile_options(tandem_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor)
+if(TANDEM_WARNINGS_AS_ERRORS)
+  target_compile_options(tandem_options INTERFACE -Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  target_compile_options(tandem_options INTERFACE -Wthread-safety)
+endif()
+target_include_directories(tandem_options INTERFACE ${CMAKE_SOURCE_DIR})
+
+if(TANDEM_SANITIZE)
+  add_compile_options(-fsanitize=${TANDEM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -O1 -g1)
+  add_link_options(-fsanitize=${TANDEM_SANITIZE})
+endif()
+
+find_program(MOLD mold)
+if(MOLD AND NOT TANDEM_SANITIZE)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+# tandem_library(NAME SOURCES...): a folder's target, with the alias tandem::NAME.
+function(tandem_library name)
+  add_library(tandem_${name} STATIC ${ARGN})
+  add_library(tandem::${name} ALIAS tandem_${name})
+  target_link_libraries(tandem_${name} PRIVATE tandem_options)
+  target_include_directories(tandem_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+endfunction()

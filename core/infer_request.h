@@ -1,0 +1,73 @@
+// One run of one model, asked for and answered.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "core/clock.h"
+#include "core/model_config.h"
+#include "core/tensor.h"
+
+namespace tandem {
+
+// Which pools may run the request.
+enum class PoolPreference : uint8_t { kAny, kCpu, kGpu };
+
+struct InferRequest {
+  std::string model;
+  // -1: the latest that is served.
+  int64_t version = -1;
+  // As the client sent them, in any order.
+  std::vector<Tensor> inputs;
+  // Names of the outputs to return. Empty: all.
+  std::vector<std::string> requested_outputs;
+  PoolPreference pool = PoolPreference::kAny;
+  // When the server received it, and when an answer is of no use any more.
+  TimePoint arrival{};
+  TimePoint deadline = kNever;
+  // Set to true by the front end when the client has gone. May be null.
+  std::shared_ptr<const std::atomic<bool>> cancelled;
+  // Keeps the bytes of the inputs.
+  std::shared_ptr<const void> keep_alive;
+
+  bool is_cancelled() const {
+    return cancelled != nullptr && cancelled->load(std::memory_order_relaxed);
+  }
+};
+
+// Where and how a request ran.
+struct Placement {
+  // Pool, device ("cpu", "gpu:0") and worker ("cpu/0").
+  std::string pool;
+  std::string device;
+  std::string worker;
+  // Rows of the batch; 1 where the model has no batch dimension.
+  int64_t batch_size = 0;
+  // When its batch was handed to a lane, and when the answer was seen.
+  TimePoint started{};
+  TimePoint finished{};
+  Duration queue_time{0};
+  // Time in the worker.
+  Duration compute_time{0};
+};
+
+struct InferResponse {
+  absl::Status status;
+  std::string model;
+  int64_t version = 0;
+  // In the model's order, or the order in which the request named them.
+  std::vector<Tensor> outputs;
+  Placement placement;
+  // Keeps the bytes of the outputs.
+  std::shared_ptr<const void> keep_alive;
+};
+
+// Called exactly once, on any thread; must not block.
+using ResponseCallback = absl::AnyInvocable<void(InferResponse) &&>;
+
+}  // namespace tandem

@@ -1,0 +1,56 @@
+// What is known of a model before any process loads it: config.pbtxt, or the conventions where there is none.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/tensor.h"
+
+namespace tandem {
+
+// What a pool serves: the models of KIND_CPU or those of KIND_GPU.
+enum class PoolKind : uint8_t { kCpu, kGpu };
+
+inline const char* PoolKindName(PoolKind kind) { return kind == PoolKind::kCpu ? "cpu" : "gpu"; }
+
+struct ModelConfig {
+  std::string name;
+  // "pytorch_libtorch" or "synthetic".
+  std::string platform;
+  // 0: the model has no batch dimension, and each request runs alone.
+  uint32_t max_batch_size = 0;
+  // Empty where there is no config.pbtxt: the worker tells them after the load.
+  std::vector<TensorSpec> inputs;
+  std::vector<TensorSpec> outputs;
+  // Kinds of pool that hold the model. At least one is true.
+  bool on_cpu = true;
+  bool on_gpu = false;
+  // Lanes of one pool that may run the model at the same time. 0: all.
+  uint32_t instances_cpu = 0;
+  uint32_t instances_gpu = 0;
+  // Requests of the model may run together in one batch (config.pbtxt has `dynamic_batching`).
+  bool dynamic_batching = false;
+  // How long a request may wait for others to join it.
+  Duration max_queue_delay{0};
+  // A batch of such a size goes at once, without waiting for more. Ascending.
+  std::vector<uint32_t> preferred_batch_sizes;
+  // Method of the TorchScript module.
+  std::string method = "forward";
+  std::map<std::string, std::string> parameters;
+};
+
+// A version that is served: the thing that is loaded.
+struct ModelVersion {
+  // Number by which server and workers name it. Unique for the life of the server.
+  uint32_t handle = 0;
+  int64_t version = 1;
+  ModelConfig config;
+  // The version's model file, absolute. Empty for the synthetic platform.
+  std::string file;
+};
+
+}  // namespace tandem

@@ -1,0 +1,7 @@
+#include "core/version.h"
+
+namespace tandem {
+
+std::string_view Version() { return TANDEM_VERSION; }
+
+}  // namespace tandem

@@ -1,0 +1,99 @@
+// Takes requests, decides where and with whom each runs, and answers them. The thread-safe edge of the router: the
+// decisions are made by pure parts behind it (scheduler.h, batch_queue.h, placement_policy.h).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/backend.h"
+#include "core/clock.h"
+#include "core/infer_request.h"
+#include "core/model_config.h"
+#include "router/catalog.h"
+
+namespace tandem {
+
+struct RouterOptions {
+  // Requests of one model version that may wait; the next is refused with RESOURCE_EXHAUSTED.
+  uint32_t max_queue_length = 1024;
+  // Bytes of inputs of all requests that wait or run.
+  uint64_t max_bytes_in_flight = uint64_t{1} << 30;
+};
+
+// What happened to one request; for metrics.
+struct RequestRecord {
+  const std::string& model;
+  int64_t version;
+  const absl::Status& status;
+  // Empty pool: it never ran.
+  const Placement& placement;
+  // From arrival to answer.
+  Duration total_time;
+};
+
+// Hears of each answered request and each batch. Thread-safe, fast.
+class RouterObserver {
+ public:
+  virtual ~RouterObserver() = default;
+  virtual void OnRequestDone(const RequestRecord& record) = 0;
+  virtual void OnBatchDone(const std::string& model, int64_t version, const Placement& placement) = 0;
+};
+
+struct RouterGauges {
+  uint64_t bytes_in_flight = 0;
+  uint64_t requests_in_flight = 0;
+};
+
+class Router : public BackendEvents {
+ public:
+  // `clock` and `observer` outlive the router. Starts one thread, for deadlines and queue delays.
+  Router(const Clock& clock, RouterOptions options, RouterObserver& observer);
+  // All backends have been stopped before.
+  ~Router() override;
+
+  // Makes a pool known. Its LaneId::pool is the number of pools before it. Before any AddModel.
+  void AddBackend(Backend& backend);
+
+  // Asks the pools of the model's kinds to load it. FAILED_PRECONDITION, naming the kinds and the pools that there
+  // are, where no pool serves it; the version is then listed as unavailable.
+  absl::Status AddModel(std::shared_ptr<const ModelVersion> model);
+
+  // Lists a version that could not be read, so that its users learn why.
+  void AddUnusable(std::string name, int64_t version, std::string reason);
+
+  // Runs a request; `done` is called exactly once, perhaps before Submit returns. Statuses: NOT_FOUND no such model
+  // or version; UNAVAILABLE not loaded, or no worker; INVALID_ARGUMENT inputs that do not fit the model, or a pool
+  // that it is not on; RESOURCE_EXHAUSTED queue or memory full; DEADLINE_EXCEEDED; CANCELLED; INTERNAL.
+  void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
+
+  // Every version, by name and number. NOT_FOUND for a name or version (-1: the latest) that is not served.
+  std::vector<ModelStatus> Models() const;
+  absl::StatusOr<ModelStatus> FindModel(const std::string& name, int64_t version) const;
+
+  // True when no model is loading any more (each is ready or unavailable).
+  bool AllModelsSettled() const;
+
+  RouterGauges Gauges() const;
+
+  // Refuses new requests with UNAVAILABLE from now on, and returns when all accepted ones are answered or `timeout`
+  // has passed (then the waiting ones are answered UNAVAILABLE). True if all ran.
+  bool Drain(Duration timeout);
+
+  // BackendEvents.
+  void OnLaneUp(LaneId lane) override;
+  void OnLaneDown(LaneId lane, absl::Status reason) override;
+  void OnModelReady(LaneId lane, uint32_t model_handle, std::vector<TensorSpec> inputs,
+                    std::vector<TensorSpec> outputs) override;
+  void OnModelFailed(LaneId lane, uint32_t model_handle, absl::Status reason) override;
+  void OnBatchDone(LaneId lane, uint64_t batch_id, BatchResult result) override;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tandem
