@@ -1,0 +1,36 @@
+#include "client/commands.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "client/completion.h"
+#include "client/exit_code.h"
+
+namespace tandem::client {
+namespace {
+
+void AddCompletionCommand(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("completion", "Print a completion script for a shell");
+  const auto shell = std::make_shared<std::string>();
+  command->add_option("shell", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  command->footer("Example:\n  source <(tandem completion bash)");
+  command->callback([&app, &exit_code, shell] {
+    const absl::StatusOr<std::string> script = CompletionScript(app, *shell);
+    if (!script.ok()) {
+      std::fprintf(stderr, "tandem: %s\n", std::string(script.status().message()).c_str());
+      exit_code = kExitUsage;
+      return;
+    }
+    std::fputs(script->c_str(), stdout);
+    exit_code = kExitOk;
+  });
+}
+
+}  // namespace
+
+void AddClientCommands(CLI::App& app, int& exit_code) { AddCompletionCommand(app, exit_code); }
+
+}  // namespace tandem::client
