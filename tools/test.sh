@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Builds everything that is tested and ends with one run of CTest: the project's tests, the checks
+# of the sources, and the tests once more under the sanitizers. Arguments go to CTest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=tools/environment.sh
+source tools/environment.sh
+TANDEM_CMAKE_FLAGS=-DTANDEM_CHECKS=ON tools/build.sh release
+tools/build.sh asan
+tools/build.sh tsan
+TANDEM_DEMO_DIR=$(examples/demo/make.sh)
+export TANDEM_DEMO_DIR
+step "Testing"
+ctest --test-dir build --output-on-failure --no-tests=error --parallel "$TANDEM_JOBS" "$@"
