@@ -1,0 +1,19 @@
+// The runtimes of tandem-worker.
+#include "backends/worker/executor.h"
+#include "backends/worker/synthetic_runtime.h"
+#include "backends/worker/torch_runtime.h"
+
+namespace tandem::worker {
+
+absl::StatusOr<Runtimes> MakeRuntimes(uint32_t threads) {
+  SetUpLibTorch(threads);
+  Runtimes runtimes;
+  runtimes.by_platform[kTorchPlatform] =
+      std::make_unique<TorchRuntime>(std::make_unique<CpuDevice>());
+  runtimes.by_platform["synthetic"] = std::make_unique<SyntheticRuntime>();
+  runtimes.description = LibTorchDescription();
+  runtimes.device = "cpu";
+  return runtimes;
+}
+
+}  // namespace tandem::worker

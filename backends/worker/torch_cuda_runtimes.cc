@@ -1,0 +1,21 @@
+// The runtimes of tandem-worker-cuda.
+#include "backends/worker/executor.h"
+#include "backends/worker/synthetic_runtime.h"
+#include "backends/worker/torch_cuda_device.h"
+#include "backends/worker/torch_runtime.h"
+
+namespace tandem::worker {
+
+absl::StatusOr<Runtimes> MakeRuntimes(uint32_t threads) {
+  absl::StatusOr<std::unique_ptr<CudaDevice>> device = CudaDevice::Make();
+  if (!device.ok()) return device.status();
+  SetUpLibTorch(threads);
+  Runtimes runtimes;
+  runtimes.description = LibTorchDescription();
+  runtimes.device = (*device)->name();
+  runtimes.by_platform[kTorchPlatform] = std::make_unique<TorchRuntime>(*std::move(device));
+  runtimes.by_platform["synthetic"] = std::make_unique<SyntheticRuntime>();
+  return runtimes;
+}
+
+}  // namespace tandem::worker

@@ -1,0 +1,55 @@
+// Runs one TorchScript model.
+//
+// Each lane has its own copy of the module, so that a model that keeps state between calls keeps it
+// for each lane; what never changes (a frozen module's weights) is shared. Run is called by several
+// threads, one for each lane. The device outlives the executor.
+#pragma once
+
+#include <torch/csrc/jit/api/module.h>
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "backends/worker/executor.h"
+#include "backends/worker/torch_device.h"
+#include "backends/worker/torch_outputs.h"
+#include "backends/worker/torch_signature.h"
+
+namespace tandem::worker {
+
+class TorchExecutor : public Executor {
+ public:
+  // Loads, warms up. INVALID_ARGUMENT where the file or the method does not fit the spec. Throws
+  // nothing.
+  static absl::StatusOr<std::unique_ptr<Executor>> Load(const ModelSpec& spec, TorchDevice& device);
+
+  const Signature& signature() const override { return signature_; }
+  absl::Status Run(uint32_t lane, absl::Span<const InputTensor> inputs, OutputSink& sink) override;
+
+ private:
+  struct Lane {
+    torch::jit::Method method;
+    // The lane's thread has its settings: LibTorch keeps them per thread.
+    bool thread_ready = false;
+  };
+
+  TorchExecutor(TorchDevice& device, uint32_t threads, ArgumentBinding arguments,
+                OutputBinding outputs);
+
+  // Throws nothing.
+  absl::StatusOr<c10::IValue> CallMethod(Lane& lane, absl::Span<const InputTensor> inputs);
+  absl::Status RunOn(Lane& lane, uint32_t lane_number, absl::Span<const InputTensor> inputs,
+                     OutputSink& sink);
+  // Runs the sizes that can be told from the signature on a copy that is thrown away.
+  void WarmUp(const torch::jit::Module& module, const ModelSpec& spec);
+
+  TorchDevice& device_;
+  uint32_t threads_;
+  ArgumentBinding arguments_;
+  OutputBinding outputs_;
+  Signature signature_;
+  std::vector<Lane> lanes_;
+};
+
+}  // namespace tandem::worker
