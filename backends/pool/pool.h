@@ -1,5 +1,5 @@
-// The server's handle on one device's workers: starts them, loads models into them, hands them batches, and starts
-// again those that die.
+// The server's handle on one device's workers: starts them, loads models into them, hands them
+// batches, and starts again those that die.
 #pragma once
 
 #include <cstdint>
@@ -53,11 +53,12 @@ class Pool : public Backend {
   // Stops.
   ~Pool() override;
 
-  // Starts the workers and returns when each has said hello, or with why one could not be started (no such program,
-  // no LibTorch, wrong version). From then on workers that die are started again.
+  // Starts the workers and returns when each has said hello, or with why one could not be started
+  // (no such program, no LibTorch, wrong version). From then on workers that die are started again.
   absl::Status Start();
 
-  // Ends all workers: asks, then kills after `grace`. Their batches are answered UNAVAILABLE. Idempotent.
+  // Ends all workers: asks, then kills after `grace`. Their batches are answered UNAVAILABLE.
+  // Idempotent.
   void Stop(Duration grace);
 
   std::vector<WorkerStatus> Status() const;

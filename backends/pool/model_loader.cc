@@ -1,0 +1,137 @@
+#include "backends/pool/model_loader.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "backends/pool/completion_check.h"
+#include "backends/pool/tensor_specs.h"
+
+namespace tandem {
+namespace {
+
+constexpr size_t kMostReasonBytes = 4096;
+
+// Non-blocking, so that a pipe in the file's place cannot stop the server; then nothing but a
+// regular file is taken.
+absl::StatusOr<ipc::UniqueFd> OpenModelFile(const std::string& file) {
+  ipc::UniqueFd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd.valid()) {
+    return absl::NotFoundError(
+        absl::StrCat("the model's file cannot be opened: ", strerrordesc_np(errno)));
+  }
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return absl::FailedPreconditionError("the model's file is not a regular file");
+  }
+  return fd;
+}
+
+worker::v1::ToWorker LoadMessage(const ModelVersion& model) {
+  worker::v1::ToWorker message;
+  worker::v1::LoadModel& load = *message.mutable_load_model();
+  load.set_handle(model.handle);
+  load.set_name(model.config.name);
+  load.set_version(model.version);
+  load.set_platform(model.config.platform);
+  load.set_max_batch_size(model.config.max_batch_size);
+  ToMessages(model.config.inputs, *load.mutable_inputs());
+  ToMessages(model.config.outputs, *load.mutable_outputs());
+  load.set_method(model.config.method);
+  for (const auto& [key, value] : model.config.parameters)
+    (*load.mutable_parameters())[key] = value;
+  return message;
+}
+
+}  // namespace
+
+ModelLoader::ModelLoader(LaneId first_lane, uint32_t lanes, BackendEvents& events)
+    : first_lane_(first_lane), lanes_(lanes), events_(events) {}
+
+void ModelLoader::Remove(uint32_t handle, ControlQueue* control) {
+  plan_.Remove(handle);
+  if (control == nullptr) return;
+  worker::v1::ToWorker message;
+  message.mutable_unload_model()->set_handle(handle);
+  [[maybe_unused]] const absl::Status posted = control->Post(std::move(message));
+}
+
+void ModelLoader::StartNext(ControlQueue& control, TimePoint now) {
+  while (const std::shared_ptr<const ModelVersion> model = plan_.StartNext()) {
+    const absl::Status sent = Send(*model, control);
+    if (sent.ok()) {
+      deadline_ = now + kLongestLoad;
+      return;
+    }
+    plan_.Finish();
+    Fail(model->handle, sent);
+  }
+}
+
+absl::Status ModelLoader::Send(const ModelVersion& model, ControlQueue& control) {
+  std::vector<ipc::UniqueFd> descriptors;
+  if (!model.file.empty()) {
+    absl::StatusOr<ipc::UniqueFd> file = OpenModelFile(model.file);
+    if (!file.ok()) return file.status();
+    descriptors.push_back(*std::move(file));
+  }
+  return control.Post(LoadMessage(model), std::move(descriptors));
+}
+
+absl::Status ModelLoader::OnLoaded(const worker::v1::ModelLoaded& message) {
+  if (absl::Status status = CheckIsLoading(message.handle()); !status.ok()) return status;
+  absl::StatusOr<std::vector<TensorSpec>> inputs = FromMessages(message.inputs());
+  if (!inputs.ok()) return inputs.status();
+  absl::StatusOr<std::vector<TensorSpec>> outputs = FromMessages(message.outputs());
+  if (!outputs.ok()) return outputs.status();
+  deadline_ = kNever;
+  if (!plan_.Finish()) return absl::OkStatus();
+  for (uint32_t lane = 0; lane < lanes_; ++lane) {
+    events_.OnModelReady({first_lane_.pool, first_lane_.lane + lane}, message.handle(), *inputs,
+                         *outputs);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelLoader::OnFailed(const worker::v1::ModelFailed& message) {
+  if (absl::Status status = CheckIsLoading(message.handle()); !status.ok()) return status;
+  if (message.reason().size() > kMostReasonBytes)
+    return absl::InternalError("a reason is too long");
+  deadline_ = kNever;
+  if (plan_.Finish())
+    Fail(message.handle(), absl::FailedPreconditionError(Printable(message.reason())));
+  return absl::OkStatus();
+}
+
+void ModelLoader::OnWorkerReady() {
+  for (const uint32_t handle : plan_.LeftOut()) {
+    Fail(handle,
+         absl::InternalError("its load ended the worker more than once, so it is left out"));
+  }
+}
+
+void ModelLoader::OnWorkerDied(const std::string& how) {
+  deadline_ = kNever;
+  const std::optional<uint32_t> blamed = plan_.Restart();
+  if (!blamed.has_value()) return;
+  Fail(*blamed,
+       absl::InternalError(absl::StrCat("the worker died while it loaded the model (", how, ")")));
+}
+
+absl::Status ModelLoader::CheckIsLoading(uint32_t handle) const {
+  if (plan_.loading() == handle) return absl::OkStatus();
+  return absl::InternalError("it told of a model that it was not asked to load");
+}
+
+void ModelLoader::Fail(uint32_t handle, const absl::Status& reason) {
+  for (uint32_t lane = 0; lane < lanes_; ++lane) {
+    events_.OnModelFailed({first_lane_.pool, first_lane_.lane + lane}, handle, reason);
+  }
+}
+
+}  // namespace tandem

@@ -1,0 +1,55 @@
+// Brings models into one worker, one after the other, again after each restart, and tells the
+// router what became of them. Not thread-safe: used by the pool's supervisor thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "backends/pool/control_queue.h"
+#include "backends/pool/load_plan.h"
+#include "core/backend.h"
+
+namespace tandem {
+
+class ModelLoader {
+ public:
+  // A load that takes longer is given up with its worker.
+  static constexpr Duration kLongestLoad = std::chrono::minutes(10);
+
+  // `events` outlives the loader.
+  ModelLoader(LaneId first_lane, uint32_t lanes, BackendEvents& events);
+
+  void Add(std::shared_ptr<const ModelVersion> model) { plan_.Add(std::move(model)); }
+  // `control` is null while the worker is not ready.
+  void Remove(uint32_t handle, ControlQueue* control);
+
+  // Sends the next model to the worker, if none is on its way.
+  void StartNext(ControlQueue& control, TimePoint now);
+  bool is_loading() const { return plan_.loading().has_value(); }
+  // When the current load is to be given up. kNever: none is under way.
+  TimePoint deadline() const { return deadline_; }
+
+  // INTERNAL, with what is wrong: the worker broke the protocol.
+  absl::Status OnLoaded(const worker::v1::ModelLoaded& message);
+  absl::Status OnFailed(const worker::v1::ModelFailed& message);
+
+  // The worker is ready for its first model.
+  void OnWorkerReady();
+  // The worker has died; `how` as in "exited with code 1".
+  void OnWorkerDied(const std::string& how);
+
+ private:
+  absl::Status Send(const ModelVersion& model, ControlQueue& control);
+  absl::Status CheckIsLoading(uint32_t handle) const;
+  void Fail(uint32_t handle, const absl::Status& reason);
+
+  const LaneId first_lane_;
+  const uint32_t lanes_;
+  BackendEvents& events_;
+  LoadPlan plan_;
+  TimePoint deadline_ = kNever;
+};
+
+}  // namespace tandem

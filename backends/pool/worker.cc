@@ -1,0 +1,329 @@
+#include "backends/pool/worker.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "backends/ipc/region_layout.h"
+#include "backends/pool/completion_check.h"
+#include "backends/pool/worker_memory.h"
+
+namespace tandem {
+namespace {
+
+// Between the end of the control socket and the end of the process, when a worker dies by itself.
+constexpr Duration kDyingTime = std::chrono::seconds(1);
+
+constexpr Duration kSpin = std::chrono::microseconds(50);
+
+std::string CudaDevices(const PoolOptions& options) {
+  constexpr std::string_view kGpu = "gpu:";
+  return options.device.starts_with(kGpu) ? options.device.substr(kGpu.size()) : std::string();
+}
+
+// A thread that spins while others want its core makes them slower. Each lane computes on its
+// threads; its worker's completion thread, the router and the network want a core as well.
+Duration SpinTime(const PoolOptions& options) {
+  const uint64_t cores =
+      options.cores.empty() ? std::thread::hardware_concurrency() : options.cores.size();
+  const uint64_t busy = uint64_t{options.processes} * options.lanes * options.threads;
+  return std::thread::hardware_concurrency() > 2 && cores >= busy + 2 ? kSpin : Duration(0);
+}
+
+}  // namespace
+
+Worker::Worker(Surroundings surroundings, uint32_t pool, uint32_t index)
+    : around_(std::move(surroundings)),
+      pool_(pool),
+      index_(index),
+      first_lane_(index * around_.options.lanes),
+      name_(absl::StrCat(around_.options.name, "/", index)),
+      backoff_(pool * 1000 + index + 1),
+      loader_(lane(0), around_.options.lanes, around_.events) {
+  status_.name = name_;
+  status_.lanes = around_.options.lanes;
+  status_.input_arena_bytes = around_.options.input_arena_bytes;
+}
+
+absl::Status Worker::Run(uint32_t lane, const Batch& batch) {
+  std::shared_ptr<WorkerLink> link;
+  {
+    const std::lock_guard lock(mutex_);
+    link = link_;
+  }
+  if (link == nullptr)
+    return absl::UnavailableError(absl::StrCat("worker ", name_, " is not there"));
+  return link->Run(lane, batch);
+}
+
+WorkerStatus Worker::Status() const {
+  std::shared_ptr<WorkerLink> link;
+  WorkerStatus status;
+  {
+    const std::lock_guard lock(mutex_);
+    link = link_;
+    status = status_;
+  }
+  if (link != nullptr) status.input_arena_used = link->input_bytes_used();
+  return status;
+}
+
+void Worker::Tick(TimePoint now) {
+  if (!process_.has_value()) {
+    if (stopping_ || now < start_at_) return;
+    const absl::Status started = Start(now);
+    if (started.ok()) return;
+    Log(LogLevel::kError, std::string(started.message()));
+    SettleFirstStart(started);
+    ScheduleRestart(Duration(0), now);
+    return;
+  }
+  ReadControl(now);
+  std::string violation;
+  {
+    const std::lock_guard lock(mutex_);
+    violation.swap(violation_);
+  }
+  if (!violation.empty()) Kill(absl::StrCat("it broke the protocol: ", violation));
+  if (const std::optional<WorkerExit> exit = process_->Reap(); exit.has_value()) {
+    OnExit(*exit, now);
+    return;
+  }
+  CheckTime(now);
+  if (control_.has_value()) {
+    if (ready_ && !stopping_ && kill_reason_.empty()) loader_.StartNext(*control_, now);
+    control_->Flush();
+  }
+}
+
+absl::Status Worker::Start(TimePoint now) {
+  const PoolOptions& options = around_.options;
+  absl::StatusOr<std::shared_ptr<WorkerMemory>> memory =
+      WorkerMemory::Create(options.lanes, options.input_arena_bytes, options.output_arena_bytes);
+  if (!memory.ok()) return memory.status();
+  absl::StatusOr<std::pair<ipc::ControlChannel, ipc::ControlChannel>> ends =
+      ipc::ControlChannel::CreatePair();
+  if (!ends.ok()) return ends.status();
+  SpawnOptions spawn;
+  spawn.program = options.program;
+  spawn.cuda_devices = CudaDevices(options);
+  spawn.threads = options.threads;
+  spawn.cores = options.cores;
+  spawn.control_fd = ends->second.fd();
+  absl::StatusOr<WorkerProcess> process = WorkerProcess::Spawn(spawn);
+  if (!process.ok()) return process.status();
+  process_.emplace(*std::move(process));
+  control_.emplace(std::move(ends->first));
+  kill_reason_.clear();
+  hello_limit_ = now + kHelloLimit;
+  {
+    const std::lock_guard lock(mutex_);
+    violation_.clear();
+    status_.pid = process_->pid();
+    if (first_start_.has_value()) ++status_.restarts;
+  }
+  current_link_ = std::make_shared<WorkerLink>(
+      WorkerLink::Options{name_, lane(0), options.lanes, SpinTime(options)}, *std::move(memory),
+      around_.events, [this](std::string violation) {
+        {
+          const std::lock_guard lock(mutex_);
+          violation_ = std::move(violation);
+        }
+        around_.wake();
+      });
+  if (absl::Status status = Greet(); !status.ok()) Kill(std::string(status.message()));
+  return absl::OkStatus();
+}
+
+absl::Status Worker::Greet() {
+  const WorkerMemory& memory = current_link_->memory();
+  worker::v1::ToWorker message;
+  worker::v1::Hello& hello = *message.mutable_hello();
+  hello.set_protocol_version(ipc::kProtocolVersion);
+  hello.set_pool(around_.options.name);
+  hello.set_worker(index_);
+  hello.set_lanes(around_.options.lanes);
+  hello.set_threads(around_.options.threads);
+  hello.set_control_bytes(memory.control().size());
+  hello.set_input_arena_bytes(memory.input().size());
+  hello.set_output_arena_bytes(memory.output().size());
+  hello.set_spin_ns(static_cast<uint64_t>(SpinTime(around_.options).count()));
+  std::vector<ipc::UniqueFd> descriptors;
+  for (const int fd : {memory.control().fd(), memory.input().fd(), memory.output().fd()}) {
+    descriptors.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  }
+  return control_->Post(std::move(message), std::move(descriptors));
+}
+
+void Worker::ReadControl(TimePoint now) {
+  while (control_.has_value()) {
+    const absl::StatusOr<worker::v1::FromWorker> message = control_->Receive();
+    if (absl::IsNotFound(message.status())) return;
+    if (absl::IsUnavailable(message.status())) {
+      // It most probably dies at this moment, and the way it does is worth to know.
+      control_.reset();
+      if (!stopping_) kill_at_ = now + kDyingTime;
+      return;
+    }
+    const absl::Status status = message.ok() ? OnMessage(*message, now) : message.status();
+    if (!status.ok()) Kill(absl::StrCat("it broke the protocol: ", status.message()));
+  }
+}
+
+absl::Status Worker::OnMessage(const worker::v1::FromWorker& message, TimePoint now) {
+  if (message.has_hello()) return OnHello(message.hello(), now);
+  if (!ready_) return absl::InternalError("it spoke before its hello");
+  switch (message.message_case()) {
+    case worker::v1::FromWorker::kModelLoaded:
+      return loader_.OnLoaded(message.model_loaded());
+    case worker::v1::FromWorker::kModelFailed:
+      return loader_.OnFailed(message.model_failed());
+    case worker::v1::FromWorker::kPong:
+      heartbeat_->OnPong(message.pong().sequence());
+      return absl::OkStatus();
+    case worker::v1::FromWorker::kModelUnloaded:
+      return absl::OkStatus();
+    default:
+      return absl::InternalError("it sent an unknown message");
+  }
+}
+
+absl::Status Worker::OnHello(const worker::v1::HelloReply& hello, TimePoint now) {
+  if (ready_) return absl::InternalError("it said hello twice");
+  if (hello.protocol_version() != ipc::kProtocolVersion) {
+    return absl::InternalError(absl::StrCat("it speaks version ", hello.protocol_version(),
+                                            " and the server version ", ipc::kProtocolVersion,
+                                            "; use programs of one build"));
+  }
+  ready_ = true;
+  ready_since_ = now;
+  hello_limit_ = kNever;
+  heartbeat_.emplace(now);
+  {
+    const std::lock_guard lock(mutex_);
+    link_ = current_link_;
+    status_.state = WorkerStatus::State::kReady;
+  }
+  Log(LogLevel::kInfo, absl::StrCat("is ready: process ", process_->pid(), ", ",
+                                    Printable(hello.runtime()), " on ", Printable(hello.device())));
+  for (uint32_t i = 0; i < around_.options.lanes; ++i) around_.events.OnLaneUp(lane(i));
+  loader_.OnWorkerReady();
+  SettleFirstStart(absl::OkStatus());
+  return absl::OkStatus();
+}
+
+void Worker::CheckTime(TimePoint now) {
+  if (now >= kill_at_) {
+    Kill(stopping_ ? "it did not end when asked" : "it closed its control socket");
+    kill_at_ = kNever;
+  }
+  if (now >= hello_limit_) {
+    Kill("it did not say hello in time");
+    hello_limit_ = kNever;
+  }
+  if (now >= loader_.deadline()) Kill("it took too long to load a model");
+  if (heartbeat_.has_value()) SendPing(now);
+}
+
+// A load may keep everything else of a worker waiting; it has a limit of its own.
+void Worker::SendPing(TimePoint now) {
+  if (heartbeat_->IsLost(now) && !loader_.is_loading()) {
+    Kill("it gave no sign of life");
+    heartbeat_.reset();
+    return;
+  }
+  const std::optional<uint64_t> sequence = heartbeat_->Due(now);
+  if (!sequence.has_value() || !control_.has_value() || control_->wants_to_write()) return;
+  worker::v1::ToWorker message;
+  message.mutable_ping()->set_sequence(*sequence);
+  [[maybe_unused]] const absl::Status posted = control_->Post(std::move(message));
+}
+
+void Worker::Kill(std::string reason) {
+  if (!kill_reason_.empty()) return;
+  Log(LogLevel::kError, absl::StrCat("is killed: ", reason));
+  kill_reason_ = std::move(reason);
+  process_->Kill();
+  control_.reset();
+}
+
+void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
+  std::string how = Describe(exit);
+  if (!kill_reason_.empty()) absl::StrAppend(&how, ", since ", kill_reason_);
+  Log(stopping_ ? LogLevel::kInfo : LogLevel::kWarning, how);
+  {
+    const std::lock_guard lock(mutex_);
+    link_.reset();
+    status_.pid = 0;
+    status_.state = WorkerStatus::State::kRestarting;
+    status_.last_exit = how;
+  }
+  current_link_->Close(absl::UnavailableError(absl::StrCat(
+      "worker ", name_, " died (", how, ") while it ran the request; it is safe to retry")));
+  current_link_.reset();
+  process_.reset();
+  control_.reset();
+  heartbeat_.reset();
+  hello_limit_ = kNever;
+  if (!stopping_) kill_at_ = kNever;
+  loader_.OnWorkerDied(how);
+  const bool was_ready = std::exchange(ready_, false);
+  if (was_ready) {
+    const absl::Status reason =
+        absl::UnavailableError(absl::StrCat("worker ", name_, " died (", how, ")"));
+    for (uint32_t i = 0; i < around_.options.lanes; ++i) around_.events.OnLaneDown(lane(i), reason);
+  }
+  SettleFirstStart(absl::FailedPreconditionError(absl::StrCat(
+      "worker ", name_, " ended before it was ready (", how, "); its own messages say why")));
+  ScheduleRestart(was_ready ? now - ready_since_ : Duration(0), now);
+}
+
+void Worker::ScheduleRestart(Duration healthy_for, TimePoint now) {
+  start_at_ = now + backoff_.Next(healthy_for);
+}
+
+void Worker::SettleFirstStart(absl::Status status) {
+  if (!first_start_.has_value()) first_start_ = std::move(status);
+}
+
+TimePoint Worker::NextDeadline() const {
+  if (!process_.has_value()) return stopping_ ? kNever : start_at_;
+  TimePoint next =
+      std::min({hello_limit_, kill_at_, kill_reason_.empty() ? loader_.deadline() : kNever});
+  if (heartbeat_.has_value()) next = std::min(next, heartbeat_->next());
+  return next;
+}
+
+std::array<pollfd, 2> Worker::Polled() const {
+  // poll() passes over negative descriptors.
+  std::array<pollfd, 2> polled = {pollfd{-1, POLLIN, 0}, pollfd{-1, POLLIN, 0}};
+  if (process_.has_value()) polled[0].fd = process_->fd();
+  if (control_.has_value()) {
+    polled[1].fd = control_->fd();
+    if (control_->wants_to_write()) polled[1].events |= POLLOUT;
+  }
+  return polled;
+}
+
+void Worker::Unload(uint32_t handle) {
+  loader_.Remove(handle, ready_ && control_.has_value() ? &*control_ : nullptr);
+}
+
+void Worker::Stop(TimePoint kill_at) {
+  stopping_ = true;
+  kill_at_ = kill_at;
+  if (!control_.has_value()) return;
+  worker::v1::ToWorker message;
+  message.mutable_shutdown();
+  [[maybe_unused]] const absl::Status posted = control_->Post(std::move(message));
+}
+
+void Worker::Log(LogLevel level, const std::string& text) const {
+  around_.log(level, absl::StrCat("worker ", name_, " ", text));
+}
+
+}  // namespace tandem

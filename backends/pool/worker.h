@@ -1,0 +1,115 @@
+// One worker of a pool, through all its lives: starts the process, greets it, has its models
+// loaded, watches it, and starts it again when it dies. Run and status are thread-safe; everything
+// else is for the pool's supervisor thread, which lives as long as any worker's process.
+#pragma once
+
+#include <poll.h>
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "backends/pool/control_queue.h"
+#include "backends/pool/heartbeat.h"
+#include "backends/pool/model_loader.h"
+#include "backends/pool/pool.h"
+#include "backends/pool/restart_backoff.h"
+#include "backends/pool/worker_link.h"
+#include "backends/pool/worker_process.h"
+
+namespace tandem {
+
+class Worker {
+ public:
+  // A worker that says nothing after its start, and one that does not end when asked, are killed
+  // after so long.
+  static constexpr Duration kHelloLimit = std::chrono::seconds(60);
+
+  struct Surroundings {
+    // Outlive the worker.
+    const PoolOptions& options;
+    BackendEvents& events;
+    const LogSink& log;
+    // Has the supervisor thread call Tick. Thread-safe.
+    std::function<void()> wake;
+  };
+
+  // `pool` and `index` as in LaneId and "cpu/0".
+  Worker(Surroundings surroundings, uint32_t pool, uint32_t index);
+
+  // Any thread. `lane` is counted within the worker.
+  absl::Status Run(uint32_t lane, const Batch& batch);
+  WorkerStatus Status() const;
+  const std::string& name() const { return name_; }
+
+  // Does what is due: starts the process, reads its messages, sees its end, pings, kills.
+  void Tick(TimePoint now);
+  // When Tick is to be called even though nothing happened.
+  TimePoint NextDeadline() const;
+  // What to wait for otherwise.
+  std::array<pollfd, 2> Polled() const;
+
+  void Load(std::shared_ptr<const ModelVersion> model) { loader_.Add(std::move(model)); }
+  void Unload(uint32_t handle);
+
+  // Asks the process to end, kills it at `kill_at`, and starts none again.
+  void Stop(TimePoint kill_at);
+  // There is no process and there will be none.
+  bool is_finished() const { return stopping_ && !process_.has_value(); }
+
+  // The outcome of the first start: nothing while it is open.
+  const std::optional<absl::Status>& first_start() const { return first_start_; }
+
+ private:
+  absl::Status Start(TimePoint now);
+  absl::Status Greet();
+  void ReadControl(TimePoint now);
+  // INTERNAL: the worker broke the protocol.
+  absl::Status OnMessage(const worker::v1::FromWorker& message, TimePoint now);
+  absl::Status OnHello(const worker::v1::HelloReply& hello, TimePoint now);
+  void CheckTime(TimePoint now);
+  void SendPing(TimePoint now);
+  // Ends the process; the reason is for the log and the status.
+  void Kill(std::string reason);
+  void OnExit(const WorkerExit& exit, TimePoint now);
+  void ScheduleRestart(Duration healthy_for, TimePoint now);
+  void SettleFirstStart(absl::Status status);
+  void Log(LogLevel level, const std::string& text) const;
+  LaneId lane(uint32_t lane_of_worker) const { return {pool_, first_lane_ + lane_of_worker}; }
+
+  const Surroundings around_;
+  const uint32_t pool_;
+  const uint32_t index_;
+  const uint32_t first_lane_;
+  const std::string name_;
+
+  RestartBackoff backoff_;
+  ModelLoader loader_;
+  std::optional<WorkerProcess> process_;
+  std::optional<ControlQueue> control_;
+  std::optional<Heartbeat> heartbeat_;
+  // The link of the process, published as link_ once it is ready.
+  std::shared_ptr<WorkerLink> current_link_;
+  std::optional<absl::Status> first_start_;
+  bool ready_ = false;
+  bool stopping_ = false;
+  TimePoint ready_since_{};
+  TimePoint start_at_{};
+  TimePoint hello_limit_ = kNever;
+  TimePoint kill_at_ = kNever;
+  // Why the server killed it; empty where it did not.
+  std::string kill_reason_;
+
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  std::shared_ptr<WorkerLink> link_;
+  WorkerStatus status_;
+  // What the link found wrong.
+  std::string violation_;
+};
+
+}  // namespace tandem

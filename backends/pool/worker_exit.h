@@ -1,0 +1,18 @@
+// How a worker's process ended. A value.
+#pragma once
+
+#include <string>
+
+namespace tandem {
+
+struct WorkerExit {
+  // The exit code, where `signal` is 0.
+  int code = 0;
+  // The signal that ended it, or 0.
+  int signal = 0;
+};
+
+// "killed by signal 9 (SIGKILL)", "exited with code 1".
+std::string Describe(const WorkerExit& exit);
+
+}  // namespace tandem

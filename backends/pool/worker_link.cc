@@ -1,0 +1,233 @@
+#include "backends/pool/worker_link.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "backends/pool/batch_layout.h"
+#include "backends/pool/completion_check.h"
+
+namespace tandem {
+namespace {
+
+// A bound for a worker that keeps a ring of its doorbell from arriving.
+constexpr Duration kLongestSleep = std::chrono::seconds(1);
+
+// With more than that in flight an answer is far off, or they come so fast that sleep costs little.
+constexpr size_t kMostInFlightToSpin = 4;
+
+TimePoint Now() { return std::chrono::steady_clock::now(); }
+
+}  // namespace
+
+WorkerLink::WorkerLink(Options options, std::shared_ptr<WorkerMemory> memory, BackendEvents& events,
+                       ViolationSink on_violation)
+    : options_(std::move(options)),
+      memory_(std::move(memory)),
+      events_(events),
+      on_violation_(std::move(on_violation)),
+      arena_(memory_->input().size()) {
+  for (uint32_t lane = 0; lane < options_.lanes; ++lane) {
+    ipc::LaneRings& rings = memory_->lane(lane);
+    lanes_.push_back({ipc::RingProducer(&rings.submit), ipc::RingConsumer(&rings.completion)});
+  }
+  completion_thread_ = std::thread([this] { ReadCompletions(); });
+}
+
+WorkerLink::~WorkerLink() {
+  if (completion_thread_.joinable()) Close(ClosedError());
+}
+
+absl::Status WorkerLink::Run(uint32_t lane, const Batch& batch) {
+  const absl::StatusOr<BatchLayout> layout = BatchLayout::Plan(batch);
+  if (!layout.ok()) {
+    return Refuse(lane, batch.id, layout.status());
+  }
+  if (layout->bytes() > memory_->input().size()) {
+    return Refuse(
+        lane, batch.id,
+        absl::ResourceExhaustedError(absl::StrCat(
+            "model ", batch.model, ": the inputs take ", layout->bytes(), " bytes and worker ",
+            options_.worker, " has room for ", memory_->input().size(),
+            "; send less at a time, or give the pool a larger arena")));
+  }
+  uint64_t offset = 0;
+  if (absl::Status status = Reserve(lane, batch, layout->bytes(), offset); !status.ok())
+    return status;
+  layout->Write(batch, offset, memory_->input().data());
+  if (absl::Status status = Submit(lane, batch, offset, layout->record_bytes()); !status.ok())
+    return status;
+  memory_->lane(lane).submitted.Ring();
+  return absl::OkStatus();
+}
+
+absl::Status WorkerLink::Reserve(uint32_t lane, const Batch& batch, size_t bytes,
+                                 uint64_t& offset) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return ClosedError();
+  const std::optional<uint64_t> place = arena_.Allocate(bytes);
+  if (!place.has_value()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("worker ", options_.worker, " has no room for the inputs at present"));
+  }
+  offset = *place;
+  flights_.emplace(batch.id, Flight{lane, offset, Now(), false});
+  in_flight_.store(flights_.size(), std::memory_order_relaxed);
+  return absl::OkStatus();
+}
+
+// The inputs were copied without the lock. Where the link was closed meanwhile, the batch has its
+// answer already.
+absl::Status WorkerLink::Submit(uint32_t lane, const Batch& batch, uint64_t offset,
+                                size_t record_bytes) {
+  ipc::SubmitEntry entry{};
+  entry.batch_id = batch.id;
+  entry.model_handle = batch.model_handle;
+  entry.rows = static_cast<uint32_t>(batch.rows);
+  entry.record_offset = offset;
+  entry.record_bytes = static_cast<uint32_t>(record_bytes);
+
+  const std::lock_guard lock(mutex_);
+  const auto flight = flights_.find(batch.id);
+  if (flight == flights_.end()) return absl::OkStatus();
+  const ipc::RingResult put = lanes_[lane].submit.Put(entry);
+  if (put == ipc::RingResult::kOk) {
+    flight->second.submitted = true;
+    return absl::OkStatus();
+  }
+  arena_.Free(offset);
+  flights_.erase(flight);
+  in_flight_.store(flights_.size(), std::memory_order_relaxed);
+  if (put == ipc::RingResult::kFull) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("a lane of worker ", options_.worker, " is full at present"));
+  }
+  on_violation_("the head of a submission ring makes no sense");
+  return ClosedError();
+}
+
+// Not at once: the caller of Run may hold what its OnBatchDone wants.
+absl::Status WorkerLink::Refuse(uint32_t lane, uint64_t batch_id, absl::Status status) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return ClosedError();
+    refused_.push_back({lane, batch_id, std::move(status)});
+    has_refused_.store(true);
+  }
+  memory_->region().completed.Ring();
+  return absl::OkStatus();
+}
+
+void WorkerLink::ReadCompletions() {
+  while (!ending_.load()) {
+    const size_t in_flight = in_flight_.load(std::memory_order_relaxed);
+    const bool spins = in_flight > 0 && in_flight <= kMostInFlightToSpin;
+    memory_->region().completed.Wait(
+        [this] { return HasCompletion() || has_refused_.load() || ending_.load(); },
+        spins ? options_.spin : Duration(0), kLongestSleep);
+    DeliverRefused();
+    for (uint32_t lane = 0; lane < options_.lanes; ++lane) {
+      const absl::Status status = DrainLane(lane);
+      if (status.ok()) continue;
+      on_violation_(std::string(status.message()));
+      return;
+    }
+  }
+}
+
+bool WorkerLink::HasCompletion() const {
+  for (const Lane& lane : lanes_) {
+    if (lane.completion.HasEntry()) return true;
+  }
+  return false;
+}
+
+void WorkerLink::DeliverRefused() {
+  if (!has_refused_.load()) return;
+  std::vector<Refusal> refused;
+  {
+    const std::lock_guard lock(mutex_);
+    refused.swap(refused_);
+    has_refused_.store(false);
+  }
+  for (Refusal& refusal : refused) {
+    BatchResult result;
+    result.status = std::move(refusal.status);
+    Deliver(refusal.lane, refusal.batch_id, std::move(result));
+  }
+}
+
+absl::Status WorkerLink::DrainLane(uint32_t lane) {
+  while (true) {
+    ipc::CompletionEntry entry;
+    switch (lanes_[lane].completion.Take(entry)) {
+      case ipc::RingResult::kEmpty:
+        return absl::OkStatus();
+      case ipc::RingResult::kOk:
+        if (absl::Status status = Complete(lane, entry); !status.ok()) return status;
+        break;
+      case ipc::RingResult::kFull:
+      case ipc::RingResult::kCorrupt:
+        return absl::InternalError("the tail of a completion ring makes no sense");
+    }
+  }
+}
+
+// A batch whose answer breaks the protocol stays in flight: Close answers it.
+absl::Status WorkerLink::Complete(uint32_t lane, const ipc::CompletionEntry& entry) {
+  TimePoint started;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto flight = flights_.find(entry.batch_id);
+    if (flight == flights_.end() || flight->second.lane != lane || !flight->second.submitted) {
+      return absl::InternalError("it answered a batch that it was not given");
+    }
+    started = flight->second.started;
+  }
+  absl::StatusOr<BatchResult> result = CheckCompletion(*memory_, entry, Now() - started);
+  if (!result.ok()) return result.status();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto flight = flights_.find(entry.batch_id);
+    arena_.Free(flight->second.offset);
+    flights_.erase(flight);
+    in_flight_.store(flights_.size(), std::memory_order_relaxed);
+  }
+  Deliver(lane, entry.batch_id, *std::move(result));
+  return absl::OkStatus();
+}
+
+void WorkerLink::Close(const absl::Status& reason) {
+  ending_.store(true);
+  memory_->region().completed.Ring();
+  completion_thread_.join();
+  std::unordered_map<uint64_t, Flight> unanswered;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    unanswered.swap(flights_);
+    in_flight_.store(0, std::memory_order_relaxed);
+  }
+  DeliverRefused();
+  for (const auto& [batch_id, flight] : unanswered) {
+    BatchResult result;
+    result.status = reason;
+    Deliver(flight.lane, batch_id, std::move(result));
+  }
+}
+
+uint64_t WorkerLink::input_bytes_used() const {
+  const std::lock_guard lock(mutex_);
+  return arena_.used();
+}
+
+void WorkerLink::Deliver(uint32_t lane, uint64_t batch_id, BatchResult result) {
+  events_.OnBatchDone({options_.first_lane.pool, options_.first_lane.lane + lane}, batch_id,
+                      std::move(result));
+}
+
+absl::Status WorkerLink::ClosedError() const {
+  return absl::UnavailableError(absl::StrCat("worker ", options_.worker, " is not there"));
+}
+
+}  // namespace tandem

@@ -1,0 +1,109 @@
+// The data path to one run of a worker: puts batches into its rings and hands out what comes back.
+// Thread-safe. Shared, not owned by one: Run may be on its way through a link while the supervisor
+// gives the link up.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "backends/ipc/arena_allocator.h"
+#include "backends/ipc/spsc_ring.h"
+#include "backends/pool/worker_memory.h"
+#include "core/backend.h"
+
+namespace tandem {
+
+class WorkerLink {
+ public:
+  struct Options {
+    // For messages, as in "cpu/0".
+    std::string worker;
+    // LaneId of the worker's first lane, and how many it has.
+    LaneId first_lane;
+    uint32_t lanes = 1;
+    // How long the completion thread looks at the rings before it sleeps. 0: not at all.
+    Duration spin{0};
+  };
+  // Told, on the completion thread, that the worker broke the protocol. Nothing is read from it any
+  // more.
+  using ViolationSink = std::function<void(std::string)>;
+
+  // Starts the completion thread. `events` outlives the link.
+  WorkerLink(Options options, std::shared_ptr<WorkerMemory> memory, BackendEvents& events,
+             ViolationSink on_violation);
+  // Close() has been called.
+  ~WorkerLink();
+
+  // Backend::Run, with the lane counted within the worker.
+  absl::Status Run(uint32_t lane, const Batch& batch);
+
+  // Ends the completion thread and answers with `reason` every batch that has no answer yet. Run
+  // refuses from now on. Called once, after the worker's end.
+  void Close(const absl::Status& reason);
+
+  uint64_t input_bytes_used() const;
+  const WorkerMemory& memory() const { return *memory_; }
+
+ private:
+  struct Flight {
+    uint32_t lane = 0;
+    // Of its block in the input arena.
+    uint64_t offset = 0;
+    TimePoint started{};
+    // The worker may answer it.
+    bool submitted = false;
+  };
+  struct Refusal {
+    uint32_t lane = 0;
+    uint64_t batch_id = 0;
+    absl::Status status;
+  };
+  struct Lane {
+    ipc::RingProducer<ipc::SubmitRing> submit;
+    ipc::RingConsumer<ipc::CompletionRing> completion;
+  };
+
+  absl::Status Reserve(uint32_t lane, const Batch& batch, size_t bytes, uint64_t& offset);
+  absl::Status Submit(uint32_t lane, const Batch& batch, uint64_t offset, size_t record_bytes);
+  // Has the completion thread answer a batch that can never run.
+  absl::Status Refuse(uint32_t lane, uint64_t batch_id, absl::Status status);
+
+  void ReadCompletions();
+  bool HasCompletion() const;
+  void DeliverRefused();
+  // What was violated, or OK.
+  absl::Status DrainLane(uint32_t lane);
+  absl::Status Complete(uint32_t lane, const ipc::CompletionEntry& entry);
+  void Deliver(uint32_t lane, uint64_t batch_id, BatchResult result);
+  absl::Status ClosedError() const;
+
+  const Options options_;
+  const std::shared_ptr<WorkerMemory> memory_;
+  BackendEvents& events_;
+  const ViolationSink on_violation_;
+  // Of each, `submit` is guarded by mutex_ and `completion` belongs to the completion thread.
+  std::vector<Lane> lanes_;
+
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  ipc::ArenaAllocator arena_;
+  std::unordered_map<uint64_t, Flight> flights_;
+  std::vector<Refusal> refused_;
+  bool closed_ = false;
+
+  std::atomic<size_t> in_flight_{0};
+  std::atomic<bool> has_refused_{false};
+  std::atomic<bool> ending_{false};
+  // Last, since it uses all the others.
+  std::thread completion_thread_;
+};
+
+}  // namespace tandem
