@@ -34,9 +34,11 @@ install_apt_packages() {
     -o Dpkg::Use-Pty=0 "${missing[@]}" </dev/null
 }
 
-# pip with the flags that make the lock files the only source of versions.
+# pip with the flags that make the lock files the only source of versions, and with the certificates
+# that this system trusts, not those that pip brings.
 install_wheels() {
-  "$TANDEM_VENV/bin/pip" install --disable-pip-version-check --no-input --no-deps \
+  PIP_CERT=${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt} \
+    "$TANDEM_VENV/bin/pip" install --disable-pip-version-check --no-input --no-deps \
     --only-binary :all: --require-hashes -r "$1"
 }
 

@@ -20,7 +20,8 @@ if [[ ! -e $folder/.complete ]]; then
       exit 1
     fi
     rm -rf "$folder"
-    "$TANDEM_PYTHON" examples/demo/make_models.py "$folder"
+    # One thread: the models are small, and more would only wait for each other on a busy machine.
+    OMP_NUM_THREADS=1 "$TANDEM_PYTHON" examples/demo/make_models.py "$folder"
     touch "$folder/.complete"
   } >&2
 fi
