@@ -1,0 +1,84 @@
+"""SIGTERM: accepted requests are answered, new ones refused, nothing is left, exit code 0."""
+
+import signal
+import unittest
+
+import grpc
+import numpy as np
+
+import harness
+from harness import protos
+from harness.processes import Watch, children
+from harness.repository import Repository
+from harness.server import STOP_SECONDS, Server
+from harness.tensors import infer_outputs, infer_request
+
+TIMEOUT = 60
+ROW = np.array([[1, 2, 3, 4]], dtype=np.float32)
+
+
+class ShutDownTest(unittest.TestCase):
+    def setUp(self):
+        self.repository = self.enterContext(Repository())
+        self.repository.synthetic("light")
+        self.repository.synthetic("slow", parameters={"alpha_us": 1_000_000})
+        self.repository.synthetic("endless", parameters={"alpha_us": 600_000_000})
+
+    def start(self, model, server):
+        """Sends a request that runs for a while; its call."""
+        call = server.infer.ModelInfer.future(infer_request(model, {"INPUT0": ROW}), timeout=TIMEOUT)
+        server.infer.ModelInfer(infer_request("light", {"INPUT0": ROW}), timeout=TIMEOUT)
+        return call
+
+    def test_an_idle_server_ends_with_0_on_either_signal(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with Server(self.repository.path) as server:
+                with Watch(children(server.process.pid)) as workers:
+                    server.process.send_signal(number)
+                    self.assertEqual(server.process.wait(STOP_SECONDS), 0, server.log())
+                    self.assertEqual(workers.wait(STOP_SECONDS), [])
+
+    def test_a_request_that_runs_is_answered_before_the_end(self):
+        with Server(self.repository.path) as server:
+            call = self.start("slow", server)
+            server.stop()
+            np.testing.assert_array_equal(infer_outputs(call.result())["OUTPUT0"], ROW)
+
+    def test_the_health_service_says_not_serving_while_the_server_drains(self):
+        with Server(self.repository.path) as server:
+            request = protos.message("grpc.health.v1.HealthCheckRequest")(service="")
+            events = server.health.Watch(request, timeout=TIMEOUT)
+            self.assertEqual(next(events).status, 1)
+            call = self.start("slow", server)
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(next(events).status, 2)
+            with self.assertRaises(grpc.RpcError) as raised:
+                server.infer.ModelInfer(infer_request("light", {"INPUT0": ROW}), timeout=TIMEOUT)
+            self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
+            self.assertEqual(server.process.wait(STOP_SECONDS), 0)
+            np.testing.assert_array_equal(infer_outputs(call.result())["OUTPUT0"], ROW)
+
+    def test_a_request_that_does_not_end_is_given_up_after_the_drain_timeout(self):
+        flags = ("--pool=cpu=device:cpu,lanes:2", "--drain-timeout=200ms")
+        with Server(self.repository.path, flags=flags) as server:
+            call = self.start("endless", server)
+            server.stop()
+            self.assertEqual(call.exception().code(), grpc.StatusCode.UNAVAILABLE)
+
+    def test_a_second_signal_ends_the_server_at_once(self):
+        with Server(self.repository.path) as server:
+            call = self.start("endless", server)
+            health = protos.message("grpc.health.v1.HealthCheckRequest")(service="")
+            events = server.health.Watch(health, timeout=TIMEOUT)
+            next(events)
+            with Watch(children(server.process.pid)) as workers:
+                server.process.send_signal(signal.SIGTERM)
+                self.assertEqual(next(events).status, 2)
+                server.process.send_signal(signal.SIGTERM)
+                server.process.wait(STOP_SECONDS)
+                self.assertEqual(workers.wait(STOP_SECONDS), [])
+            self.assertIsNotNone(call.exception(timeout=TIMEOUT))
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,159 @@
+"""A start that cannot succeed ends with one line; a model that cannot be served does not stop the others."""
+
+import os
+import socket
+import subprocess
+import tempfile
+import unittest
+
+import grpc
+import numpy as np
+
+import harness
+from harness import build_path
+from harness.repository import Repository, config
+from harness.server import CPU_POOL, Server, run_to_end
+from harness.tensors import infer_outputs, infer_request
+
+TIMEOUT = 60
+ROW = np.array([[1, 2, 3, 4]], dtype=np.float32)
+FREE_PORTS = ["--address=127.0.0.1", "--grpc-port=0", "--http-port=0", "--metrics-port=0"]
+
+
+class RefusedStartTest(unittest.TestCase):
+    def setUp(self):
+        self.repository = self.enterContext(Repository())
+        self.repository.synthetic("light")
+
+    def refused(self, flags, words, worker="tandem-worker-plain"):
+        """Asserts that `tandem serve` ends with a code that is not 0 and one line that holds all `words`."""
+        code, out, error = run_to_end(
+            ["serve", "--model-repository=" + self.repository.path, *flags],
+            environment={"TANDEM_WORKER": worker and build_path(worker)},
+        )
+        self.assertGreater(code, 0, error)
+        lines = [line for line in (out + error).splitlines() if line.strip()]
+        self.assertEqual(len(lines), 1, lines)
+        for word in words:
+            self.assertIn(word, lines[0])
+        self.assertNotIn("light", lines[0], "a model was loaded before")
+
+    def test_a_port_that_is_taken(self):
+        for flag in ("grpc-port", "http-port", "metrics-port"):
+            with self.subTest(flag), socket.socket() as taken:
+                taken.bind(("127.0.0.1", 0))
+                taken.listen()
+                port = taken.getsockname()[1]
+                flags = [f for f in FREE_PORTS if flag not in f]
+                self.refused([*flags, f"--{flag}={port}", CPU_POOL], [str(port)])
+
+    def test_a_flag_that_does_not_exist(self):
+        self.refused([*FREE_PORTS, "--no-such-flag"], ["--no-such-flag"])
+
+    def test_a_value_that_is_no_port(self):
+        self.refused(["--grpc-port=70000"], ["grpc-port", "70000", "65535"])
+
+    def test_a_device_that_does_not_exist(self):
+        self.refused([*FREE_PORTS, "--pool=a=device:tpu"], ["tpu", "cpu"])
+
+    def test_a_gpu_that_is_not_there(self):
+        self.refused([*FREE_PORTS, "--pool=a=device:gpu:63"], ["gpu:63"])
+
+    def test_a_pool_with_an_unknown_key(self):
+        self.refused([*FREE_PORTS, "--pool=a=wheels:2"], ["wheels"])
+
+    def test_two_pools_of_one_name(self):
+        self.refused([*FREE_PORTS, "--pool=a=device:cpu", "--pool=a=device:cpu"], ["a"])
+
+    def test_a_repository_that_is_not_there(self):
+        self.refused([*FREE_PORTS, "--model-repository=nowhere"], ["nowhere"])
+
+    def test_a_worker_program_that_is_not_there(self):
+        self.refused([*FREE_PORTS, CPU_POOL], ["no-such-worker"], worker="no-such-worker")
+
+    def test_a_configuration_file_with_an_error_names_file_and_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "tandem.conf")
+            with open(path, "w", encoding="ascii") as file:
+                file.write("address: '127.0.0.1'\nno_such_field: 3\n")
+            self.refused([*FREE_PORTS, "--config=" + path], ["tandem.conf:2", "no_such_field"])
+
+
+class UnusableModelsTest(unittest.TestCase):
+    """A repository full of broken models, and a good one."""
+
+    @classmethod
+    def setUpClass(cls):
+        repository = cls.enterClassContext(Repository())
+        repository.synthetic("good")
+        repository.add("syntax", 'name: "syntax"\nplatform: "synthetic"\nmax_batch_size: many\n')
+        repository.add("field", 'name: "field"\nplatform: "synthetic"\nno_such_field: 1\n')
+        repository.add("platform", config("platform", platform="tensorflow_graphdef"))
+        repository.add("misnamed", config("another"))
+        repository.synthetic("no_versions", versions=[])
+        repository.write("no_versions/config.pbtxt", config("no_versions").encode())
+        repository.synthetic("dims", inputs=[("INPUT0", "TYPE_FP32", [-7])])
+        repository.synthetic("load_fails", parameters={"fail": "load"})
+        repository.add("no_file", config("no_file", platform="pytorch_libtorch"))
+        repository.write("no_models/README", b"not a model")
+        cls.server = cls.enterClassContext(Server(repository.path))
+        cls.models = cls.server.index()
+
+    def reason(self, name):
+        """Why a model is not ready, which has to be listed."""
+        found = [(s, r) for (model, _), (s, r) in self.models.items() if model == name]
+        self.assertEqual(len(found), 1, (name, self.models))
+        state, reason = found[0]
+        self.assertEqual(state, "UNAVAILABLE")
+        return reason
+
+    def test_the_others_serve(self):
+        self.assertEqual(self.models["good", "1"], ("READY", ""))
+        reply = self.server.infer.ModelInfer(infer_request("good", {"INPUT0": ROW}), timeout=TIMEOUT)
+        np.testing.assert_array_equal(infer_outputs(reply)["OUTPUT0"], ROW)
+
+    def test_a_bad_config_is_told_with_file_line_and_field(self):
+        self.assertIn("config.pbtxt:3", self.reason("syntax"))
+        self.assertIn("max_batch_size", self.reason("syntax"))
+        self.assertIn("config.pbtxt:3", self.reason("field"))
+        self.assertIn("no_such_field", self.reason("field"))
+
+    def test_values_that_cannot_be_are_told_with_their_field(self):
+        self.assertIn("tensorflow_graphdef", self.reason("platform"))
+        self.assertIn("another", self.reason("misnamed"))
+        self.assertIn("-7", self.reason("dims"))
+
+    def test_a_model_that_does_not_load_is_told_with_the_reason(self):
+        self.assertTrue(self.reason("load_fails"))
+        self.assertIn("model.pt", self.reason("no_file"))
+
+    def test_a_model_without_versions_is_told(self):
+        self.assertIn("version", self.reason("no_versions"))
+
+    def test_a_request_to_such_a_model_is_answered_with_the_reason(self):
+        call = self.server.infer.ModelInfer.future(
+            infer_request("syntax", {"INPUT0": ROW}), timeout=TIMEOUT
+        )
+        self.assertEqual(call.exception().code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertIn("syntax", call.exception().details())
+
+    def test_health_says_not_serving_of_such_a_model(self):
+        self.server.watch_health("syntax", "NOT_SERVING")
+        self.server.watch_health("good", "SERVING")
+
+
+class ProgramTest(unittest.TestCase):
+    def test_the_server_needs_no_libtorch(self):
+        done = subprocess.run(["ldd", build_path("tandem")], capture_output=True, text=True, check=True)
+        for library in ("libtorch", "libc10", "libcuda"):
+            self.assertNotIn(library, done.stdout)
+
+    def test_version_and_help_end_with_0(self):
+        for arguments in (["version"], ["--help"], ["serve", "--help"]):
+            code, out, _ = run_to_end(arguments)
+            self.assertEqual(code, 0, arguments)
+            self.assertTrue(out)
+
+
+if __name__ == "__main__":
+    harness.main()

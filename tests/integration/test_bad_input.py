@@ -1,0 +1,278 @@
+"""What the server refuses: the status, and a sentence that says what was expected and what came."""
+
+import re
+import unittest
+
+import grpc
+import numpy as np
+
+import harness
+from harness import protos
+from harness.processes import children, resident_bytes
+from harness.repository import Repository
+from harness.server import Server
+from harness.tensors import infer_outputs, infer_request, predict_request
+
+TIMEOUT = 30
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+ROW = np.array([[1, 2, 3, 4]], dtype=np.float32)
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+PREDICT = "/tandem.v1.PredictionService/Predict"
+
+
+class BadInputTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        repository = cls.enterClassContext(Repository())
+        repository.synthetic("echo")
+        repository.synthetic(
+            "pair",
+            inputs=[("A", "TYPE_FP32", [4]), ("B", "TYPE_INT32", [-1])],
+            outputs=[("X", "TYPE_FP32", [4]), ("Y", "TYPE_INT32", [-1])],
+        )
+        repository.synthetic(
+            "words",
+            inputs=[("INPUT0", "TYPE_STRING", [-1])],
+            outputs=[("OUTPUT0", "TYPE_STRING", [-1])],
+        )
+        repository.synthetic(
+            "anything",
+            inputs=[("INPUT0", "TYPE_FP32", [-1, -1])],
+            outputs=[("OUTPUT0", "TYPE_FP32", [-1, -1])],
+        )
+        cls.server = cls.enterClassContext(Server(repository.path))
+
+    def tearDown(self):
+        # Whatever was refused, the server goes on.
+        reply = self.server.infer.ModelInfer(infer_request("echo", {"INPUT0": ROW}), timeout=TIMEOUT)
+        np.testing.assert_array_equal(infer_outputs(reply)["OUTPUT0"], ROW)
+
+    def refused(self, request, code=INVALID, words=()):
+        """Asserts that ModelInfer fails with `code` and a clear message that holds all `words`."""
+        with self.assertRaises(grpc.RpcError) as raised:
+            self.server.infer.ModelInfer(request, timeout=TIMEOUT)
+        error = raised.exception
+        self.assertEqual(error.code(), code, error.details())
+        self.check_message(error.details(), words)
+
+    def check_message(self, message, words):
+        for word in words:
+            self.assertIn(str(word), message)
+        self.assertNotRegex(message, r"(^|[\s'\"(])/\w+/", "the message holds a path")
+        self.assertNotRegex(message, r"0x[0-9a-fA-F]{6,}", "the message holds an address")
+        self.assertGreater(len(message.split()), 3, "the message is no sentence")
+
+    def test_an_unknown_model_or_version_is_not_found(self):
+        not_found = grpc.StatusCode.NOT_FOUND
+        self.refused(infer_request("nobody", {"INPUT0": ROW}), not_found, ["nobody"])
+        self.refused(infer_request("echo", {"INPUT0": ROW}, version="9"), not_found, ["echo", "9"])
+        for name in ("../echo", "echo/1", "", "é", "x" * 10000):
+            with self.assertRaises(grpc.RpcError) as raised:
+                self.server.infer.ModelInfer(infer_request(name, {"INPUT0": ROW}), timeout=TIMEOUT)
+            self.assertIn(raised.exception.code(), (not_found, INVALID))
+        for method in ("ModelMetadata", "ModelConfig"):
+            request = protos.message(f"inference.{method}Request")(name="nobody")
+            with self.assertRaises(grpc.RpcError) as raised:
+                getattr(self.server.infer, method)(request, timeout=TIMEOUT)
+            self.assertEqual(raised.exception.code(), not_found)
+
+    def test_a_version_that_is_no_number_is_refused(self):
+        for version in ("one", "-1", "1.5", "99999999999999999999", "1 "):
+            request = infer_request("echo", {"INPUT0": ROW}, version=version)
+            with self.assertRaises(grpc.RpcError) as raised:
+                self.server.infer.ModelInfer(request, timeout=TIMEOUT)
+            self.assertIn(
+                raised.exception.code(), (INVALID, grpc.StatusCode.NOT_FOUND), repr(version)
+            )
+
+    def test_a_wrong_input_name(self):
+        self.refused(infer_request("echo", {"INPUT7": ROW}), words=["echo", "INPUT7", "INPUT0"])
+
+    def test_a_wrong_output_name(self):
+        request = infer_request("echo", {"INPUT0": ROW}, outputs=["OUTPUT7"])
+        self.refused(request, words=["echo", "OUTPUT7"])
+
+    def test_a_missing_input(self):
+        self.refused(infer_request("pair", {"A": ROW}), words=["pair", "B"])
+        self.refused(infer_request("echo", {}), words=["echo", "INPUT0"])
+
+    def test_a_duplicate_input(self):
+        request = infer_request("echo", {"INPUT0": ROW})
+        request.inputs.append(request.inputs[0])
+        request.raw_input_contents.append(request.raw_input_contents[0])
+        self.refused(request, words=["echo", "INPUT0"])
+
+    def test_a_wrong_data_type(self):
+        request = infer_request("echo", {"INPUT0": ROW.astype(np.int32)})
+        self.refused(request, words=["echo", "INPUT0", "FP32", "INT32"])
+
+    def test_an_unknown_data_type(self):
+        request = infer_request("echo", {"INPUT0": ROW})
+        for datatype in ("FP31", "fp32", ""):
+            request.inputs[0].datatype = datatype
+            self.refused(request, words=["INPUT0"])
+
+    def test_a_wrong_rank(self):
+        self.refused(infer_request("echo", {"INPUT0": ROW[0]}), words=["echo", "INPUT0", "[4]"])
+        self.refused(infer_request("echo", {"INPUT0": ROW[None]}), words=["INPUT0", "[1,1,4]"])
+
+    def test_a_wrong_dimension(self):
+        request = infer_request("echo", {"INPUT0": np.zeros((1, 5), np.float32)})
+        self.refused(request, words=["echo", "INPUT0", "4", "5"])
+
+    def test_inputs_with_different_numbers_of_rows(self):
+        arrays = {"A": np.zeros((2, 4), np.float32), "B": np.zeros((3, 1), np.int32)}
+        self.refused(infer_request("pair", arrays), words=["pair", "2", "3"])
+
+    def test_more_rows_than_the_largest_batch(self):
+        request = infer_request("echo", {"INPUT0": np.zeros((9, 4), np.float32)})
+        self.refused(request, words=["echo", "8", "9"])
+
+    def test_no_rows(self):
+        request = infer_request("echo", {"INPUT0": np.zeros((0, 4), np.float32)})
+        self.refused(request, words=["echo", "INPUT0"])
+
+    def test_a_wrong_byte_length(self):
+        for length in (0, 15, 17, 32):
+            request = infer_request("echo", {"INPUT0": ROW})
+            request.raw_input_contents[0] = b"\0" * length
+            self.refused(request, words=["INPUT0", 16, length])
+
+    def test_a_wrong_number_of_raw_contents(self):
+        request = infer_request("echo", {"INPUT0": ROW})
+        request.raw_input_contents.append(b"\0" * 16)
+        self.refused(request, words=["1", "2"])
+        request = infer_request("pair", {"A": ROW, "B": np.zeros((1, 2), np.int32)})
+        del request.raw_input_contents[1]
+        self.refused(request, words=["1", "2"])
+
+    def test_raw_and_typed_contents_together(self):
+        request = infer_request("echo", {"INPUT0": ROW})
+        request.inputs[0].contents.fp32_contents.extend([1, 2, 3, 4])
+        self.refused(request, words=["INPUT0"])
+
+    def test_typed_contents_of_another_type(self):
+        request = infer_request("echo", {"INPUT0": ROW})
+        del request.raw_input_contents[:]
+        request.inputs[0].contents.int_contents.extend([1, 2, 3, 4])
+        self.refused(request, words=["INPUT0", "fp32_contents"])
+
+    def test_a_wrong_number_of_typed_elements(self):
+        request = infer_request("echo", {"INPUT0": ROW})
+        del request.raw_input_contents[:]
+        request.inputs[0].contents.fp32_contents.extend([1, 2, 3])
+        self.refused(request, words=["INPUT0", "4", "3"])
+
+    def test_a_negative_dimension(self):
+        request = infer_request("anything", {"INPUT0": ROW[None]})
+        for shape in ([1, -1, 4], [1, 1, -4], [-1, 1, 4], [1, -2, -2], [1, 1, -(2**63)]):
+            request.inputs[0].shape[:] = shape
+            self.refused(request, words=["INPUT0"])
+
+    def test_a_shape_that_overflows_is_refused_without_allocating_for_it(self):
+        process = self.server.process.pid
+        workers = children(process)
+        before = [resident_bytes(pid) for pid in [process, *workers]]
+        request = infer_request("anything", {"INPUT0": ROW[None]})
+        huge = [
+            [1, 2**62, 4],
+            [1, 2**32, 2**32],
+            [1, 2**63 - 1, 2**63 - 1],
+            [1, 2**40, 1],
+            [1, 3 * 2**61, 8],
+        ]
+        for shape in huge:
+            for data in (ROW.tobytes(), b""):
+                request.inputs[0].shape[:] = shape
+                request.raw_input_contents[0] = data
+                self.refused(request, words=["INPUT0"])
+            typed = infer_request("anything", {"INPUT0": ROW[None]})
+            del typed.raw_input_contents[:]
+            typed.inputs[0].shape[:] = shape
+            typed.inputs[0].contents.fp32_contents.append(1)
+            self.refused(typed, words=["INPUT0"])
+        request.inputs[0].shape[:] = [1] * 10000
+        self.refused(request, words=["INPUT0"])
+        self.assertEqual(children(process), workers, "a worker was started again")
+        for pid, old in zip([process, *workers], before):
+            self.assertLess(resident_bytes(pid) - old, 32 << 20)
+
+    def test_byte_strings_whose_lengths_do_not_add_up(self):
+        request = infer_request("words", {"INPUT0": np.array([[b"abc"]], dtype=object)})
+        for data in (
+            b"",
+            b"\1\0\0",
+            b"\4\0\0\0abc",
+            b"\xff\xff\xff\xffabc",
+            b"\3\0\0\0abcd",
+            b"\3\0\0\0abc\0\0\0\0",
+        ):
+            request.raw_input_contents[0] = data
+            self.refused(request, words=["INPUT0"])
+
+    def test_a_malformed_message_is_refused(self):
+        good = infer_request("echo", {"INPUT0": ROW}).SerializeToString()
+        for method in (INFER, PREDICT):
+            call = self.server.channel.unary_unary(method)
+            for bad in (b"\xff" * 20, good[:-3], b"\x0a\xff\xff\xff\xff\x7f", b"\x2b", b"\x00" * 64):
+                with self.assertRaises(grpc.RpcError) as raised:
+                    call(bad, timeout=TIMEOUT)
+                self.assertEqual(raised.exception.code(), INVALID, (method, bad[:20]))
+                self.check_message(raised.exception.details(), [])
+
+    def test_text_that_is_no_utf8_is_refused(self):
+        good = infer_request("echo", {"INPUT0": ROW}).SerializeToString()
+        call = self.server.channel.unary_unary(INFER)
+        with self.assertRaises(grpc.RpcError) as raised:
+            call(good.replace(b"echo", b"\xff\xfe\xfd\xfc"), timeout=TIMEOUT)
+        self.assertIn(raised.exception.code(), (INVALID, grpc.StatusCode.NOT_FOUND))
+
+    def test_a_message_that_is_too_large(self):
+        request = infer_request("anything", {"INPUT0": np.zeros((1, 17, 1 << 20), np.float32)})
+        self.refused(request, grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+    def test_predict_tells_the_model_and_the_tensor(self):
+        cases = [
+            (predict_request({"INPUT0": ROW[0]}, cpu=["echo"]), ["echo", "INPUT0"]),
+            (predict_request({"INPUT0": ROW}, cpu=["echo", "pair"]), ["pair"]),
+            (
+                predict_request({"INPUT0": ROW.astype(np.float64)}, cpu=["echo"]),
+                ["echo", "INPUT0", "FP32", "FP64"],
+            ),
+            (
+                predict_request(
+                    {"INPUT0": ROW}, cpu=[{"name": "echo", "input_names": {"INPUT0": "gone"}}]
+                ),
+                ["echo", "gone"],
+            ),
+            (
+                predict_request(
+                    {"INPUT0": ROW}, cpu=[{"name": "echo", "input_names": {"INPUT9": "INPUT0"}}]
+                ),
+                ["echo", "INPUT9"],
+            ),
+            (predict_request({"INPUT0": ROW}, cpu=[{"name": "echo", "outputs": ["no"]}]), ["no"]),
+        ]
+        for request, words in cases:
+            with self.assertRaises(grpc.RpcError) as raised:
+                self.server.prediction.Predict(request, timeout=TIMEOUT)
+            self.assertEqual(raised.exception.code(), INVALID, raised.exception.details())
+            self.check_message(raised.exception.details(), words)
+
+    def test_predict_refuses_raw_and_typed_contents_together(self):
+        request = predict_request({"INPUT0": ROW}, cpu=["echo"])
+        request.inputs[0].contents.fp32_contents.extend([1, 2, 3, 4])
+        with self.assertRaises(grpc.RpcError) as raised:
+            self.server.prediction.Predict(request, timeout=TIMEOUT)
+        self.assertEqual(raised.exception.code(), INVALID)
+        self.check_message(raised.exception.details(), ["INPUT0"])
+
+    def test_failures_are_logged_without_control_characters_of_the_client(self):
+        name = "line\nbreak\x1b[31m"
+        with self.assertRaises(grpc.RpcError):
+            self.server.infer.ModelInfer(infer_request(name, {"INPUT0": ROW}), timeout=TIMEOUT)
+        self.assertIsNone(re.search(r"^break", self.server.log(), re.MULTILINE))
+
+
+if __name__ == "__main__":
+    harness.main()

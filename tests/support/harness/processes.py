@@ -1,0 +1,51 @@
+"""Processes as the kernel sees them: children, and the event of their end."""
+
+import os
+import select
+
+
+def children(pid):
+    """Process ids of the children of a process."""
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+                found += [int(word) for word in file.read().split()]
+        except FileNotFoundError:
+            pass  # That thread has ended meanwhile.
+    return found
+
+
+def resident_bytes(pid):
+    """Resident memory of a process."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Watch:
+    """Watches processes for their end, children or not, however they end."""
+
+    def __init__(self, pids):
+        self._fds = {pid: os.pidfd_open(pid) for pid in pids}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for fd in self._fds.values():
+            os.close(fd)
+
+    def wait(self, timeout):
+        """Waits until all have ended; the ids of those that have not after `timeout` seconds."""
+        poll = select.poll()
+        waiting = {fd: pid for pid, fd in self._fds.items()}
+        for fd in waiting:
+            poll.register(fd, select.POLLIN)
+        while waiting:
+            events = poll.poll(timeout * 1000)
+            if not events:
+                break
+            for fd, _ in events:
+                poll.unregister(fd)
+                del waiting[fd]
+        return list(waiting.values())
