@@ -1,0 +1,137 @@
+// A bare loop over a TorchScript model, without a server: what the machine gives at most. The
+// server's figures are held against it.
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/ops/rand.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/csrc/jit/serialization/import.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <iterator>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string model;
+  std::vector<int64_t> shape;
+  int loops = 1;
+  int threads = 1;
+  double seconds = 5;
+  double warm_up = 1;
+  std::string optimize = "freeze";
+  bool profiling = true;
+};
+
+// What one loop measured.
+struct Measured {
+  // Microseconds of each run, in the time that counts.
+  std::vector<double> latencies;
+};
+
+torch::jit::Module Load(const Options& options) {
+  torch::jit::Module module = torch::jit::load(options.model);
+  module.eval();
+  if (options.optimize == "none") return module;
+  module = torch::jit::freeze(module);
+  if (options.optimize == "freeze") return module;
+  return torch::jit::optimize_for_inference(module);
+}
+
+void Loop(const Options& options, Clock::time_point start, Measured& measured) {
+  at::set_num_threads(options.threads);
+  at::globalContext().setFlushDenormal(true);
+  const c10::InferenceMode inference;
+  torch::jit::Module module = Load(options);
+  const at::Tensor input = at::rand(options.shape);
+  const auto seconds = [](double value) {
+    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(value));
+  };
+  const Clock::time_point count_from = start + seconds(options.warm_up);
+  const Clock::time_point end = count_from + seconds(options.seconds);
+  for (Clock::time_point before = Clock::now(); before < end;) {
+    module.forward({input});
+    const Clock::time_point after = Clock::now();
+    if (before >= count_from) {
+      measured.latencies.push_back(
+          std::chrono::duration<double, std::micro>(after - before).count());
+    }
+    before = after;
+  }
+}
+
+double Quantile(const std::vector<double>& sorted, double q) {
+  return sorted[static_cast<size_t>(q * static_cast<double>(sorted.size() - 1))];
+}
+
+int Run(const Options& options) {
+  at::set_num_interop_threads(1);
+  torch::jit::getProfilingMode() = options.profiling;
+  (void)Load(options);
+  std::vector<Measured> measured(static_cast<size_t>(options.loops));
+  std::vector<std::thread> loops;
+  const Clock::time_point start = Clock::now();
+  for (Measured& one : measured) loops.emplace_back([&] { Loop(options, start, one); });
+  for (std::thread& loop : loops) loop.join();
+  std::vector<double> all;
+  for (const Measured& one : measured) {
+    all.insert(all.end(), one.latencies.begin(), one.latencies.end());
+  }
+  if (all.empty()) {
+    std::fprintf(stderr, "no run ended within the time; give more --seconds\n");
+    return 1;
+  }
+  std::sort(all.begin(), all.end());
+  const auto runs = static_cast<double>(all.size());
+  const auto batch = static_cast<double>(options.shape.front());
+  std::printf(
+      "{\"loops\": %d, \"threads\": %d, \"optimize\": \"%s\", \"runs\": %zu, \"runs_per_second\": "
+      "%.2f, "
+      "\"rows_per_second\": %.2f, \"latency_us\": {\"p50\": %.2f, \"p90\": %.2f, \"p99\": %.2f, "
+      "\"max\": %.2f}}\n",
+      options.loops, options.threads, options.optimize.c_str(), all.size(), runs / options.seconds,
+      runs * batch / options.seconds, Quantile(all, 0.5), Quantile(all, 0.9), Quantile(all, 0.99),
+      all.back());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Runs a TorchScript model in a bare loop and prints its throughput as JSON"};
+  app.add_option("--model", options.model, "TorchScript file")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app.add_option("--input-shape", options.shape, "Shape of the FP32 input, as in 1,3,224,224")
+      ->required()
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  app.add_option("--loops", options.loops, "Loops that run at the same time, each with a copy")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--threads", options.threads, "Intra-op threads of each loop")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--seconds", options.seconds, "Time that counts")->check(CLI::PositiveNumber);
+  app.add_option("--warm-up", options.warm_up, "Seconds before it")->check(CLI::NonNegativeNumber);
+  app.add_option("--optimize", options.optimize, "none, freeze or inference")
+      ->check(CLI::IsMember({"none", "freeze", "inference"}));
+  app.add_option("--profiling", options.profiling, "Use TorchScript's profiling executor");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return Run(options);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
