@@ -1,7 +1,9 @@
-"""Prints the project's figures, measured on this machine. What is compared runs in turns, several rounds of each, and
-the medians are told.
+"""Prints the project's figures, measured on this machine. What is compared runs in turns, several
+rounds of each, and the medians are told.
 
-usage: figures.py FOLDER-OF-MODELS   (with TANDEM_BUILD_DIR, and TANDEM_DEMO_DIR for the start with the demo's models)"""
+usage: figures.py FOLDER-OF-MODELS   (with TANDEM_BUILD_DIR, and TANDEM_DEMO_DIR for the start with
+the demo's models)
+"""
 
 import contextlib
 import json
@@ -44,18 +46,20 @@ def libtorch_loop(model, loops):
     command = [
         build_path("bench-libtorch-loop"),
         f"--model={model}",
-        "--shape=1,3,224,224",
+        "--input-shape=1,3,224,224",
         f"--loops={loops}",
         f"--seconds={SECONDS}",
     ]
     reply = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    return json.loads(reply)["calls_per_second"]
+    return json.loads(reply)["runs_per_second"]
 
 
 @contextlib.contextmanager
 def echo_server():
     """The bare echo; its address."""
-    with subprocess.Popen([build_path("bench-echo-server")], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [build_path("bench-echo-server")], stdout=subprocess.PIPE, text=True
+    ) as process:
         yield "127.0.0.1:" + process.stdout.readline().strip()
         process.terminate()
 
@@ -70,7 +74,11 @@ def memory_and_start():
             (worker,) = children(server.process.pid)
             parent = resident_bytes(server.process.pid) / MIB
             show("memory of the server, idle", f"{parent:.0f} MiB", "at most 60")
-            show("memory of a CPU worker without models", f"{resident_bytes(worker) / MIB:.0f} MiB", "at most 150")
+            show(
+                "memory of a CPU worker without models",
+                f"{resident_bytes(worker) / MIB:.0f} MiB",
+                "at most 150",
+            )
     demo = os.environ.get("TANDEM_DEMO_DIR")
     if not demo:
         show("start to ready with the demo's models", "not measured", "TANDEM_DEMO_DIR is not set")
@@ -98,12 +106,18 @@ def against_libtorch(models):
         name = f"resnet18, batch 1, {loops} lane(s)"
         show(name + ": bare LibTorch loop", f"{statistics.median(bare):.1f} /s")
         show(name + ": through the server", f"{statistics.median(served):.1f} /s")
-        show(name + ": p50, p99", f"{statistics.median(p50) / 1e3:.1f}, {statistics.median(p99) / 1e3:.1f} ms")
+        show(
+            name + ": p50, p99",
+            f"{statistics.median(p50) / 1e3:.1f}, {statistics.median(p99) / 1e3:.1f} ms",
+        )
         show(name + ": ratio", f"{ratio:.3f}", "at least 0.90")
 
 
 def against_bare_echo(models):
-    with echo_server() as echo, Server(models, flags=pool(CORES), worker="tandem-worker-plain") as server:
+    with (
+        echo_server() as echo,
+        Server(models, flags=pool(CORES), worker="tandem-worker-plain") as server,
+    ):
         for clients in (1, 16, 32):
             reports = {"bare gRPC": [], "Tandem": []}
             for _ in range(ROUNDS):
@@ -111,8 +125,13 @@ def against_bare_echo(models):
                 reports["Tandem"].append(client(server.address, "echo", clients, "1,4"))
             for who, rounds in reports.items():
                 rate = statistics.median(r["calls_per_second"] for r in rounds)
-                p50, p99 = (statistics.median(r[q] for r in rounds) / 1e3 for q in ("p50_us", "p99_us"))
-                show(f"echo, {clients} client(s), {who}: p50 {p50:.3f} ms, p99 {p99:.3f} ms", f"{rate:.0f} /s")
+                p50, p99 = (
+                    statistics.median(r[q] for r in rounds) / 1e3 for q in ("p50_us", "p99_us")
+                )
+                show(
+                    f"echo, {clients} client(s), {who}: p50 {p50:.3f} ms, p99 {p99:.3f} ms",
+                    f"{rate:.0f} /s",
+                )
 
 
 def main():

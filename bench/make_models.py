@@ -1,5 +1,5 @@
-"""Makes the models that bench/run.sh measures with: a repository with one TorchScript model of resnet18's size, with
-random weights (its speed does not depend on them), and one that only echoes.
+"""Makes the models that bench/run.sh measures with: a repository with one TorchScript model of
+resnet18's size, with random weights (its speed does not depend on them), and one that only echoes.
 
 usage: make_models.py FOLDER"""
 
@@ -31,7 +31,9 @@ class Block(nn.Module):
 
 
 def residual_net_18(classes=1000):
-    """The 18-layer residual net of He et al., 2015: 11.7 million parameters, 1.8 billion multiplications."""
+    """The 18-layer residual net of He et al., 2015: 11.7 million parameters, 1.8 billion
+    multiplications.
+    """
     layers = [
         nn.Conv2d(3, 64, 7, 2, 3, bias=False),
         nn.BatchNorm2d(64),

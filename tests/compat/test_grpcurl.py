@@ -7,9 +7,8 @@ import shutil
 import subprocess
 import unittest
 
-import numpy as np
-
 import harness
+import numpy as np
 from harness.repository import Repository
 from harness.server import Server
 

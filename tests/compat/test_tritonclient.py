@@ -3,9 +3,8 @@
 import queue
 import unittest
 
-import numpy as np
-
 import harness
+import numpy as np
 from harness.repository import Repository
 from harness.server import Server
 

@@ -4,9 +4,8 @@ import signal
 import unittest
 
 import grpc
-import numpy as np
-
 import harness
+import numpy as np
 from harness import protos
 from harness.processes import Watch, children
 from harness.repository import Repository
@@ -26,7 +25,9 @@ class ShutDownTest(unittest.TestCase):
 
     def start(self, model, server):
         """Sends a request that runs for a while; its call."""
-        call = server.infer.ModelInfer.future(infer_request(model, {"INPUT0": ROW}), timeout=TIMEOUT)
+        call = server.infer.ModelInfer.future(
+            infer_request(model, {"INPUT0": ROW}), timeout=TIMEOUT
+        )
         server.infer.ModelInfer(infer_request("light", {"INPUT0": ROW}), timeout=TIMEOUT)
         return call
 

@@ -1,4 +1,6 @@
-"""A start that cannot succeed ends with one line; a model that cannot be served does not stop the others."""
+"""A start that cannot succeed ends with one line; a model that cannot be served does not stop the
+others.
+"""
 
 import os
 import socket
@@ -7,9 +9,8 @@ import tempfile
 import unittest
 
 import grpc
-import numpy as np
-
 import harness
+import numpy as np
 from harness import build_path
 from harness.repository import Repository, config
 from harness.server import CPU_POOL, Server, run_to_end
@@ -26,7 +27,9 @@ class RefusedStartTest(unittest.TestCase):
         self.repository.synthetic("light")
 
     def refused(self, flags, words, worker="tandem-worker-plain"):
-        """Asserts that `tandem serve` ends with a code that is not 0 and one line that holds all `words`."""
+        """Asserts that `tandem serve` ends with a code that is not 0 and one line that holds all
+        `words`.
+        """
         code, out, error = run_to_end(
             ["serve", "--model-repository=" + self.repository.path, *flags],
             environment={"TANDEM_WORKER": worker and build_path(worker)},
@@ -93,7 +96,7 @@ class UnusableModelsTest(unittest.TestCase):
         repository.synthetic("no_versions", versions=[])
         repository.write("no_versions/config.pbtxt", config("no_versions").encode())
         repository.synthetic("dims", inputs=[("INPUT0", "TYPE_FP32", [-7])])
-        repository.synthetic("load_fails", parameters={"fail": "load"})
+        repository.synthetic("load_fails", parameters={"load_mode": "fail"})
         repository.add("no_file", config("no_file", platform="pytorch_libtorch"))
         repository.write("no_models/README", b"not a model")
         cls.server = cls.enterClassContext(Server(repository.path))
@@ -109,7 +112,9 @@ class UnusableModelsTest(unittest.TestCase):
 
     def test_the_others_serve(self):
         self.assertEqual(self.models["good", "1"], ("READY", ""))
-        reply = self.server.infer.ModelInfer(infer_request("good", {"INPUT0": ROW}), timeout=TIMEOUT)
+        reply = self.server.infer.ModelInfer(
+            infer_request("good", {"INPUT0": ROW}), timeout=TIMEOUT
+        )
         np.testing.assert_array_equal(infer_outputs(reply)["OUTPUT0"], ROW)
 
     def test_a_bad_config_is_told_with_file_line_and_field(self):
@@ -144,7 +149,9 @@ class UnusableModelsTest(unittest.TestCase):
 
 class ProgramTest(unittest.TestCase):
     def test_the_server_needs_no_libtorch(self):
-        done = subprocess.run(["ldd", build_path("tandem")], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["ldd", build_path("tandem")], capture_output=True, text=True, check=True
+        )
         for library in ("libtorch", "libc10", "libcuda"):
             self.assertNotIn(library, done.stdout)
 

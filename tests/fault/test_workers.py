@@ -2,12 +2,12 @@
 
 import os
 import signal
+import time
 import unittest
 
 import grpc
-import numpy as np
-
 import harness
+import numpy as np
 from harness.processes import Watch, children
 from harness.repository import Repository
 from harness.server import Server
@@ -24,6 +24,11 @@ class WorkersTest(unittest.TestCase):
         repository.synthetic("deep", kinds=["KIND_GPU"])
         # Longer than any test: its requests end because their worker is killed.
         repository.synthetic("endless", parameters={"alpha_us": 600_000_000})
+        for model, mode in (("crashes", "crash"), ("aborts", "abort"), ("exits", "exit")):
+            repository.synthetic(model, parameters={"mode": mode})
+        for mode in ("garbage", "bad_shape"):
+            repository.synthetic(mode, parameters={"mode": mode})
+        repository.synthetic("every_second", parameters={"mode": "fail", "fail_every": 2})
         self.server = self.enterContext(Server(repository.path))
 
     def worker(self, pool):
@@ -39,12 +44,19 @@ class WorkersTest(unittest.TestCase):
             os.kill(pid, signal.SIGKILL)
             self.assertEqual(watch.wait(TIMEOUT), [])
 
-    def wait_until_back(self, pool, dead):
-        """Waits for the models of a pool, by events of the health service; the status of its new worker."""
-        self.server.watch_health("light" if pool == "cpu" else "deep", "SERVING")
-        worker = self.worker(pool)
-        self.assertNotEqual(worker.pid, dead)
-        return worker
+    def wait_for_restart(self, pool, restarts):
+        """Asks the server until its pool's worker has been started again so often and holds all its
+        models.
+        """
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline:
+            status = self.server.status()
+            (worker,) = (p.workers[0] for p in status.pools if p.name == pool)
+            loaded = all(model.state == "READY" for model in status.models)
+            if worker.restarts >= restarts and worker.state == "ready" and loaded:
+                self.assertEqual(worker.restarts, restarts)
+                return worker
+        raise AssertionError(f"the worker did not come back: {self.server.status()}")
 
     def test_a_killed_worker_is_seen_at_once_and_started_again(self):
         dead = self.worker("cpu").pid
@@ -59,9 +71,8 @@ class WorkersTest(unittest.TestCase):
         self.assertIn("endless", error.details())
         # As the other pool's worker is another process, it never noticed.
         np.testing.assert_array_equal(infer_outputs(self.infer("deep"))["OUTPUT0"], ROW)
-        worker = self.wait_until_back("cpu", dead)
-        self.assertEqual(worker.state, "ready")
-        self.assertEqual(worker.restarts, 1)
+        worker = self.wait_for_restart("cpu", 1)
+        self.assertNotEqual(worker.pid, dead)
         self.assertIn("SIGKILL", worker.last_exit)
         np.testing.assert_array_equal(infer_outputs(self.infer("light"))["OUTPUT0"], ROW)
         self.assertEqual(self.worker("gpu").restarts, 0)
@@ -77,22 +88,47 @@ class WorkersTest(unittest.TestCase):
             except grpc.RpcError as error:
                 codes.append(error.code())
             self.assertIn(codes[-1], (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE))
-        self.wait_until_back("cpu", dead)
+        self.wait_for_restart("cpu", 1)
 
     def test_each_of_many_deaths_is_survived(self):
         for number in range(1, 4):
-            dead = self.worker("gpu").pid
-            self.kill(dead)
-            self.wait_until_back_after(number)
+            self.kill(self.worker("gpu").pid)
+            self.wait_for_restart("gpu", number)
             np.testing.assert_array_equal(infer_outputs(self.infer("deep"))["OUTPUT0"], ROW)
 
-    def wait_until_back_after(self, restarts):
-        """Waits, by requests that the server answers, until the worker has been started again so often."""
-        while True:
-            worker = self.worker("gpu")
-            if worker.restarts >= restarts and worker.state == "ready":
-                break
-        self.server.watch_health("deep", "SERVING")
+    def test_a_worker_that_crashes_on_an_input_is_started_again(self):
+        for restarts, model in enumerate(("crashes", "aborts", "exits"), 1):
+            with self.subTest(model):
+                with self.assertRaises(grpc.RpcError) as raised:
+                    self.infer(model)
+                self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
+                self.assertIn(model, raised.exception.details())
+                self.wait_for_restart("cpu", restarts)
+
+    def test_a_worker_that_breaks_the_protocol_is_killed(self):
+        with self.assertRaises(grpc.RpcError) as raised:
+            self.infer("garbage")
+        self.assertIn(
+            raised.exception.code(), (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL)
+        )
+        self.wait_for_restart("cpu", 1)
+
+    def test_outputs_that_do_not_fit_the_model_are_an_error_of_the_model(self):
+        with self.assertRaises(grpc.RpcError) as raised:
+            self.infer("bad_shape")
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.INTERNAL)
+        self.assertIn("bad_shape", raised.exception.details())
+        self.assertIn("OUTPUT0", raised.exception.details())
+        self.assertEqual(self.worker("cpu").restarts, 0)
+
+    def test_a_batch_that_fails_fails_alone(self):
+        codes = []
+        for _ in range(4):
+            call = self.server.infer.ModelInfer.future(
+                infer_request("every_second", {"INPUT0": ROW}), timeout=TIMEOUT
+            )
+            codes.append(call.code())
+        self.assertEqual(codes, [grpc.StatusCode.OK, grpc.StatusCode.INTERNAL] * 2)
 
     def test_no_worker_survives_the_death_of_the_server(self):
         workers = children(self.server.process.pid)

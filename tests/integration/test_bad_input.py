@@ -4,9 +4,8 @@ import re
 import unittest
 
 import grpc
-import numpy as np
-
 import harness
+import numpy as np
 from harness import protos
 from harness.processes import children, resident_bytes
 from harness.repository import Repository
@@ -44,7 +43,9 @@ class BadInputTest(unittest.TestCase):
 
     def tearDown(self):
         # Whatever was refused, the server goes on.
-        reply = self.server.infer.ModelInfer(infer_request("echo", {"INPUT0": ROW}), timeout=TIMEOUT)
+        reply = self.server.infer.ModelInfer(
+            infer_request("echo", {"INPUT0": ROW}), timeout=TIMEOUT
+        )
         np.testing.assert_array_equal(infer_outputs(reply)["OUTPUT0"], ROW)
 
     def refused(self, request, code=INVALID, words=()):
@@ -214,7 +215,13 @@ class BadInputTest(unittest.TestCase):
         good = infer_request("echo", {"INPUT0": ROW}).SerializeToString()
         for method in (INFER, PREDICT):
             call = self.server.channel.unary_unary(method)
-            for bad in (b"\xff" * 20, good[:-3], b"\x0a\xff\xff\xff\xff\x7f", b"\x2b", b"\x00" * 64):
+            for bad in (
+                b"\xff" * 20,
+                good[:-3],
+                b"\x0a\xff\xff\xff\xff\x7f",
+                b"\x2b",
+                b"\x00" * 64,
+            ):
                 with self.assertRaises(grpc.RpcError) as raised:
                     call(bad, timeout=TIMEOUT)
                 self.assertEqual(raised.exception.code(), INVALID, (method, bad[:20]))

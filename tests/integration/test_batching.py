@@ -3,9 +3,8 @@
 import unittest
 from concurrent import futures
 
-import numpy as np
-
 import harness
+import numpy as np
 from harness.repository import Repository
 from harness.server import GPU_STAND_IN, Server
 from harness.tensors import infer_outputs, infer_request, predict_request, result_outputs

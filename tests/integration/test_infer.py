@@ -2,9 +2,8 @@
 
 import unittest
 
-import numpy as np
-
 import harness
+import numpy as np
 from harness import protos
 from harness.repository import Repository
 from harness.server import Server
@@ -151,8 +150,10 @@ class InferTest(unittest.TestCase):
 
     def test_status_tells_pools_workers_and_models(self):
         status = self.server.status()
-        self.assertEqual([(p.name, p.kind, p.device) for p in status.pools],
-                         [("cpu", "cpu", "cpu"), ("gpu", "gpu", "cpu")])
+        self.assertEqual(
+            [(p.name, p.kind, p.device) for p in status.pools],
+            [("cpu", "cpu", "cpu"), ("gpu", "gpu", "cpu")],
+        )
         for pool in status.pools:
             self.assertEqual([w.state for w in pool.workers], ["ready"])
             self.assertGreater(pool.workers[0].pid, 0)

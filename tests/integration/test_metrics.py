@@ -12,9 +12,8 @@ import urllib.parse
 import urllib.request
 
 import grpc
-import numpy as np
-
 import harness
+import numpy as np
 from harness.repository import Repository
 from harness.server import Server
 from harness.tensors import infer_request, predict_request
@@ -102,7 +101,7 @@ class MetricsTest(unittest.TestCase):
         repository = cls.enterClassContext(Repository())
         repository.synthetic("light")
         repository.synthetic("deep", kinds=["KIND_GPU"])
-        repository.synthetic("failing", parameters={"fail": "internal"})
+        repository.synthetic("failing", parameters={"mode": "fail"})
         cls.server = cls.enterClassContext(Server(repository.path))
         cls.target = f"127.0.0.1:{cls.server.ports['metrics']}"
         for _ in range(CALLS):
@@ -133,9 +132,7 @@ class MetricsTest(unittest.TestCase):
     def test_requests_are_counted_by_model_version_pool_and_worker(self):
         where = {"model": "light", "version": "1", "pool": "cpu", "worker": "cpu/0"}
         self.assertEqual(self.series("tandem_requests_total", **where), [CALLS + 1])
-        self.assertEqual(
-            sum(self.series("tandem_requests_total", model="deep", pool="gpu")), 1
-        )
+        self.assertEqual(sum(self.series("tandem_requests_total", model="deep", pool="gpu")), 1)
         self.assertEqual(sum(self.series("nv_inference_request_success", model="light")), CALLS + 1)
 
     def test_failures_are_counted_by_reason(self):
@@ -163,12 +160,12 @@ class MetricsTest(unittest.TestCase):
             "tandem_bytes_in_flight",
             "tandem_arena_used_bytes",
             "tandem_worker_restarts_total",
-            "process_resident_memory_bytes",
-            "process_cpu_seconds_total",
+            "tandem_process_resident_memory_bytes",
+            "tandem_process_cpu_seconds_total",
         ):
             self.assertTrue(self.series(name), f"there is no {name}")
         self.assertEqual(self.series("tandem_worker_restarts_total", worker="cpu/0"), [0])
-        self.assertGreater(sum(self.series("process_resident_memory_bytes")), 1 << 20)
+        self.assertGreater(sum(self.series("tandem_process_resident_memory_bytes")), 1 << 20)
 
     @unittest.skipUnless(PROMTOOL, "promtool is not installed")
     def test_promtool_finds_no_malformed_metric(self):
@@ -180,7 +177,8 @@ class MetricsTest(unittest.TestCase):
             timeout=TIMEOUT,
             check=False,
         )
-        # Names that other servers chose before it may displease the linter; a malformed text is code 1.
+        # Names that other servers chose before it may displease the linter; a malformed text is
+        # code 1.
         self.assertNotEqual(done.returncode, 1, done.stderr)
 
     @unittest.skipUnless(PROMETHEUS, "prometheus is not installed")
@@ -190,7 +188,9 @@ class MetricsTest(unittest.TestCase):
             prometheus.wait_for('up{job="tandem"}', 1)
             prometheus.wait_for('sum(tandem_requests_total{model="light"})', CALLS + 1)
             prometheus.wait_for('sum(tandem_requests_total{pool="gpu"})', 1)
-            quantile = "histogram_quantile(0.5, sum by (le) (tandem_request_duration_seconds_bucket))"
+            quantile = (
+                "histogram_quantile(0.5, sum by (le) (tandem_request_duration_seconds_bucket))"
+            )
             ((_, seconds),) = prometheus.query(quantile)
             self.assertGreater(seconds, 0)
             self.assertLess(seconds, 5)

@@ -3,9 +3,8 @@
 import unittest
 
 import grpc
-import numpy as np
-
 import harness
+import numpy as np
 from harness import protos
 from harness.repository import Repository
 from harness.server import Server
@@ -45,7 +44,7 @@ class PredictTest(unittest.TestCase):
         repository.synthetic("slow", parameters={"alpha_us": SLOW_US})
         repository.synthetic("too_slow", parameters={"alpha_us": TOO_SLOW_US})
         repository.synthetic("slow_deep", kinds=["KIND_GPU"], parameters={"alpha_us": SLOW_US})
-        repository.synthetic("failing", parameters={"fail": "internal"})
+        repository.synthetic("failing", parameters={"mode": "fail"})
         repository.synthetic("voter", **LABELS)
         repository.synthetic("other_voter", kinds=["KIND_GPU"], **LABELS)
         repository.synthetic(
@@ -181,9 +180,7 @@ class PredictTest(unittest.TestCase):
         self.assertIn("light", message)
 
     def test_only_the_named_outputs_are_returned(self):
-        request = predict_request(
-            {"A": ROW, "B": -ROW}, cpu=[{"name": "pair", "outputs": ["Y"]}]
-        )
+        request = predict_request({"A": ROW, "B": -ROW}, cpu=[{"name": "pair", "outputs": ["Y"]}])
         reply = self.predict(request)
         outputs = result_outputs(reply.results[0], reply.raw_output_contents)
         self.assertEqual(list(outputs), ["Y"])
@@ -313,9 +310,7 @@ class PredictTest(unittest.TestCase):
         np.testing.assert_allclose(self.combined(merged), ROW)
 
     def test_a_stream_with_policy_partial_tells_of_failures_too(self):
-        request = predict_request(
-            {"INPUT0": ROW}, cpu=["failing", "light"], merge_policy=PARTIAL
-        )
+        request = predict_request({"INPUT0": ROW}, cpu=["failing", "light"], merge_policy=PARTIAL)
         events = list(self.server.prediction.PredictStream(request, timeout=TIMEOUT))
         codes = {e.result.key: e.result.status_code for e in events[:-1]}
         self.assertEqual(codes, {"failing": INTERNAL, "light": OK})

@@ -1,4 +1,6 @@
-"""What the tests in Python share: the server as a process, its protocols, model repositories made on the spot."""
+"""What the tests in Python share: the server as a process, its protocols, model repositories made
+on the spot.
+"""
 
 import os
 import sys
@@ -20,7 +22,9 @@ def source_path(name):
 
 
 def main():
-    """Runs the tests of the calling file. Exit code: 0 passed, 1 failed, SKIPPED where none could run."""
+    """Runs the tests of the calling file. Exit code: 0 passed, 1 failed, SKIPPED where none could
+    run.
+    """
     program = unittest.main(module="__main__", exit=False, verbosity=2)
     result = program.result
     if not result.wasSuccessful() or result.testsRun == 0:

@@ -1,5 +1,6 @@
-"""Tandem's protocols in Python, read from the .proto files when a test runs, so that no generated code has to fit the
-installed version of Protobuf."""
+"""Tandem's protocols in Python, read from the .proto files when a test runs, so that no generated
+code has to fit the installed version of Protobuf.
+"""
 
 import functools
 import os
@@ -42,7 +43,7 @@ def _health_file():
     return file
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _pool():
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "descriptors")
@@ -64,7 +65,7 @@ def _pool():
     return pool
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def message(name):
     """Class of a message, by its full name."""
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(name))

@@ -44,7 +44,9 @@ class Repository:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def add(self, name, config_text, versions=(1,), files=None):
-        """Adds a model. `files` are copied into each version: name in the version's folder to source."""
+        """Adds a model. `files` are copied into each version: name in the version's folder to
+        source.
+        """
         for version in versions:
             folder = os.path.join(self.path, name, str(version))
             os.makedirs(folder)

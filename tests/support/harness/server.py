@@ -1,4 +1,6 @@
-"""`tandem serve` as a process of its own, with free ports, waited for by events and ended with an assertion."""
+"""`tandem serve` as a process of its own, with free ports, waited for by events and ended with an
+assertion.
+"""
 
 import json
 import os
@@ -14,7 +16,8 @@ import grpc
 from harness import build_path, protos
 from harness.processes import Watch, children
 
-# Bounds of waiting, generous since sanitizers slow everything down. Nothing ever waits that long when it works.
+# Bounds of waiting, generous since sanitizers slow everything down. Nothing ever waits that long
+# when it works.
 START_SECONDS = 60
 STOP_SECONDS = 30
 
@@ -29,7 +32,9 @@ def clean_environment():
 
 
 class Server:
-    """A running server. Use it in a `with` block: its end is asserted to be clean, unless a test ended it itself."""
+    """A running server. Use it in a `with` block: its end is asserted to be clean, unless a test
+    ended it itself.
+    """
 
     def __init__(self, repository, flags=(CPU_POOL, GPU_STAND_IN), worker="tandem-worker-plain"):
         self._folder = tempfile.mkdtemp(prefix="tandem-server-")
@@ -74,7 +79,9 @@ class Server:
             self._clean_up()
 
     def start(self):
-        """Starts the server; returns when it listens and every model is loaded, or is known not to load."""
+        """Starts the server; returns when it listens and every model is loaded, or is known not to
+        load.
+        """
         os.mkfifo(self._port_fifo)
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
@@ -139,7 +146,9 @@ class Server:
         raise AssertionError(f"health of '{service}' never became {wanted}: {seen}")
 
     def _read_port_file(self):
-        """The port file is a FIFO here: opening it for reading and polling it waits for the server to write it."""
+        """The port file is a FIFO here: opening it for reading and polling it waits for the server
+        to write it.
+        """
         fifo = os.open(self._port_fifo, os.O_RDONLY | os.O_NONBLOCK)
         ended = os.pidfd_open(self.process.pid)
         poll = select.poll()
@@ -179,7 +188,9 @@ class Server:
 
 
 def run_to_end(arguments, environment=None, timeout=START_SECONDS):
-    """Runs `tandem` with arguments that make it end; its exit code, standard output and standard error."""
+    """Runs `tandem` with arguments that make it end; its exit code, standard output and standard
+    error.
+    """
     done = subprocess.run(
         [build_path("tandem"), *arguments],
         env={**clean_environment(), **(environment or {})},

@@ -79,6 +79,8 @@ def predict_request(arrays, cpu=(), gpu=(), any_pool=(), **fields):
 
 
 def result_outputs(result, raw):
-    """Arrays of one ModelResult, by name. `raw` is raw_output_contents of the message that holds it."""
+    """Arrays of one ModelResult, by name. `raw` is raw_output_contents of the message that holds
+    it.
+    """
     first = result.first_raw_output
     return {o.name: decode(o, raw[first + i]) for i, o in enumerate(result.outputs)}
