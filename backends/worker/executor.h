@@ -1,5 +1,5 @@
-// What runs a model inside a worker. This header speaks core types alone, so that the sources that see LibTorch's
-// headers never see protobuf's.
+// What runs a model inside a worker. This header speaks core types alone, so that the sources that
+// see LibTorch's headers never see protobuf's.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,8 @@ struct ModelSpec {
   std::vector<TensorSpec> outputs;
   std::string method;
   std::map<std::string, std::string> parameters;
-  // The model's file, open for reading; -1 where the platform has none. Borrowed for the time of Load.
+  // The model's file, open for reading; -1 where the platform has none. Borrowed for the time of
+  // Load.
   int file = -1;
   // Lanes that will call Run, numbered from 0, and intra-op threads of each.
   uint32_t lanes = 1;
@@ -54,12 +55,13 @@ struct OutputTensor {
   size_t bytes = 0;
 };
 
-// Takes the outputs of one run. The executor announces them all, then writes each to its place in the output arena.
+// Takes the outputs of one run. The executor announces them all, then writes each to its place in
+// the output arena.
 class OutputSink {
  public:
   virtual ~OutputSink() = default;
-  // Finds room. Returns one place for each output, of `bytes` bytes and aligned to 64, in order. RESOURCE_EXHAUSTED
-  // where there is no room. Called at most once a run.
+  // Finds room. Returns one place for each output, of `bytes` bytes and aligned to 64, in order.
+  // RESOURCE_EXHAUSTED where there is no room. Called at most once a run.
   virtual absl::StatusOr<std::vector<std::byte*>> Allocate(std::vector<OutputTensor> outputs) = 0;
 };
 
@@ -68,9 +70,10 @@ class Executor {
  public:
   virtual ~Executor() = default;
   virtual const Signature& signature() const = 0;
-  // Runs one batch. INVALID_ARGUMENT: the model refused its inputs. RESOURCE_EXHAUSTED: no memory. INTERNAL: it failed.
-  // Messages are sentences without paths or addresses. Throws nothing.
-  virtual absl::Status Run(uint32_t lane, absl::Span<const InputTensor> inputs, OutputSink& sink) = 0;
+  // Runs one batch. INVALID_ARGUMENT: the model refused its inputs. RESOURCE_EXHAUSTED: no memory.
+  // INTERNAL: it failed. Messages are sentences without paths or addresses. Throws nothing.
+  virtual absl::Status Run(uint32_t lane, absl::Span<const InputTensor> inputs,
+                           OutputSink& sink) = 0;
 };
 
 // Makes executors of one platform.
@@ -81,8 +84,8 @@ class Runtime {
   virtual absl::StatusOr<std::unique_ptr<Executor>> Load(const ModelSpec& model) = 0;
 };
 
-// The runtimes of a worker program, by platform, and what it tells of itself. Each program (worker, worker-cuda,
-// plain worker for tests) links one definition of MakeRuntimes.
+// The runtimes of a worker program, by platform, and what it tells of itself. Each program (worker,
+// worker-cuda, plain worker for tests) links one definition of MakeRuntimes.
 struct Runtimes {
   std::map<std::string, std::unique_ptr<Runtime>> by_platform;
   // "LibTorch 2.11.0".
@@ -91,7 +94,8 @@ struct Runtimes {
   std::string device;
 };
 
-// `threads`: intra-op threads of each lane. FAILED_PRECONDITION where the device cannot be used (no GPU, …).
+// `threads`: intra-op threads of each lane. FAILED_PRECONDITION where the device cannot be used (no
+// GPU, …).
 absl::StatusOr<Runtimes> MakeRuntimes(uint32_t threads);
 
 }  // namespace tandem::worker

@@ -1,0 +1,123 @@
+#include "backends/worker/lane.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "backends/ipc/tensor_record.h"
+#include "backends/worker/run_outputs.h"
+
+namespace tandem::worker {
+namespace {
+
+using std::chrono::nanoseconds;
+using std::chrono::steady_clock;
+
+// A doorbell in shared memory is never trusted to ring: a sleeping lane looks at its ring that
+// often by itself.
+constexpr std::chrono::seconds kLongestSleep{1};
+
+// The length of the text, cut at a UTF-8 character's start where it is too long.
+size_t TextBytes(absl::string_view text) {
+  size_t bytes = std::min(text.size(), ipc::kMaxErrorBytes);
+  if (bytes == text.size()) return bytes;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80) --bytes;
+  return bytes;
+}
+
+}  // namespace
+
+Lane::Lane(uint32_t index, ipc::LaneRings* rings, const LaneSurroundings& surroundings)
+    : index_(index),
+      rings_(rings),
+      surroundings_(surroundings),
+      submitted_(&rings->submit),
+      completed_(&rings->completion),
+      spin_(surroundings.spin),
+      thread_([this] { Loop(); }) {}
+
+Lane::~Lane() {
+  stopping_.store(true);
+  rings_->submitted.Ring();
+  thread_.join();
+}
+
+void Lane::Loop() {
+  pthread_setname_np(pthread_self(), absl::StrCat("lane-", index_).c_str());
+  while (AwaitEntry()) {
+    ipc::SubmitEntry entry;
+    const ipc::RingResult taken = submitted_.Take(entry);
+    if (taken == ipc::RingResult::kEmpty) continue;
+    if (taken == ipc::RingResult::kCorrupt) {
+      surroundings_.on_broken(absl::InternalError("the ring of submissions is corrupt"));
+      return;
+    }
+    ipc::CompletionEntry completion{};
+    completion.batch_id = entry.batch_id;
+    completion.output_slot = ipc::kNoSlot;
+    const absl::Status status = RunEntry(entry, completion);
+    if (!status.ok()) AttachError(status, completion);
+    // There is always room: the server submits no more than the ring holds before it takes
+    // completions out.
+    if (completed_.Put(completion) != ipc::RingResult::kOk) {
+      surroundings_.on_broken(absl::InternalError("the ring of completions is full or corrupt"));
+      return;
+    }
+    surroundings_.region->completed.Ring();
+  }
+}
+
+bool Lane::AwaitEntry() {
+  if (submitted_.HasEntry()) return true;
+  const auto start = steady_clock::now();
+  while (!submitted_.HasEntry()) {
+    if (stopping_.load()) return submitted_.HasEntry();
+    rings_->submitted.Wait([this] { return submitted_.HasEntry() || stopping_.load(); },
+                           spin_.budget(), kLongestSleep);
+  }
+  spin_.Observe(steady_clock::now() - start);
+  return true;
+}
+
+absl::Status Lane::RunEntry(const ipc::SubmitEntry& entry, ipc::CompletionEntry& completion) {
+  const absl::Span<std::byte> arena = surroundings_.input_arena;
+  const absl::StatusOr<std::vector<ipc::ArenaTensor>> tensors =
+      ipc::ReadRecord(arena, entry.record_offset, entry.record_bytes);
+  if (!tensors.ok()) return tensors.status();
+  std::vector<InputTensor> inputs;
+  inputs.reserve(tensors->size());
+  for (const ipc::ArenaTensor& tensor : *tensors) {
+    inputs.push_back({tensor.type, tensor.shape, arena.data() + tensor.offset, tensor.bytes});
+  }
+  const ModelTable::Use model = surroundings_.models->Acquire(entry.model_handle);
+  if (model.executor() == nullptr) {
+    return absl::NotFoundError("the model is not loaded in this worker");
+  }
+  RunOutputs outputs(*surroundings_.outputs);
+  const auto start = steady_clock::now();
+  const absl::Status status = model.executor()->Run(index_, inputs, outputs);
+  completion.compute_ns = static_cast<uint64_t>(nanoseconds(steady_clock::now() - start).count());
+  if (!status.ok()) return status;
+  if (!outputs.allocated()) return absl::InternalError("the model returned no outputs");
+  outputs.Announce(completion);
+  return absl::OkStatus();
+}
+
+void Lane::AttachError(const absl::Status& status, ipc::CompletionEntry& completion) {
+  completion.status_code = static_cast<uint32_t>(status.code());
+  const size_t bytes = TextBytes(status.message());
+  if (bytes == 0) return;
+  // Without a wait: the code alone is worth more than a text that comes late.
+  const absl::StatusOr<OutputBlock> block = surroundings_.outputs->Allocate(bytes, nanoseconds(0));
+  if (!block.ok()) return;
+  std::memcpy(block->data, status.message().data(), bytes);
+  completion.output_slot = block->slot;
+  completion.record_offset = block->offset;
+  completion.record_bytes = static_cast<uint32_t>(bytes);
+}
+
+}  // namespace tandem::worker

@@ -1,0 +1,58 @@
+// An execution thread of the worker: takes batches from its ring, runs them one after the other,
+// and answers.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "backends/ipc/adaptive_spin.h"
+#include "backends/ipc/region_layout.h"
+#include "backends/worker/model_table.h"
+#include "backends/worker/output_arena.h"
+
+namespace tandem::worker {
+
+// What the lanes of a worker share. All of it outlives them.
+struct LaneSurroundings {
+  ipc::ControlRegion* region;
+  absl::Span<std::byte> input_arena;
+  OutputArena* outputs;
+  ModelTable* models;
+  // The longest look at the ring before the lane sleeps.
+  std::chrono::nanoseconds spin;
+  // Called, on the lane's thread, when the rings make no sense any more. The lane then ends.
+  std::function<void(const absl::Status&)> on_broken;
+};
+
+// Runs from construction to destruction.
+class Lane {
+ public:
+  Lane(uint32_t index, ipc::LaneRings* rings, const LaneSurroundings& surroundings);
+  // Finishes what stands in the ring, then ends the thread.
+  ~Lane();
+
+ private:
+  void Loop();
+  // Waits for an entry. False where the lane is to end and the ring is empty.
+  bool AwaitEntry();
+  absl::Status RunEntry(const ipc::SubmitEntry& entry, ipc::CompletionEntry& completion);
+  void AttachError(const absl::Status& status, ipc::CompletionEntry& completion);
+
+  const uint32_t index_;
+  ipc::LaneRings* const rings_;
+  const LaneSurroundings surroundings_;
+  ipc::RingConsumer<ipc::SubmitRing> submitted_;
+  ipc::RingProducer<ipc::CompletionRing> completed_;
+  ipc::AdaptiveSpin spin_;
+  std::atomic<bool> stopping_{false};
+  // Last: the thread uses all of the above.
+  std::thread thread_;
+};
+
+}  // namespace tandem::worker
