@@ -1,0 +1,6 @@
+add_library(tandem_torch_models STATIC torch_models.cc)
+target_link_libraries(tandem_torch_models PRIVATE tandem_options tandem_torch_headers PUBLIC tandem_worker_torch)
+
+tandem_test(torch
+  SOURCES torch_errors_test.cc torch_executor_test.cc torch_signature_test.cc torch_silero_test.cc
+  LIBS tandem_torch_models)
