@@ -30,9 +30,9 @@ absl::Status CheckHello(const v1::Hello& hello, size_t descriptors) {
   if (hello.threads() == 0) {
     return absl::InvalidArgumentError("a lane has at least 1 thread; the server asked for 0");
   }
-  if (hello.control_bytes() != ipc::ControlRegionBytes(hello.lanes())) {
+  if (hello.control_bytes() < ipc::ControlRegionBytes(hello.lanes())) {
     return absl::FailedPreconditionError(
-        absl::StrCat("the control region of ", hello.lanes(), " lanes has ",
+        absl::StrCat("the control region of ", hello.lanes(), " lanes takes ",
                      ipc::ControlRegionBytes(hello.lanes()), " bytes; the server announced ",
                      hello.control_bytes()));
   }

@@ -46,11 +46,6 @@ void SetUpProcess(int control_fd) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   fcntl(control_fd, F_SETFD, FD_CLOEXEC);
-  // When memory is short, the kernel should take a worker, not the server.
-  if (std::FILE* file = std::fopen("/proc/self/oom_score_adj", "w"); file != nullptr) {
-    std::fputs("500", file);
-    std::fclose(file);
-  }
 }
 
 std::optional<int> ControlFd(int argc, char** argv) {
