@@ -6,16 +6,14 @@ tandem_library(worker_torch torch_errors.cc torch_executor.cc torch_module.cc to
 target_link_libraries(tandem_worker_torch PUBLIC tandem::core tandem_torch_cpu PRIVATE tandem_torch_headers)
 
 tandem_library(worker_torch_cuda torch_cuda_device.cc torch_cuda_runtimes.cc)
-target_link_libraries(tandem_worker_torch_cuda PUBLIC tandem_worker_torch tandem_torch_cuda
+target_link_libraries(tandem_worker_torch_cuda PUBLIC tandem_worker_torch tandem::worker tandem_torch_cuda
   PRIVATE tandem_torch_cuda_headers)
 
 tandem_library(worker_torch_cpu torch_cpu_runtimes.cc)
-target_link_libraries(tandem_worker_torch_cpu PUBLIC tandem_worker_torch PRIVATE tandem_torch_headers)
+target_link_libraries(tandem_worker_torch_cpu PUBLIC tandem_worker_torch tandem::worker PRIVATE tandem_torch_headers)
 
-if(TARGET tandem_worker)
 add_executable(tandem-worker main.cc)
 target_link_libraries(tandem-worker PRIVATE tandem_options tandem::worker tandem_worker_torch_cpu)
 
 add_executable(tandem-worker-cuda main.cc)
 target_link_libraries(tandem-worker-cuda PRIVATE tandem_options tandem::worker tandem_worker_torch_cuda)
-endif()

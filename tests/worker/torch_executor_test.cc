@@ -235,10 +235,10 @@ TEST_CASE("A failure inside the model is told without its source, paths or addre
           "mat1 and mat2 shapes cannot be multiplied (1x3 and 2x1)");
   }
   SECTION("an exception that the model raises") {
-    const auto executor = Require(LoadMethods(
-        *runtime,
-        "def forward(self, x):\n    assert bool(x.sum() <= 1.0), \"too loud\"\n"
-        "    return x\n"));
+    const auto executor =
+        Require(LoadMethods(*runtime,
+                            "def forward(self, x):\n    assert bool(x.sum() <= 1.0), \"too loud\"\n"
+                            "    return x\n"));
     const absl::Status status = RunOnce(*executor, {HeldTensor::Floats({1}, {2})}).status();
     CHECK(absl::IsInternal(status));
     CHECK(std::string(status.message()) == "AssertionError: too loud");
@@ -248,8 +248,8 @@ TEST_CASE("A failure inside the model is told without its source, paths or addre
 
 TEST_CASE("A model that wants more memory than there is gets RESOURCE_EXHAUSTED and runs on") {
   const auto runtime = MakeCpuRuntime();
-  const auto executor = Require(LoadMethods(
-      *runtime, "def forward(self, n: int):\n    return torch.zeros([n], dtype=0)\n"));
+  const auto executor = Require(
+      LoadMethods(*runtime, "def forward(self, n: int):\n    return torch.zeros([n], dtype=0)\n"));
   const auto ask = [&](int64_t bytes) {
     return RunOnce(*executor, {HeldTensor::Of<int64_t>(DataType::kInt64, {1}, {bytes})});
   };
@@ -264,11 +264,11 @@ TEST_CASE("A warm-up with zeros that the model refuses does not fail the load") 
   ModelSpec spec;
   spec.max_batch_size = 4;
   spec.inputs = {{.name = "x", .type = DataType::kFp32, .dims = {2}}};
-  const auto executor = Require(LoadMethods(
-      *runtime,
-      "def forward(self, x):\n    assert bool(x.sum() >= 1.0), \"too quiet\"\n"
-      "    return x\n",
-      spec));
+  const auto executor =
+      Require(LoadMethods(*runtime,
+                          "def forward(self, x):\n    assert bool(x.sum() >= 1.0), \"too quiet\"\n"
+                          "    return x\n",
+                          spec));
   CHECK(RunOnce(*executor, {HeldTensor::Floats({1, 2}, {1, 1})}).ok());
 }
 
