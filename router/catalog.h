@@ -22,7 +22,8 @@ struct ModelStatus {
   ModelState state = ModelState::kLoading;
   // Why it is not ready. Empty where it is.
   std::string reason;
-  // Config with the signature that the workers told. Null where the version could not be read at all.
+  // Config with the signature that the workers told. Null where the version could not be read at
+  // all.
   std::shared_ptr<const ModelVersion> model;
   // Names of the pools where it can run now.
   std::vector<std::string> pools;

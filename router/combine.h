@@ -16,10 +16,10 @@ enum class CombineMethod {
   // Element by element, in FP32; shapes must be equal.
   kMean,
   kWeightedMean,
-  // A class for each row, in INT64. Integer outputs (and BOOL) hold the class, a last dimension of 1 counts as
-  // none; floating-point outputs hold scores along the last dimension, and the first of the highest wins. The class
-  // with most votes wins, a tie goes to the higher sum of scores, then to the lower class. A row whose scores are
-  // all NaN is no vote; -1 stands where nobody voted.
+  // A class for each row, in INT64. Integer outputs (and BOOL) hold the class, a last dimension of
+  // 1 counts as none; floating-point outputs hold scores along the last dimension, and the first of
+  // the highest wins. The class with most votes wins, a tie goes to the higher sum of scores, then
+  // to the lower class. A row whose scores are all NaN is no vote; -1 stands where nobody voted.
   kMajorityVote,
 };
 
@@ -42,9 +42,11 @@ struct CombinedTensor {
   CombinedTensor& operator=(CombinedTensor&&) = default;
 };
 
-// INVALID_ARGUMENT: no member, a weight below 0 or not finite, or kNone. FAILED_PRECONDITION, naming the call and its
-// output: a type that cannot be combined, or shapes that do not fit together.
-absl::StatusOr<CombinedTensor> Combine(CombineMethod method, absl::Span<const CombineMember> members,
+// INVALID_ARGUMENT: no member, a weight below 0 or not finite, or kNone. FAILED_PRECONDITION,
+// naming the call and its output: a type that cannot be combined, or shapes that do not fit
+// together.
+absl::StatusOr<CombinedTensor> Combine(CombineMethod method,
+                                       absl::Span<const CombineMember> members,
                                        std::string output_name);
 
 }  // namespace tandem

@@ -33,11 +33,12 @@ class ResponseMerger {
   ResponseMerger(ResponseMerger&&) = default;
   ResponseMerger& operator=(ResponseMerger&&) = default;
 
-  // Takes the answer of the call `index`. True if it counts; false if it came too late: the call already has an
-  // answer, or the whole is complete.
+  // Takes the answer of the call `index`. True if it counts; false if it came too late: the call
+  // already has an answer, or the whole is complete.
   bool Add(size_t index, InferResponse response);
 
-  // Gives DEADLINE_EXCEEDED to the calls without an answer where the deadline has passed. True if that completed it.
+  // Gives DEADLINE_EXCEEDED to the calls without an answer where the deadline has passed. True if
+  // that completed it.
   bool Expire(TimePoint now);
 
   // All calls have an answer, or kAll and one has failed.
@@ -50,8 +51,8 @@ class ResponseMerger {
   // Of the whole, once complete. kAll: the first failure, naming the call; kPartial: OK.
   const absl::Status& status() const { return status_; }
 
-  // All results in the order of the keys, once complete. Under kAll with a failure, calls that were not answered
-  // have CANCELLED.
+  // All results in the order of the keys, once complete. Under kAll with a failure, calls that were
+  // not answered have CANCELLED.
   std::vector<MergedResult> Take() &&;
 
  private:

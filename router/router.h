@@ -1,5 +1,6 @@
-// Takes requests, decides where and with whom each runs, and answers them. The thread-safe edge of the router: the
-// decisions are made by pure parts behind it (scheduler.h, batch_queue.h, placement_policy.h).
+// Takes requests, decides where and with whom each runs, and answers them. The thread-safe edge of
+// the router: the decisions are made by pure parts behind it (scheduler.h, batch_queue.h,
+// placement_policy.h).
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,8 @@ class RouterObserver {
  public:
   virtual ~RouterObserver() = default;
   virtual void OnRequestDone(const RequestRecord& record) = 0;
-  virtual void OnBatchDone(const std::string& model, int64_t version, const Placement& placement) = 0;
+  virtual void OnBatchDone(const std::string& model, int64_t version,
+                           const Placement& placement) = 0;
 };
 
 struct RouterGauges {
@@ -58,19 +60,21 @@ class Router : public BackendEvents {
   // Makes a pool known. Its LaneId::pool is the number of pools before it. Before any AddModel.
   void AddBackend(Backend& backend);
 
-  // Asks the pools of the model's kinds to load it. FAILED_PRECONDITION, naming the kinds and the pools that there
-  // are, where no pool serves it; the version is then listed as unavailable.
+  // Asks the pools of the model's kinds to load it. FAILED_PRECONDITION, naming the kinds and the
+  // pools that there are, where no pool serves it; the version is then listed as unavailable.
   absl::Status AddModel(std::shared_ptr<const ModelVersion> model);
 
   // Lists a version that could not be read, so that its users learn why.
   void AddUnusable(std::string name, int64_t version, std::string reason);
 
-  // Runs a request; `done` is called exactly once, perhaps before Submit returns. Statuses: NOT_FOUND no such model
-  // or version; UNAVAILABLE not loaded, or no worker; INVALID_ARGUMENT inputs that do not fit the model, or a pool
-  // that it is not on; RESOURCE_EXHAUSTED queue or memory full; DEADLINE_EXCEEDED; CANCELLED; INTERNAL.
+  // Runs a request; `done` is called exactly once, perhaps before Submit returns. Statuses:
+  // NOT_FOUND no such model or version; UNAVAILABLE not loaded, or no worker; INVALID_ARGUMENT
+  // inputs that do not fit the model, or a pool that it is not on; RESOURCE_EXHAUSTED queue or
+  // memory full; DEADLINE_EXCEEDED; CANCELLED; INTERNAL.
   void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
 
-  // Every version, by name and number. NOT_FOUND for a name or version (-1: the latest) that is not served.
+  // Every version, by name and number. NOT_FOUND for a name or version (-1: the latest) that is not
+  // served.
   std::vector<ModelStatus> Models() const;
   absl::StatusOr<ModelStatus> FindModel(const std::string& name, int64_t version) const;
 
@@ -79,8 +83,9 @@ class Router : public BackendEvents {
 
   RouterGauges Gauges() const;
 
-  // Refuses new requests with UNAVAILABLE from now on, and returns when all accepted ones are answered or `timeout`
-  // has passed (then the waiting ones are answered UNAVAILABLE). True if all ran.
+  // Refuses new requests with UNAVAILABLE from now on, and returns when all accepted ones are
+  // answered or `timeout` has passed (then the waiting ones are answered UNAVAILABLE). True if all
+  // ran.
   bool Drain(Duration timeout);
 
   // BackendEvents.

@@ -1,0 +1,209 @@
+#include "router/combine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/shape.h"
+#include "router/element_reader.h"
+
+namespace tandem {
+namespace {
+
+absl::Status Misfit(const CombineMember& member, const std::string& what) {
+  return absl::FailedPreconditionError(absl::StrCat("combine: output \"", member.tensor.name,
+                                                    "\" of call \"", member.key, "\": ", what));
+}
+
+absl::Status CheckMember(const CombineMember& member) {
+  const Tensor& tensor = member.tensor;
+  if (!IsFloatingPoint(tensor.type) && !IsInteger(tensor.type)) {
+    return Misfit(member, absl::StrCat("expected a numeric type, got ",
+                                       std::string(DataTypeName(tensor.type))));
+  }
+  const auto size = ByteSize(tensor.type, tensor.shape);
+  if (!size.ok()) return Misfit(member, std::string(size.status().message()));
+  if (*size != tensor.byte_size()) {
+    return Misfit(member, absl::StrCat("expected ", *size, " bytes for shape ",
+                                       ShapeToString(tensor.shape), ", got ", tensor.byte_size()));
+  }
+  if (!std::isfinite(member.weight) || member.weight < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("combine: the weight of call \"", member.key,
+                                                   "\" is ", member.weight,
+                                                   "; expected a finite number above 0"));
+  }
+  return absl::OkStatus();
+}
+
+template <typename T>
+CombinedTensor Make(std::string name, DataType type, Shape shape, const std::vector<T>& values) {
+  CombinedTensor combined;
+  combined.bytes.resize(values.size() * sizeof(T));
+  if (!values.empty()) std::memcpy(combined.bytes.data(), values.data(), combined.bytes.size());
+  combined.tensor.name = std::move(name);
+  combined.tensor.type = type;
+  combined.tensor.shape = std::move(shape);
+  combined.tensor.pieces.push_back(combined.bytes);
+  return combined;
+}
+
+absl::StatusOr<CombinedTensor> Mean(absl::Span<const CombineMember> members, bool weighted,
+                                    std::string name) {
+  const Shape& shape = members[0].tensor.shape;
+  std::vector<double> sums(static_cast<size_t>(*ElementCount(shape)));
+  double total = 0;
+  for (const CombineMember& member : members) {
+    if (member.tensor.shape != shape) {
+      return Misfit(member,
+                    absl::StrCat("expected shape ", ShapeToString(shape), " as of call \"",
+                                 members[0].key, "\", got ", ShapeToString(member.tensor.shape)));
+    }
+    const double weight = weighted && member.weight > 0 ? member.weight : 1.0;
+    total += weight;
+    const ElementReader reader(member.tensor);
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += weight * reader.Float(i);
+  }
+  std::vector<float> means(sums.size());
+  for (size_t i = 0; i < sums.size(); ++i) means[i] = static_cast<float>(sums[i] / total);
+  return Make(std::move(name), DataType::kFp32, shape, means);
+}
+
+// Shape of the votes that a member casts.
+absl::StatusOr<Shape> VoteShape(const CombineMember& member) {
+  Shape shape = member.tensor.shape;
+  if (IsInteger(member.tensor.type)) {
+    if (shape.size() > 1 && shape.back() == 1) shape.pop_back();
+    return shape;
+  }
+  if (shape.empty() || shape.back() == 0) {
+    return Misfit(member, absl::StrCat("expected scores along the last dimension, got shape ",
+                                       ShapeToString(shape)));
+  }
+  shape.pop_back();
+  return shape;
+}
+
+class Ballot {
+ public:
+  void Vote(int64_t candidate) { ++counts_[candidate].votes; }
+  void Score(int64_t candidate, double score) {
+    if (const auto count = counts_.find(candidate); count != counts_.end() && !std::isnan(score)) {
+      count->second.score += score;
+    }
+  }
+  // -1 where nobody voted.
+  int64_t Winner() const {
+    int64_t winner = -1;
+    Count best;
+    for (const auto& [candidate, count] : counts_) {
+      const bool better =
+          count.votes > best.votes || (count.votes == best.votes && count.score > best.score);
+      if (!better) continue;
+      winner = candidate;
+      best = count;
+    }
+    return winner;
+  }
+
+ private:
+  struct Count {
+    int votes = 0;
+    double score = 0;
+  };
+  // Ascending, so that of equals the lower class wins.
+  std::map<int64_t, Count> counts_;
+};
+
+struct Voter {
+  ElementReader reader;
+  // 0: the elements are the classes themselves.
+  size_t classes;
+
+  // Class that the row votes for; false for none.
+  bool Choice(size_t row, int64_t* choice) const {
+    if (classes == 0) {
+      *choice = reader.Integer(row);
+      return true;
+    }
+    bool found = false;
+    double highest = 0;
+    for (size_t i = 0; i < classes; ++i) {
+      const double score = reader.Float(row * classes + i);
+      if (std::isnan(score) || (found && score <= highest)) continue;
+      found = true;
+      highest = score;
+      *choice = static_cast<int64_t>(i);
+    }
+    return found;
+  }
+};
+
+absl::StatusOr<CombinedTensor> MajorityVote(absl::Span<const CombineMember> members,
+                                            std::string name) {
+  Shape shape;
+  std::vector<Voter> voters;
+  const CombineMember* scorer = nullptr;
+  for (const CombineMember& member : members) {
+    const auto votes = VoteShape(member);
+    if (!votes.ok()) return votes.status();
+    if (voters.empty()) shape = *votes;
+    if (*votes != shape) {
+      return Misfit(member,
+                    absl::StrCat("expected votes of shape ", ShapeToString(shape), " as of call \"",
+                                 members[0].key, "\", got ", ShapeToString(*votes)));
+    }
+    size_t classes = 0;
+    if (IsFloatingPoint(member.tensor.type)) {
+      classes = static_cast<size_t>(member.tensor.shape.back());
+      if (scorer != nullptr && scorer->tensor.shape.back() != member.tensor.shape.back()) {
+        return Misfit(member,
+                      absl::StrCat("expected scores for ", scorer->tensor.shape.back(),
+                                   " classes as of call \"", scorer->key, "\", got ", classes));
+      }
+      scorer = &member;
+    }
+    voters.push_back({ElementReader(member.tensor), classes});
+  }
+  std::vector<int64_t> winners(static_cast<size_t>(*ElementCount(shape)));
+  for (size_t row = 0; row < winners.size(); ++row) {
+    Ballot ballot;
+    for (const Voter& voter : voters) {
+      int64_t choice = 0;
+      if (voter.Choice(row, &choice)) ballot.Vote(choice);
+    }
+    for (const Voter& voter : voters) {
+      for (size_t i = 0; i < voter.classes; ++i) {
+        ballot.Score(static_cast<int64_t>(i), voter.reader.Float(row * voter.classes + i));
+      }
+    }
+    winners[row] = ballot.Winner();
+  }
+  return Make(std::move(name), DataType::kInt64, std::move(shape), winners);
+}
+
+}  // namespace
+
+absl::StatusOr<CombinedTensor> Combine(CombineMethod method,
+                                       absl::Span<const CombineMember> members,
+                                       std::string output_name) {
+  if (members.empty()) return absl::InvalidArgumentError("combine: there is nothing to combine");
+  for (const CombineMember& member : members) {
+    if (absl::Status status = CheckMember(member); !status.ok()) return status;
+  }
+  switch (method) {
+    case CombineMethod::kMean:
+    case CombineMethod::kWeightedMean:
+      return Mean(members, method == CombineMethod::kWeightedMean, std::move(output_name));
+    case CombineMethod::kMajorityVote:
+      return MajorityVote(members, std::move(output_name));
+    case CombineMethod::kNone:
+      break;
+  }
+  return absl::InvalidArgumentError("combine: it names no method");
+}
+
+}  // namespace tandem

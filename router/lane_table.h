@@ -1,0 +1,87 @@
+// What each lane runs and when it will be free, and what each worker behind the lanes can take. A
+// state machine without clock or threads; not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "core/backend.h"
+#include "core/clock.h"
+#include "core/model_config.h"
+#include "router/queued_request.h"
+
+namespace tandem {
+
+// Most batches that one lane holds: one that runs, and one that waits in its ring.
+inline constexpr size_t kLaneDepth = 2;
+
+struct Lane {
+  LaneId id;
+  // Over all pools.
+  uint32_t worker = 0;
+  bool up = false;
+  // Counts the lane's lives.
+  uint64_t generation = 0;
+  // In the order of their start.
+  absl::InlinedVector<std::unique_ptr<ScheduledBatch>, kLaneDepth> batches;
+  // When the last of them is predicted to end; meaningless where there are none.
+  TimePoint busy_until{};
+  // When one last ended.
+  TimePoint last_ended{};
+};
+
+class LaneTable {
+ public:
+  // `worker_of_lane`: for each lane the number of its worker within the pool. Returns the number of
+  // the pool.
+  uint32_t AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane);
+
+  size_t pool_count() const { return pools_.size(); }
+  PoolKind kind(uint32_t pool) const { return pools_[pool].kind; }
+  // The lanes of a pool, by number.
+  std::vector<Lane>& lanes(uint32_t pool) { return pools_[pool].lanes; }
+  const std::vector<Lane>& lanes(uint32_t pool) const { return pools_[pool].lanes; }
+  // False for a number that no pool has.
+  bool Has(LaneId id) const;
+  Lane& lane(LaneId id) { return pools_[id.pool].lanes[id.lane]; }
+  const Lane& lane(LaneId id) const { return pools_[id.pool].lanes[id.lane]; }
+
+  // The lane is up and its worker has not said that its memory is full.
+  bool IsOpen(const Lane& lane) const { return lane.up && !workers_[lane.worker].full; }
+
+  bool IsFull(const Lane& lane) const { return workers_[lane.worker].full; }
+
+  // Gives the batch to its lane.
+  void Start(TimePoint now, std::unique_ptr<ScheduledBatch> batch);
+
+  // The lane's batch of that number; null where it has none.
+  ScheduledBatch* Find(LaneId id, uint64_t batch);
+
+  // Takes it back. Its worker has room again. `ran` gets the time that it had the lane for itself.
+  std::unique_ptr<ScheduledBatch> End(TimePoint now, LaneId id, uint64_t batch, Duration* ran);
+
+  // Takes back a batch that the backend had no room for. True if it should be tried again: the
+  // worker runs other batches and is full until one ends, or one has ended in the meantime.
+  bool Refused(TimePoint now, LaneId id, uint64_t batch, std::unique_ptr<ScheduledBatch>* taken);
+
+ private:
+  struct Worker {
+    uint32_t running = 0;
+    uint64_t ended = 0;
+    // No room for another batch until one ends.
+    bool full = false;
+  };
+  struct Pool {
+    PoolKind kind;
+    std::vector<Lane> lanes;
+  };
+
+  std::unique_ptr<ScheduledBatch> TakeOut(TimePoint now, Lane& lane, uint64_t batch);
+
+  std::vector<Pool> pools_;
+  std::vector<Worker> workers_;
+};
+
+}  // namespace tandem

@@ -1,0 +1,61 @@
+// A request that has passed the checks and waits, and a batch of such requests that runs. Values
+// that move between the router's parts; each has one owner at any time.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/backend.h"
+#include "core/clock.h"
+#include "core/infer_request.h"
+#include "core/model_config.h"
+#include "core/tensor.h"
+
+namespace tandem {
+
+struct ModelEntry;
+
+struct QueuedRequest {
+  std::unique_ptr<InferRequest> request;
+  ResponseCallback done;
+  // Row of the model table, for its counters. Null for a request that named no known version.
+  ModelEntry* entry = nullptr;
+  // Shared with the table of models, which may learn a new signature while the request waits.
+  std::shared_ptr<const ModelVersion> model;
+  // In the model's order, as CheckRequest leaves them.
+  std::vector<Tensor> inputs;
+  int64_t rows = 1;
+  uint64_t bytes = 0;
+  // Order of acceptance over all models. Set by the scheduler.
+  uint64_t sequence = 0;
+
+  TimePoint deadline() const { return request->deadline; }
+  TimePoint arrival() const { return request->arrival; }
+};
+
+struct ScheduledBatch {
+  // What the backend gets. Its spans point into the members' inputs.
+  Batch batch;
+  std::vector<std::unique_ptr<QueuedRequest>> members;
+  // The scheduler's number of the model.
+  uint32_t model = 0;
+  LaneId lane;
+  TimePoint started{};
+  // What the scheduler reckoned, and whether from experience.
+  Duration predicted{0};
+
+  // The lane's life and the worker's count of ended batches when this one was scheduled.
+  uint64_t lane_generation = 0;
+  uint64_t worker_ended = 0;
+
+  // Steps towards the end: Backend::Run has returned, and the result has come. Either may be first;
+  // the second one completes the batch, because until both are done the inputs, or the result, are
+  // still in use.
+  std::atomic<int> steps{0};
+  bool has_result = false;
+  BatchResult result;
+};
+
+}  // namespace tandem

@@ -1,0 +1,156 @@
+#include "router/router.h"
+
+#include <utility>
+
+#include "router/router_state.h"
+
+namespace tandem {
+
+Router::Router(const Clock& clock, RouterOptions options, RouterObserver& observer)
+    : state_(std::make_unique<State>(clock, options, observer)) {}
+
+Router::~Router() = default;
+
+void Router::AddBackend(Backend& backend) { state_->AddBackend(backend); }
+
+absl::Status Router::AddModel(std::shared_ptr<const ModelVersion> model) {
+  return state_->AddModel(std::move(model));
+}
+
+void Router::AddUnusable(std::string name, int64_t version, std::string reason) {
+  state_->AddUnusable(std::move(name), version, std::move(reason));
+}
+
+void Router::Submit(std::unique_ptr<InferRequest> request, ResponseCallback done) {
+  state_->Submit(std::move(request), std::move(done));
+}
+
+std::vector<ModelStatus> Router::Models() const { return state_->Models(); }
+
+absl::StatusOr<ModelStatus> Router::FindModel(const std::string& name, int64_t version) const {
+  return state_->FindModel(name, version);
+}
+
+bool Router::AllModelsSettled() const { return state_->AllModelsSettled(); }
+
+RouterGauges Router::Gauges() const { return state_->Gauges(); }
+
+bool Router::Drain(Duration timeout) { return state_->Drain(timeout); }
+
+void Router::OnLaneUp(LaneId lane) { state_->LaneUp(lane); }
+
+void Router::OnLaneDown(LaneId lane, absl::Status reason) { state_->LaneDown(lane, reason); }
+
+void Router::OnModelReady(LaneId lane, uint32_t model_handle, std::vector<TensorSpec> inputs,
+                          std::vector<TensorSpec> outputs) {
+  state_->ModelReady(lane, model_handle, std::move(inputs), std::move(outputs));
+}
+
+void Router::OnModelFailed(LaneId lane, uint32_t model_handle, absl::Status reason) {
+  state_->ModelFailed(lane, model_handle, reason);
+}
+
+void Router::OnBatchDone(LaneId lane, uint64_t batch_id, BatchResult result) {
+  state_->BatchDone(lane, batch_id, std::move(result));
+}
+
+// What people and pools ask and tell; the way of the requests is in router_state.cc.
+
+std::vector<ModelStatus> Router::State::Models() const {
+  const std::shared_lock table_lock(table_mutex_);
+  std::vector<ModelStatus> models;
+  for (const ModelEntry* entry : table_.All()) models.push_back(StatusLocked(*entry));
+  return models;
+}
+
+absl::StatusOr<ModelStatus> Router::State::FindModel(const std::string& name,
+                                                     int64_t version) const {
+  const std::shared_lock table_lock(table_mutex_);
+  const absl::StatusOr<const ModelEntry*> entry = table_.Find(name, version);
+  if (!entry.ok()) return entry.status();
+  return StatusLocked(**entry);
+}
+
+ModelStatus Router::State::StatusLocked(const ModelEntry& entry) const {
+  ModelStatus status = table_.StatusOf(entry);
+  if (entry.model == nullptr || !entry.unusable.empty()) return status;
+  const std::lock_guard lock(mutex_);
+  status.queued = scheduler_.queued(entry.number);
+  return status;
+}
+
+bool Router::State::AllModelsSettled() const {
+  const std::shared_lock table_lock(table_mutex_);
+  for (const ModelEntry* entry : table_.All()) {
+    if (table_.StateOf(*entry) == ModelState::kLoading) return false;
+  }
+  return true;
+}
+
+RouterGauges Router::State::Gauges() const {
+  return {bytes_in_flight_.load(std::memory_order_relaxed), requests_in_flight_.load()};
+}
+
+bool Router::State::Drain(Duration timeout) {
+  draining_.store(true);
+  {
+    std::unique_lock lock(drain_mutex_);
+    const auto idle = [this] { return requests_in_flight_.load() == 0; };
+    if (drained_.wait_for(lock, timeout, idle)) return true;
+  }
+  SchedulerActions actions;
+  {
+    const std::lock_guard lock(mutex_);
+    scheduler_.RefuseWaiting(absl::UnavailableError("the server is shutting down"), actions);
+  }
+  Perform(std::move(actions));
+  return false;
+}
+
+void Router::State::LaneUp(LaneId lane) {
+  const std::unique_lock table_lock(table_mutex_);
+  const std::lock_guard lock(mutex_);
+  table_.LaneUp(lane);
+  scheduler_.LaneUp(lane);
+}
+
+void Router::State::LaneDown(LaneId lane, const absl::Status& reason) {
+  SchedulerActions actions;
+  {
+    const std::unique_lock table_lock(table_mutex_);
+    const std::lock_guard lock(mutex_);
+    table_.LaneDown(lane, reason);
+    scheduler_.LaneDown(clock_.Now(), lane, actions);
+  }
+  Perform(std::move(actions));
+}
+
+void Router::State::ModelReady(LaneId lane, uint32_t handle, std::vector<TensorSpec> inputs,
+                               std::vector<TensorSpec> outputs) {
+  SchedulerActions actions;
+  {
+    const std::unique_lock table_lock(table_mutex_);
+    ModelEntry* entry = table_.FindHandle(handle);
+    if (entry == nullptr || !entry->unusable.empty()) return;
+    table_.Ready(lane, *entry, std::move(inputs), std::move(outputs));
+    const std::lock_guard lock(mutex_);
+    scheduler_.SetRunnable(clock_.Now(), entry->number, lane, true, actions);
+    Arm();
+  }
+  Perform(std::move(actions));
+}
+
+void Router::State::ModelFailed(LaneId lane, uint32_t handle, const absl::Status& reason) {
+  SchedulerActions actions;
+  {
+    const std::unique_lock table_lock(table_mutex_);
+    ModelEntry* entry = table_.FindHandle(handle);
+    if (entry == nullptr || !entry->unusable.empty()) return;
+    table_.Failed(lane, *entry, reason);
+    const std::lock_guard lock(mutex_);
+    scheduler_.SetRunnable(clock_.Now(), entry->number, lane, false, actions);
+  }
+  Perform(std::move(actions));
+}
+
+}  // namespace tandem

@@ -1,0 +1,288 @@
+#include "router/router_state.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "router/request_validation.h"
+#include "router/response_splitter.h"
+
+namespace tandem {
+namespace {
+
+// Longest sleep of the timer thread. Keeps far deadlines away from the end of the clock's range.
+constexpr Duration kLongestSleep = std::chrono::hours(1);
+
+std::vector<uint32_t> WorkersOfLanes(const Backend& backend) {
+  std::vector<uint32_t> workers;
+  std::vector<std::string> names;
+  for (uint32_t lane = 0; lane < backend.lane_count(); ++lane) {
+    const std::string name(backend.worker_name(lane));
+    const auto known = std::find(names.begin(), names.end(), name);
+    workers.push_back(static_cast<uint32_t>(known - names.begin()));
+    if (known == names.end()) names.push_back(name);
+  }
+  return workers;
+}
+
+// The worker's message, with the model's name where it lacks it.
+absl::Status NameModel(const std::string& model, const absl::Status& status) {
+  if (absl::StrContains(status.message(), absl::StrCat("\"", model, "\""))) return status;
+  return absl::Status(status.code(), absl::StrCat("model \"", model, "\": ", status.message()));
+}
+
+}  // namespace
+
+Router::State::State(const Clock& clock, RouterOptions options, RouterObserver& observer)
+    : clock_(clock),
+      options_(options),
+      observer_(observer),
+      scheduler_(options.max_queue_length),
+      timer_thread_([this] { RunTimer(); }) {}
+
+Router::State::~State() {
+  SchedulerActions actions;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    scheduler_.RefuseWaiting(absl::UnavailableError("the server has stopped"), actions);
+  }
+  timer_.notify_one();
+  timer_thread_.join();
+  Perform(std::move(actions));
+}
+
+void Router::State::AddBackend(Backend& backend) {
+  const std::unique_lock table_lock(table_mutex_);
+  const std::lock_guard lock(mutex_);
+  table_.AddPool(std::string(backend.name()), backend.kind(), backend.lane_count());
+  scheduler_.AddPool(backend.kind(), WorkersOfLanes(backend));
+  pools_.push_back({&backend, std::deque<std::mutex>(backend.lane_count())});
+}
+
+absl::Status Router::State::AddModel(std::shared_ptr<const ModelVersion> model) {
+  {
+    const std::unique_lock table_lock(table_mutex_);
+    const absl::StatusOr<ModelEntry*> entry = table_.Add(model);
+    if (!entry.ok()) return entry.status();
+    if (!(*entry)->unusable.empty()) return absl::FailedPreconditionError((*entry)->unusable);
+    const std::lock_guard lock(mutex_);
+    (*entry)->number = scheduler_.AddModel(*model);
+  }
+  for (uint32_t pool = 0; pool < pools_.size(); ++pool) {
+    if (table_.Serves(pool, model->config)) pools_[pool].backend->Load(model);
+  }
+  return absl::OkStatus();
+}
+
+void Router::State::AddUnusable(std::string name, int64_t version, std::string reason) {
+  const std::unique_lock table_lock(table_mutex_);
+  table_.AddUnusable(std::move(name), version, std::move(reason));
+}
+
+void Router::State::Submit(std::unique_ptr<InferRequest> request, ResponseCallback done) {
+  auto queued = std::make_unique<QueuedRequest>();
+  queued->request = std::move(request);
+  queued->done = std::move(done);
+  requests_in_flight_.fetch_add(1);
+  if (absl::Status status = Admit(*queued); !status.ok()) {
+    Refuse(std::move(queued), std::move(status));
+    return;
+  }
+  const uint32_t model = queued->entry->number;
+  const TimePoint now = clock_.Now();
+  SchedulerActions actions;
+  {
+    const std::lock_guard lock(mutex_);
+    scheduler_.Submit(now, model, std::move(queued), actions);
+    Arm();
+  }
+  Perform(std::move(actions));
+}
+
+// Finds the model and holds the request against it and against the limits.
+absl::Status Router::State::Admit(QueuedRequest& queued) {
+  InferRequest& request = *queued.request;
+  {
+    const std::shared_lock table_lock(table_mutex_);
+    const absl::StatusOr<ModelEntry*> entry = table_.Find(request.model, request.version);
+    if (!entry.ok()) return entry.status();
+    queued.entry = *entry;
+    queued.model = (*entry)->model;
+    if (draining_.load()) return absl::UnavailableError("the server is shutting down");
+    if (absl::Status status = table_.CheckReady(**entry); !status.ok()) return status;
+    if (absl::Status status = table_.CheckPool(**entry, request.pool); !status.ok()) return status;
+  }
+  absl::StatusOr<CheckedInputs> checked = CheckRequest(*queued.model, request);
+  if (!checked.ok()) return checked.status();
+  queued.inputs = std::move(checked->tensors);
+  queued.rows = checked->rows;
+  const uint64_t before = bytes_in_flight_.fetch_add(checked->bytes, std::memory_order_relaxed);
+  queued.bytes = checked->bytes;
+  if (checked->bytes > options_.max_bytes_in_flight ||
+      before > options_.max_bytes_in_flight - checked->bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "model \"", request.model, "\": the request's ", checked->bytes,
+        " bytes of inputs do not fit beside the ", before, " bytes in flight; at most ",
+        options_.max_bytes_in_flight, " are taken at a time"));
+  }
+  return absl::OkStatus();
+}
+
+void Router::State::Perform(SchedulerActions actions) {
+  while (!actions.starts.empty() || !actions.refusals.empty()) {
+    SchedulerActions next;
+    for (ScheduledBatch* batch : actions.starts) Start(batch, next);
+    for (auto& refusal : actions.refusals) {
+      Refuse(std::move(refusal.request), std::move(refusal.status));
+    }
+    actions = std::move(next);
+  }
+}
+
+// Hands the batch to its lane; what follows from that is added to `next`.
+void Router::State::Start(ScheduledBatch* batch, SchedulerActions& next) {
+  const LaneId lane = batch->lane;
+  const uint64_t id = batch->batch.id;
+  Pool& pool = pools_[lane.pool];
+  absl::Status status;
+  {
+    const std::lock_guard lane_lock(pool.lanes[lane.lane]);
+    status = pool.backend->Run(lane.lane, batch->batch);
+  }
+  // From the step on the batch belongs to the thread that brings its result, unless that came
+  // first.
+  if (status.ok() && batch->steps.fetch_add(1, std::memory_order_acq_rel) == 0) return;
+  const TimePoint now = clock_.Now();
+  std::unique_ptr<ScheduledBatch> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    if (status.ok()) {
+      ended = scheduler_.Ended(now, lane, id, batch->result.status.ok(), next);
+    } else {
+      scheduler_.NotStarted(now, lane, id, NameModel(batch->batch.model, status), next);
+    }
+    Arm();
+  }
+  if (ended != nullptr) AnswerBatch(std::move(ended), now);
+}
+
+void Router::State::BatchDone(LaneId lane, uint64_t batch_id, BatchResult result) {
+  const TimePoint now = clock_.Now();
+  SchedulerActions actions;
+  std::unique_ptr<ScheduledBatch> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    ScheduledBatch* batch = scheduler_.Find(lane, batch_id);
+    if (batch == nullptr || batch->has_result) return;
+    batch->has_result = true;
+    const bool well = result.status.ok();
+    batch->result = std::move(result);
+    // Where Run has not returned yet, its caller completes the batch.
+    if (batch->steps.fetch_add(1, std::memory_order_acq_rel) == 0) return;
+    ended = scheduler_.Ended(now, lane, batch_id, well, actions);
+    Arm();
+  }
+  // The lane first, then the clients.
+  SchedulerActions next;
+  for (ScheduledBatch* batch : actions.starts) Start(batch, next);
+  actions.starts.clear();
+  AnswerBatch(std::move(ended), now);
+  Perform(std::move(actions));
+  Perform(std::move(next));
+}
+
+void Router::State::AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished) {
+  BatchResult& result = batch->result;
+  const Backend& backend = *pools_[batch->lane.pool].backend;
+  Placement placement;
+  placement.pool = std::string(backend.name());
+  placement.device = std::string(backend.device());
+  placement.worker = std::string(backend.worker_name(batch->lane.lane));
+  placement.batch_size = batch->batch.rows;
+  placement.started = batch->started;
+  placement.finished = finished;
+  placement.compute_time = result.compute_time;
+  std::vector<std::vector<Tensor>> outputs;
+  absl::Status status;
+  if (result.status.ok()) {
+    auto split = SplitOutputs(*batch, result);
+    if (split.ok()) {
+      outputs = *std::move(split);
+    } else {
+      status = split.status();
+    }
+  } else {
+    status = NameModel(batch->batch.model, result.status);
+  }
+  observer_.OnBatchDone(batch->batch.model, batch->members.front()->model->version, placement);
+  for (size_t i = 0; i < batch->members.size(); ++i) {
+    std::unique_ptr<QueuedRequest>& member = batch->members[i];
+    InferResponse response;
+    response.status = status;
+    response.placement = placement;
+    response.placement.queue_time = batch->started - member->arrival();
+    if (status.ok()) {
+      response.outputs = std::move(outputs[i]);
+      response.keep_alive = result.keep_alive;
+    }
+    Answer(std::move(member), std::move(response));
+  }
+}
+
+void Router::State::Refuse(std::unique_ptr<QueuedRequest> queued, absl::Status status) {
+  InferResponse response;
+  response.status = std::move(status);
+  Answer(std::move(queued), std::move(response));
+}
+
+void Router::State::Answer(std::unique_ptr<QueuedRequest> queued, InferResponse response) {
+  // A name that no model has is the client's: counting by it would let clients grow the metrics.
+  const std::string no_model;
+  ModelEntry* entry = queued->entry;
+  response.model = queued->request->model;
+  response.version = entry != nullptr ? entry->version : 0;
+  if (entry != nullptr) {
+    entry->requests.fetch_add(1, std::memory_order_relaxed);
+    if (!response.status.ok()) entry->failures.fetch_add(1, std::memory_order_relaxed);
+  }
+  observer_.OnRequestDone({entry != nullptr ? entry->name : no_model, response.version,
+                           response.status, response.placement, clock_.Now() - queued->arrival()});
+  ResponseCallback done = std::move(queued->done);
+  bytes_in_flight_.fetch_sub(queued->bytes, std::memory_order_relaxed);
+  queued.reset();
+  std::move(done)(std::move(response));
+  if (requests_in_flight_.fetch_sub(1) == 1 && draining_.load()) {
+    const std::lock_guard lock(drain_mutex_);
+    drained_.notify_all();
+  }
+}
+
+void Router::State::Arm() {
+  const TimePoint wakeup = scheduler_.NextWakeup();
+  if (wakeup >= armed_) return;
+  armed_ = wakeup;
+  timer_.notify_one();
+}
+
+void Router::State::RunTimer() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const TimePoint now = clock_.Now();
+    armed_ = scheduler_.NextWakeup();
+    if (armed_ == kNever) {
+      timer_.wait(lock);
+    } else if (armed_ > now) {
+      timer_.wait_for(lock, std::min(armed_ - now, kLongestSleep));
+    } else {
+      SchedulerActions actions;
+      scheduler_.Tick(now, actions);
+      lock.unlock();
+      Perform(std::move(actions));
+      lock.lock();
+    }
+  }
+}
+
+}  // namespace tandem

@@ -1,0 +1,89 @@
+// What Router hides: the locks, the timer thread and the calls to backends and clients around the
+// pure parts. Thread-safe. Lock order: table_mutex_, mutex_; a lane's mutex and drain_mutex_ are
+// taken alone. Backends, observer and callbacks are called with none of the first two held.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "router/model_table.h"
+#include "router/queued_request.h"
+#include "router/router.h"
+#include "router/scheduler.h"
+
+namespace tandem {
+
+class Router::State {
+ public:
+  State(const Clock& clock, RouterOptions options, RouterObserver& observer);
+  ~State();
+
+  void AddBackend(Backend& backend);
+  absl::Status AddModel(std::shared_ptr<const ModelVersion> model);
+  void AddUnusable(std::string name, int64_t version, std::string reason);
+  void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
+  std::vector<ModelStatus> Models() const;
+  absl::StatusOr<ModelStatus> FindModel(const std::string& name, int64_t version) const;
+  bool AllModelsSettled() const;
+  RouterGauges Gauges() const;
+  bool Drain(Duration timeout);
+
+  void LaneUp(LaneId lane);
+  void LaneDown(LaneId lane, const absl::Status& reason);
+  void ModelReady(LaneId lane, uint32_t handle, std::vector<TensorSpec> inputs,
+                  std::vector<TensorSpec> outputs);
+  void ModelFailed(LaneId lane, uint32_t handle, const absl::Status& reason);
+  void BatchDone(LaneId lane, uint64_t batch_id, BatchResult result);
+
+ private:
+  struct Pool {
+    Backend* backend;
+    // Held while Backend::Run is called for the lane: one thread at a time. Mutexes do not move, so
+    // a deque.
+    std::deque<std::mutex> lanes;
+  };
+
+  absl::Status Admit(QueuedRequest& queued);
+  void Perform(SchedulerActions actions);
+  void Start(ScheduledBatch* batch, SchedulerActions& next);
+  void AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished);
+  void Answer(std::unique_ptr<QueuedRequest> queued, InferResponse response);
+  void Refuse(std::unique_ptr<QueuedRequest> queued, absl::Status status);
+  ModelStatus StatusLocked(const ModelEntry& entry) const;
+  // Wakes the timer thread where something falls due earlier than it knows. With mutex_ held.
+  void Arm();
+  void RunTimer();
+
+  const Clock& clock_;
+  const RouterOptions options_;
+  RouterObserver& observer_;
+  std::deque<Pool> pools_;
+
+  // Guards table_. Requests only read it.
+  mutable std::shared_mutex table_mutex_;
+  ModelTable table_;
+
+  // Guards scheduler_, the results of batches, armed_ and stopping_.
+  mutable std::mutex mutex_;
+  Scheduler scheduler_;
+  std::condition_variable timer_;
+  TimePoint armed_ = kNever;
+  bool stopping_ = false;
+
+  std::atomic<uint64_t> bytes_in_flight_{0};
+  std::atomic<uint64_t> requests_in_flight_{0};
+  std::atomic<bool> draining_{false};
+  std::mutex drain_mutex_;
+  std::condition_variable drained_;
+
+  std::thread timer_thread_;
+};
+
+}  // namespace tandem

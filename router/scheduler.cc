@@ -1,0 +1,255 @@
+#include "router/scheduler.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace tandem {
+
+Scheduler::Model::Model(const ModelVersion& model)
+    : name(model.config.name), handle(model.handle), queue(model.config) {}
+
+uint32_t Scheduler::AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane) {
+  return lanes_.AddPool(kind, worker_of_lane);
+}
+
+uint32_t Scheduler::AddModel(const ModelVersion& model) {
+  Model& added = models_.emplace_back(model);
+  added.seats.resize(lanes_.pool_count());
+  for (uint32_t pool = 0; pool < added.seats.size(); ++pool) {
+    Seat& seat = added.seats[pool];
+    const uint32_t lanes = static_cast<uint32_t>(lanes_.lanes(pool).size());
+    const uint32_t instances = lanes_.kind(pool) == PoolKind::kCpu ? model.config.instances_cpu
+                                                                   : model.config.instances_gpu;
+    seat.runnable.resize(lanes);
+    seat.limit = instances == 0 ? lanes : std::min(instances, lanes);
+  }
+  return static_cast<uint32_t>(models_.size() - 1);
+}
+
+void Scheduler::LaneUp(LaneId id) {
+  if (!lanes_.Has(id)) return;
+  Lane& lane = lanes_.lane(id);
+  lane.up = true;
+  ++lane.generation;
+}
+
+void Scheduler::LaneDown(TimePoint now, LaneId id, SchedulerActions& actions) {
+  if (!lanes_.Has(id)) return;
+  lanes_.lane(id).up = false;
+  for (uint32_t model = 0; model < models_.size(); ++model) {
+    SetRunnable(now, model, id, false, actions);
+  }
+}
+
+void Scheduler::SetRunnable(TimePoint now, uint32_t model, LaneId id, bool runnable,
+                            SchedulerActions& actions) {
+  if (!lanes_.Has(id)) return;
+  Seat& seat = models_[model].seats[id.pool];
+  if (seat.runnable[id.lane] == runnable) return;
+  seat.runnable[id.lane] = runnable;
+  if (runnable) {
+    ++seat.runnable_lanes;
+    ServeModel(now, model, actions);
+  } else {
+    --seat.runnable_lanes;
+    RefuseUnservable(model, actions);
+  }
+}
+
+bool Scheduler::CanRun(const Model& model, const QueuedRequest& request) const {
+  for (uint32_t pool = 0; pool < model.seats.size(); ++pool) {
+    if (model.seats[pool].runnable_lanes > 0 && MayRunOn(request, lanes_.kind(pool))) return true;
+  }
+  return false;
+}
+
+void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequest> request,
+                       SchedulerActions& actions) {
+  Model& wanted = models_[model];
+  if (IsDead(*request, now)) {
+    Requests dead;
+    dead.push_back(std::move(request));
+    RefuseDead(now, wanted, std::move(dead), actions);
+    return;
+  }
+  if (!CanRun(wanted, *request)) {
+    actions.refusals.push_back(
+        {std::move(request),
+         absl::UnavailableError(absl::StrCat(
+             "model \"", wanted.name, "\": no worker can run it at present; try again later"))});
+    return;
+  }
+  if (wanted.queue.size() >= max_queue_length_) {
+    // Perhaps some of them wait for nobody.
+    Requests dead;
+    wanted.queue.TakeDead(now, dead);
+    RefuseDead(now, wanted, std::move(dead), actions);
+    UpdateActive(model);
+  }
+  if (wanted.queue.size() >= max_queue_length_) {
+    actions.refusals.push_back(
+        {std::move(request),
+         absl::ResourceExhaustedError(
+             absl::StrCat("model \"", wanted.name, "\": ", wanted.queue.size(),
+                          " requests wait for it already, the most that may; try again later"))});
+    return;
+  }
+  request->sequence = next_sequence_++;
+  Enqueue(model, std::move(request));
+  ServeModel(now, model, actions);
+  NoteWaiting(now);
+}
+
+void Scheduler::Enqueue(uint32_t model, std::unique_ptr<QueuedRequest> request) {
+  models_[model].queue.Push(std::move(request));
+  UpdateActive(model);
+}
+
+ScheduledBatch* Scheduler::Find(LaneId lane, uint64_t batch) {
+  return lanes_.Has(lane) ? lanes_.Find(lane, batch) : nullptr;
+}
+
+std::unique_ptr<ScheduledBatch> Scheduler::Ended(TimePoint now, LaneId id, uint64_t batch_id,
+                                                 bool well, SchedulerActions& actions) {
+  if (!lanes_.Has(id)) return nullptr;
+  Lane& lane = lanes_.lane(id);
+  const bool was_full = lanes_.IsFull(lane);
+  Duration ran{0};
+  std::unique_ptr<ScheduledBatch> batch = lanes_.End(now, id, batch_id, &ran);
+  if (batch == nullptr) return nullptr;
+  Released(*batch);
+  Seat& seat = models_[batch->model].seats[id.pool];
+  if (well) seat.cost.Learn(batch->batch.rows, ran);
+  if (active_.empty()) return batch;
+  ServeLane(now, lane, actions);
+  // Another lane may now run the model that is limited to some.
+  if (seat.limit < lanes_.lanes(id.pool).size()) ServeModel(now, batch->model, actions);
+  if (was_full) ServeWorker(now, lane, actions);
+  NoteWaiting(now);
+  return batch;
+}
+
+void Scheduler::NotStarted(TimePoint now, LaneId id, uint64_t batch_id, const absl::Status& why,
+                           SchedulerActions& actions) {
+  Lane& lane = lanes_.lane(id);
+  std::unique_ptr<ScheduledBatch> batch;
+  bool again = lanes_.Refused(now, id, batch_id, &batch);
+  if (batch == nullptr) return;
+  Released(*batch);
+  if (why.code() == absl::StatusCode::kUnavailable && lane.generation == batch->lane_generation) {
+    // The pool has yet to tell that the lane is down.
+    lane.up = false;
+  }
+  Model& model = models_[batch->model];
+  const bool full = why.code() == absl::StatusCode::kResourceExhausted;
+  if (full && !again && batch->members.size() > 1) {
+    // Not even an idle worker has room for so many at once.
+    model.queue.LimitRows(batch->batch.rows / 2);
+    again = true;
+  }
+  for (std::unique_ptr<QueuedRequest>& member : batch->members) {
+    if (full && again) {
+      Enqueue(batch->model, std::move(member));
+    } else {
+      actions.refusals.push_back({std::move(member), why});
+    }
+  }
+  ServeWorker(now, lane, actions);
+  ServeModel(now, batch->model, actions);
+  NoteWaiting(now);
+}
+
+void Scheduler::Released(const ScheduledBatch& batch) {
+  if (Runs(lanes_.lane(batch.lane), batch.model)) return;
+  --models_[batch.model].seats[batch.lane.pool].running_lanes;
+}
+
+void Scheduler::Tick(TimePoint now, SchedulerActions& actions) {
+  if (now < next_wakeup_) return;
+  next_wakeup_ = kNever;
+  std::vector<uint32_t> waiting = active_;
+  for (const uint32_t model : waiting) {
+    Requests dead;
+    models_[model].queue.TakeDead(now, dead);
+    RefuseDead(now, models_[model], std::move(dead), actions);
+    UpdateActive(model);
+  }
+  waiting = active_;
+  std::sort(waiting.begin(), waiting.end(), [&](uint32_t a, uint32_t b) {
+    return models_[a].queue.front().sequence < models_[b].queue.front().sequence;
+  });
+  for (const uint32_t model : waiting) ServeModel(now, model, actions);
+  NoteWaiting(now);
+}
+
+// Makes sure of a wake-up for what waits now.
+void Scheduler::NoteWaiting(TimePoint now) {
+  if (active_.empty()) return;
+  next_wakeup_ = std::min(next_wakeup_, now + kSweepInterval);
+  for (const uint32_t model : active_) {
+    const BatchQueue& queue = models_[model].queue;
+    next_wakeup_ = std::min(next_wakeup_, queue.earliest_deadline());
+    if (!queue.holds_back()) continue;
+    for (const PoolKind kind : {PoolKind::kCpu, PoolKind::kGpu}) {
+      const BatchQueue::Prospect prospect = queue.Peek(now, kind, 0);
+      if (!prospect.due) next_wakeup_ = std::min(next_wakeup_, prospect.due_at);
+    }
+  }
+}
+
+void Scheduler::RefuseWaiting(const absl::Status& status, SchedulerActions& actions) {
+  for (const uint32_t model : active_) {
+    Requests taken;
+    models_[model].queue.TakeUnservable(false, false, taken);
+    models_[model].active = false;
+    for (auto& request : taken) actions.refusals.push_back({std::move(request), status});
+  }
+  active_.clear();
+}
+
+void Scheduler::RefuseUnservable(uint32_t model, SchedulerActions& actions) {
+  Model& wanted = models_[model];
+  bool cpu = false;
+  bool gpu = false;
+  for (uint32_t pool = 0; pool < wanted.seats.size(); ++pool) {
+    if (wanted.seats[pool].runnable_lanes == 0) continue;
+    (lanes_.kind(pool) == PoolKind::kCpu ? cpu : gpu) = true;
+  }
+  Requests taken;
+  wanted.queue.TakeUnservable(cpu, gpu, taken);
+  UpdateActive(model);
+  for (auto& request : taken) {
+    actions.refusals.push_back(
+        {std::move(request),
+         absl::UnavailableError(absl::StrCat("model \"", wanted.name,
+                                             "\": its worker has ended and is being restarted; "
+                                             "try again later"))});
+  }
+}
+
+void Scheduler::RefuseDead(TimePoint now, const Model& model, Requests dead,
+                           SchedulerActions& actions) {
+  for (auto& request : dead) {
+    absl::Status status =
+        request->deadline() <= now
+            ? absl::DeadlineExceededError(
+                  absl::StrCat("model \"", model.name, "\": the deadline passed before it ran"))
+            : absl::CancelledError(
+                  absl::StrCat("model \"", model.name, "\": the client cancelled the request"));
+    actions.refusals.push_back({std::move(request), std::move(status)});
+  }
+}
+
+void Scheduler::UpdateActive(uint32_t model) {
+  Model& wanted = models_[model];
+  if (wanted.active == !wanted.queue.empty()) return;
+  wanted.active = !wanted.active;
+  if (wanted.active) {
+    active_.push_back(model);
+  } else {
+    active_.erase(std::find(active_.begin(), active_.end(), model));
+  }
+}
+
+}  // namespace tandem

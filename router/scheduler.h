@@ -1,0 +1,143 @@
+// Decides when a batch goes, with whom, and where. Events come in with their time, what is to be
+// done comes out as actions. Knows no thread, no clock and no backend. Not thread-safe: the router
+// locks it.
+//
+// A lane that is free pulls: no batch is bound to a lane before it can take it. Among the models
+// that wait for a lane the one with the oldest request goes first. Where several pools hold a
+// model, placement_policy.h says who takes it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/backend.h"
+#include "core/clock.h"
+#include "core/model_config.h"
+#include "router/batch_queue.h"
+#include "router/cost_model.h"
+#include "router/lane_table.h"
+#include "router/placement_policy.h"
+#include "router/queued_request.h"
+
+namespace tandem {
+
+// What the caller does, outside of its lock, in this order.
+struct SchedulerActions {
+  // Batches to hand to their lanes. The scheduler owns them until they end.
+  std::vector<ScheduledBatch*> starts;
+  struct Refusal {
+    std::unique_ptr<QueuedRequest> request;
+    absl::Status status;
+  };
+  std::vector<Refusal> refusals;
+};
+
+class Scheduler {
+ public:
+  // A lane is given a second batch only where both take less than this: then the way to the worker
+  // and back counts.
+  static constexpr Duration kShortBatch = std::chrono::microseconds(500);
+  // How often waiting requests are looked over for cancelled ones, and lanes for ones that are
+  // late.
+  static constexpr Duration kSweepInterval = std::chrono::milliseconds(50);
+
+  explicit Scheduler(uint32_t max_queue_length) : max_queue_length_(max_queue_length) {}
+
+  uint32_t AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane);
+  // After all pools. Returns the number of the model.
+  uint32_t AddModel(const ModelVersion& model);
+
+  void LaneUp(LaneId lane);
+  // Requests that no lane can run any more are refused with UNAVAILABLE.
+  void LaneDown(TimePoint now, LaneId lane, SchedulerActions& actions);
+  // The model can run on that lane from now on, or has been found to be unable to.
+  void SetRunnable(TimePoint now, uint32_t model, LaneId lane, bool runnable,
+                   SchedulerActions& actions);
+
+  void Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequest> request,
+              SchedulerActions& actions);
+
+  // The batch of that number that runs on the lane; null where there is none.
+  ScheduledBatch* Find(LaneId lane, uint64_t batch);
+  // It has ended, well or not, and the lane can take another. Null for one that does not run.
+  std::unique_ptr<ScheduledBatch> Ended(TimePoint now, LaneId lane, uint64_t batch, bool well,
+                                        SchedulerActions& actions);
+  // The backend did not start it. Its members wait again, or are refused with `why`.
+  void NotStarted(TimePoint now, LaneId lane, uint64_t batch, const absl::Status& why,
+                  SchedulerActions& actions);
+
+  // Does what has fallen due. To be called at NextWakeup(), kNever: nothing will fall due.
+  void Tick(TimePoint now, SchedulerActions& actions);
+  TimePoint NextWakeup() const { return next_wakeup_; }
+
+  // Refuses all that waits.
+  void RefuseWaiting(const absl::Status& status, SchedulerActions& actions);
+
+  size_t queued(uint32_t model) const { return models_[model].queue.size(); }
+  // Predicted time of a batch, zero where nothing is known.
+  Duration Predicted(uint32_t model, uint32_t pool, int64_t rows) const;
+
+ private:
+  // One model on one pool.
+  struct Seat {
+    std::vector<bool> runnable;
+    uint32_t runnable_lanes = 0;
+    // Lanes that may run it at the same time.
+    uint32_t limit = 0;
+    uint32_t running_lanes = 0;
+    CostModel cost;
+  };
+  struct Model {
+    explicit Model(const ModelVersion& model);
+    std::string name;
+    uint32_t handle;
+    BatchQueue queue;
+    // By pool.
+    std::vector<Seat> seats;
+    // It stands in active_.
+    bool active = false;
+  };
+  // Where the next batch of a model goes; no lane: nowhere at present.
+  struct Choice {
+    Lane* lane = nullptr;
+    int64_t rows_to_leave = 0;
+    Duration predicted{0};
+  };
+
+  bool CanRun(const Model& model, const QueuedRequest& request) const;
+  bool Runs(const Lane& lane, uint32_t model) const;
+  bool HasRoom(uint32_t model, const Lane& lane) const;
+  bool OlderWaits(uint32_t model, const Lane& lane) const;
+  Lane* RoomyLane(uint32_t model, uint32_t pool);
+  Duration TimeOfOthers(uint32_t model, uint32_t pool) const;
+  PoolOutlook Outlook(TimePoint now, uint32_t model, uint32_t pool) const;
+  int64_t RowsLeftToOthers(TimePoint now, uint32_t model, uint32_t pool) const;
+  Choice Choose(TimePoint now, uint32_t model);
+
+  void ServeModel(TimePoint now, uint32_t model, SchedulerActions& actions);
+  void ServeLane(TimePoint now, Lane& lane, SchedulerActions& actions);
+  void ServeWorker(TimePoint now, const Lane& lane, SchedulerActions& actions);
+  void StartBatch(TimePoint now, uint32_t model, Lane& lane, int64_t rows_to_leave,
+                  SchedulerActions& actions);
+  void Enqueue(uint32_t model, std::unique_ptr<QueuedRequest> request);
+  void Released(const ScheduledBatch& batch);
+  void RefuseUnservable(uint32_t model, SchedulerActions& actions);
+  void RefuseDead(TimePoint now, const Model& model, Requests dead, SchedulerActions& actions);
+  void UpdateActive(uint32_t model);
+  void NoteWaiting(TimePoint now);
+
+  const uint32_t max_queue_length_;
+  LaneTable lanes_;
+  std::deque<Model> models_;
+  // Models whose queue is not empty.
+  std::vector<uint32_t> active_;
+  uint64_t next_sequence_ = 1;
+  uint64_t next_batch_ = 1;
+  TimePoint next_wakeup_ = kNever;
+};
+
+}  // namespace tandem
