@@ -1,0 +1,146 @@
+#include "backends/pool/worker.h"
+
+#include <signal.h>
+
+#include "tests/pool/scripted_pool.h"
+#include "tests/support/catch.h"
+
+namespace tandem::testing {
+namespace {
+
+using Kind = RecordedEvents::Kind;
+using std::chrono::seconds;
+
+// A worker without a supervisor thread: the test turns the time, and waits for what the process
+// really does.
+class ManualWorker {
+ public:
+  explicit ManualWorker(const std::string& program)
+      : options_(ScriptedOptions(program)),
+        log_sink_(log.sink()),
+        worker(Worker::Surroundings{options_, events, log_sink_, [] {}}, 0, 0) {}
+  ~ManualWorker() {
+    worker.Stop(now);
+    TickUntil([this] { return worker.is_finished(); });
+  }
+
+  void Advance(Duration time) {
+    now += time;
+    worker.Tick(now);
+  }
+  // Ticks, at a time that stands still, whenever the process did something. False after many
+  // events.
+  template <typename Condition>
+  bool TickUntil(Condition condition) {
+    for (int i = 0; i < 1000; ++i) {
+      worker.Tick(now);
+      if (condition()) return true;
+      std::array<pollfd, 2> polled = worker.Polled();
+      poll(polled.data(), polled.size(), 20'000);
+    }
+    return false;
+  }
+  bool TickUntilReady() {
+    return TickUntil([this] { return worker.Status().state == WorkerStatus::State::kReady; });
+  }
+  bool TickUntilGone() {
+    return TickUntil([this] { return worker.Status().pid == 0; });
+  }
+
+  RecordedEvents events;
+  RecordedLog log;
+  TimePoint now{seconds(1000)};
+
+ private:
+  const PoolOptions options_;
+  const LogSink log_sink_;
+
+ public:
+  Worker worker;
+};
+
+TEST_CASE("A worker that does not say hello within its limit is killed", "[worker]") {
+  ManualWorker manual("tandem_scripted_worker_silent");
+  manual.Advance(seconds(0));
+  REQUIRE(manual.worker.Status().pid > 0);
+  manual.Advance(Worker::kHelloLimit - seconds(1));
+  CHECK(manual.worker.Status().pid > 0);
+  CHECK(manual.worker.NextDeadline() == manual.now + seconds(1));
+  CHECK(!manual.worker.first_start().has_value());
+  manual.Advance(seconds(1));
+  REQUIRE(manual.TickUntilGone());
+  CHECK(manual.worker.Status().last_exit ==
+        "killed by signal 9 (SIGKILL), since it did not say hello in time");
+  CHECK(!manual.worker.first_start()->ok());
+}
+
+TEST_CASE("A worker that answers pings lives on", "[worker]") {
+  ManualWorker manual("tandem_scripted_worker");
+  REQUIRE(manual.TickUntilReady());
+  for (int i = 0; i < 10; ++i) {
+    manual.Advance(Heartbeat::kInterval);
+    std::array<pollfd, 2> polled = manual.worker.Polled();
+    REQUIRE(poll(polled.data(), polled.size(), 20'000) == 1);
+    manual.worker.Tick(manual.now);
+  }
+  CHECK(manual.worker.Status().restarts == 0);
+  CHECK(manual.worker.Status().pid > 0);
+}
+
+TEST_CASE("A stopped worker is killed when three pings have had no answer", "[worker]") {
+  ManualWorker manual("tandem_scripted_worker");
+  REQUIRE(manual.TickUntilReady());
+  REQUIRE(kill(static_cast<pid_t>(manual.worker.Status().pid), SIGSTOP) == 0);
+  for (int i = 0; i < Heartbeat::kMostMissed; ++i) manual.Advance(Heartbeat::kInterval);
+  CHECK(!manual.log.Holds("is killed"));
+  manual.Advance(Heartbeat::kInterval);
+  REQUIRE(manual.TickUntilGone());
+  CHECK(manual.log.Holds("it gave no sign of life"));
+  CHECK(manual.events.Count(Kind::kLaneDown) == 1);
+}
+
+TEST_CASE("A worker whose load never ends is killed at the limit, not before", "[worker]") {
+  ManualWorker manual("tandem_scripted_worker");
+  REQUIRE(manual.TickUntilReady());
+  manual.worker.Load(ScriptedModel(1, "echo", "hang"));
+  manual.Advance(seconds(0));
+  manual.Advance(ModelLoader::kLongestLoad - seconds(1));
+  CHECK(!manual.log.Holds("is killed"));
+  manual.Advance(seconds(1));
+  REQUIRE(manual.TickUntilGone());
+  CHECK(manual.log.Holds("it took too long to load a model"));
+  CHECK(manual.events.Count(Kind::kModelFailed, 1) == 1);
+}
+
+TEST_CASE("A worker that closes its control socket has a moment to die, and is then killed",
+          "[worker]") {
+  ManualWorker manual("tandem_scripted_worker");
+  REQUIRE(manual.TickUntilReady());
+  manual.worker.Load(ScriptedModel(1, "echo", "close_socket"));
+  REQUIRE(manual.TickUntil([&manual] { return manual.worker.Polled()[1].fd < 0; }));
+  CHECK(manual.worker.Status().pid > 0);
+  CHECK(manual.worker.NextDeadline() == manual.now + seconds(1));
+  manual.Advance(seconds(1));
+  REQUIRE(manual.TickUntilGone());
+  CHECK(manual.log.Holds("it closed its control socket"));
+}
+
+TEST_CASE("A dead worker is started again after its back-off", "[worker]") {
+  ManualWorker manual("tandem_scripted_worker");
+  REQUIRE(manual.TickUntilReady());
+  REQUIRE(kill(static_cast<pid_t>(manual.worker.Status().pid), SIGKILL) == 0);
+  REQUIRE(manual.TickUntilGone());
+  const TimePoint restart = manual.worker.NextDeadline();
+  CHECK(restart >= manual.now + RestartBackoff::kFirst / 2);
+  CHECK(restart <= manual.now + RestartBackoff::kFirst);
+  manual.Advance(restart - manual.now - Duration(1));
+  CHECK(manual.worker.Status().pid == 0);
+  CHECK(manual.worker.Status().state == WorkerStatus::State::kRestarting);
+  manual.Advance(Duration(1));
+  CHECK(manual.worker.Status().pid > 0);
+  REQUIRE(manual.TickUntilReady());
+  CHECK(manual.worker.Status().restarts == 1);
+}
+
+}  // namespace
+}  // namespace tandem::testing

@@ -1,0 +1,35 @@
+// How a scripted worker treats a model: what the parameters `load` and `run` of the model can say.
+// Values.
+#pragma once
+
+#include <map>
+#include <string>
+
+namespace tandem::testing {
+
+// For `load`, "echo" and "" load; "fail" gives a reason with control characters; "crash" ends the
+// worker; "hang" never answers, nor does "close_socket", which closes the control socket besides;
+// "bad_signature" tells a tensor of too many dimensions; "unasked" tells of a handle that nobody
+// gave.
+//
+// For `run`, "echo" and "" return the inputs under their names, and these return them and one thing
+// that is wrong: unknown_batch, twice, bad_slot, reused_slot, no_outputs, bad_status,
+// record_outside, huge_record, tensor_outside, bad_strings. "fail" answers INVALID_ARGUMENT with a
+// text, "long_error" with one that is too long, "fail_silently" with none. "crash", "exit", "hang",
+// "corrupt_tail" (of the completion ring) and "nonsense" (on the control socket) give no answer.
+struct Behaviour {
+  std::string load;
+  std::string run;
+};
+
+template <typename Parameters>
+Behaviour BehaviourOf(const Parameters& parameters) {
+  Behaviour behaviour;
+  for (const auto& [key, value] : parameters) {
+    if (key == "load") behaviour.load = value;
+    if (key == "run") behaviour.run = value;
+  }
+  return behaviour;
+}
+
+}  // namespace tandem::testing
