@@ -6,6 +6,9 @@
 
 #include "client/completion.h"
 #include "client/exit_code.h"
+#include "client/infer_command.h"
+#include "client/predict_command.h"
+#include "client/status_commands.h"
 
 namespace tandem::client {
 namespace {
@@ -31,6 +34,12 @@ void AddCompletionCommand(CLI::App& app, int& exit_code) {
 
 }  // namespace
 
-void AddClientCommands(CLI::App& app, int& exit_code) { AddCompletionCommand(app, exit_code); }
+void AddClientCommands(CLI::App& app, int& exit_code) {
+  AddPredictCommand(app, exit_code);
+  AddInferCommand(app, exit_code);
+  AddModelsCommand(app, exit_code);
+  AddStatusCommand(app, exit_code);
+  AddCompletionCommand(app, exit_code);
+}
 
 }  // namespace tandem::client

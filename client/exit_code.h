@@ -1,8 +1,6 @@
 // What the program's exit code tells a script.
 #pragma once
 
-#include "absl/status/status.h"
-
 namespace tandem::client {
 
 enum ExitCode : int {
@@ -17,11 +15,5 @@ enum ExitCode : int {
   // Stopped by SIGINT or SIGTERM.
   kExitInterrupted = 130,
 };
-
-// The code for a call that ended with `status`.
-inline int ExitCodeFor(const absl::Status& status) {
-  if (status.ok()) return kExitOk;
-  return absl::IsUnavailable(status) ? kExitUnreachable : kExitFailed;
-}
 
 }  // namespace tandem::client

@@ -1,0 +1,148 @@
+#include "client/status_commands.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "client/array_json.h"
+#include "client/connection_options.h"
+#include "client/exit_code.h"
+#include "client/text_table.h"
+
+namespace tandem::client {
+namespace {
+
+using Json = nlohmann::json;
+
+Json ModelsJson(const v1::ServerStatusResponse& status) {
+  Json models = Json::array();
+  for (const v1::ModelStatus& model : status.models()) {
+    models.push_back(
+        {{"name", model.name()},
+         {"version", model.version()},
+         {"state", model.state()},
+         {"reason", model.reason()},
+         {"pools", std::vector<std::string>(model.pools().begin(), model.pools().end())},
+         {"requests", model.requests()},
+         {"failures", model.failures()},
+         {"queued", model.queued()}});
+  }
+  return models;
+}
+
+Json PoolsJson(const v1::ServerStatusResponse& status) {
+  Json pools = Json::array();
+  for (const v1::PoolStatus& pool : status.pools()) {
+    Json workers = Json::array();
+    for (const v1::WorkerStatus& worker : pool.workers()) {
+      workers.push_back({{"name", worker.name()},
+                         {"state", worker.state()},
+                         {"pid", worker.pid()},
+                         {"lanes", worker.lanes()},
+                         {"restarts", worker.restarts()},
+                         {"last_exit", worker.last_exit()},
+                         {"resident_bytes", worker.resident_bytes()}});
+    }
+    pools.push_back({{"name", pool.name()},
+                     {"kind", pool.kind()},
+                     {"device", pool.device()},
+                     {"workers", std::move(workers)}});
+  }
+  return pools;
+}
+
+std::string ColourState(const Style& style, const std::string& state) {
+  return state == "READY" || state == "ready" ? style.Good(state) : style.Bad(Printable(state));
+}
+
+std::string RenderModels(const v1::ServerStatusResponse& status, const Style& style) {
+  if (status.models().empty()) return "The server holds no models.\n";
+  TextTable table({"MODEL", "VERSION", "STATE", "POOLS", "REQUESTS", "FAILED", "QUEUED", "REASON"});
+  for (const v1::ModelStatus& model : status.models()) {
+    table.AddRow({Printable(model.name()), model.version(), ColourState(style, model.state()),
+                  absl::StrJoin(model.pools(), ","), absl::StrCat(model.requests()),
+                  absl::StrCat(model.failures()), absl::StrCat(model.queued()),
+                  Printable(model.reason())});
+  }
+  return table.Render(style);
+}
+
+std::string RenderPools(const v1::ServerStatusResponse& status, const Style& style) {
+  TextTable table({"POOL", "SERVES", "DEVICE", "WORKER", "STATE", "PID", "LANES", "MEMORY",
+                   "RESTARTS", "LAST EXIT"});
+  for (const v1::PoolStatus& pool : status.pools()) {
+    for (const v1::WorkerStatus& worker : pool.workers()) {
+      table.AddRow({pool.name(), pool.kind(), pool.device(), worker.name(),
+                    ColourState(style, worker.state()), absl::StrCat(worker.pid()),
+                    absl::StrCat(worker.lanes()),
+                    absl::StrFormat("%.0f MB", static_cast<double>(worker.resident_bytes()) / 1e6),
+                    absl::StrCat(worker.restarts()), Printable(worker.last_exit())});
+    }
+  }
+  return table.Render(style);
+}
+
+int RunModels(const ConnectionOptions& options) {
+  InferenceClient client(options.ToClientOptions());
+  const absl::StatusOr<v1::ServerStatusResponse> status = client.ServerStatus();
+  if (!status.ok()) return Report(status.status(), client);
+  const std::string text = options.json ? DumpJson({{"models", ModelsJson(*status)}}) + "\n"
+                                        : RenderModels(*status, Style::For(stdout));
+  std::fputs(text.c_str(), stdout);
+  return kExitOk;
+}
+
+int RunStatus(const ConnectionOptions& options) {
+  InferenceClient client(options.ToClientOptions());
+  const absl::StatusOr<v1::ServerStatusResponse> status = client.ServerStatus();
+  if (!status.ok()) return Report(status.status(), client);
+  const absl::StatusOr<bool> ready = client.ServerReady();
+  if (!ready.ok()) return Report(ready.status(), client);
+  if (options.json) {
+    std::puts(DumpJson({{"version", status->version()},
+                        {"uptime_seconds", status->uptime_seconds()},
+                        {"ready", *ready},
+                        {"pools", PoolsJson(*status)},
+                        {"models", ModelsJson(*status)}})
+                  .c_str());
+  } else {
+    const Style style = Style::For(stdout);
+    std::printf("tandem %s at %s, up %.0f s, %s\n\n%s\n%s", Printable(status->version()).c_str(),
+                client.target().c_str(), status->uptime_seconds(),
+                (*ready ? style.Good("ready") : style.Bad("not ready")).c_str(),
+                RenderPools(*status, style).c_str(), RenderModels(*status, style).c_str());
+  }
+  return *ready ? kExitOk : kExitFailed;
+}
+
+void Add(CLI::App& app, int& exit_code, const char* name, const char* description,
+         const char* footer, int (*run)(const ConnectionOptions&)) {
+  CLI::App* command = app.add_subcommand(name, description);
+  const auto options = std::make_shared<ConnectionOptions>();
+  AddConnectionOptions(*command, *options);
+  command->footer(footer);
+  command->callback([options, run, &exit_code] { exit_code = run(*options); });
+}
+
+}  // namespace
+
+void AddModelsCommand(CLI::App& app, int& exit_code) {
+  Add(app, exit_code, "models", "List the models of a server",
+      "Examples:\n  tandem models\n  tandem models --json | jq -r '.models[] | select(.state != "
+      "\"READY\")'\n\n"
+      "Exit codes: 0 done, 1 failed, 2 bad usage, 3 no server.",
+      &RunModels);
+}
+
+void AddStatusCommand(CLI::App& app, int& exit_code) {
+  Add(app, exit_code, "status", "Show a server's pools, workers and models",
+      "Examples:\n  tandem status\n  tandem status --target gpu-node:8001 --json\n\n"
+      "Exit codes: 0 ready, 1 not ready, 2 bad usage, 3 no server.",
+      &RunStatus);
+}
+
+}  // namespace tandem::client
