@@ -32,6 +32,7 @@ absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Make() {
     cudaDeviceProp properties = {};
     C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
     std::vector<c10::cuda::CUDAStream> streams;
+    streams.reserve(kStreams);
     for (int i = 0; i < kStreams; ++i) {
       streams.push_back(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, /*device=*/0));
     }
