@@ -6,10 +6,11 @@ cd "$(dirname "$0")/.."
 source tools/environment.sh
 preset=$1
 shift
-options=()
+options=("-DTANDEM_PYTHON=$TANDEM_PYTHON")
 case $preset in
   release | dev) options+=("-DTANDEM_TORCH_DIR=$(torch_dir)") ;;
 esac
 step "Building ($preset)"
-cmake --preset "$preset" --log-level=WARNING "${options[@]}" ${TANDEM_CMAKE_FLAGS:+"$TANDEM_CMAKE_FLAGS"}
+cmake --preset "$preset" --log-level=WARNING "${options[@]}" \
+  ${TANDEM_CMAKE_FLAGS:+"$TANDEM_CMAKE_FLAGS"}
 cmake --build --preset "$preset" --parallel "$TANDEM_JOBS" ${1:+--target "$@"}

@@ -35,9 +35,9 @@ ALSO = {
     "backends/worker/main.cc": ((), ("spdlog",)),
 }
 
-# LibTorch's include folder shadows protobuf and fmt: its headers stand in sources of this name only,
-# and these see none of the libraries it shadows.
-TORCH_SOURCE = re.compile(r"(backends/worker|tests/worker|bench)/torch_\w+\.(h|cc)")
+# LibTorch's include folder shadows protobuf and fmt: its headers stand in sources of these names
+# only, and they see none of the libraries it shadows.
+TORCH_SOURCE = re.compile(r"((backends/worker|tests/worker)/torch|bench/libtorch)_\w+\.(h|cc)")
 SHADOWED_BY_TORCH = {"protobuf", "grpc", "worker.pb.h", "public.pb.h", "spdlog"}
 
 LIBRARIES = (
