@@ -11,6 +11,6 @@ case $preset in
   release | dev) options+=("-DTANDEM_TORCH_DIR=$(torch_dir)") ;;
 esac
 step "Building ($preset)"
-cmake --preset "$preset" --log-level=WARNING "${options[@]}" \
+cmake --preset "$preset" --log-level=WARNING --no-warn-unused-cli "${options[@]}" \
   ${TANDEM_CMAKE_FLAGS:+"$TANDEM_CMAKE_FLAGS"}
 cmake --build --preset "$preset" --parallel "$TANDEM_JOBS" ${1:+--target "$@"}

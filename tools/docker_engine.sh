@@ -31,7 +31,11 @@ stop_engine() {
     kill "$engine_pid" 2>/dev/null || true
     wait "$engine_pid" 2>/dev/null || true
   fi
-  if [[ -n $engine_folder ]]; then rm -rf "$engine_folder"; fi
+  if [[ -n $engine_folder ]]; then
+    # The engine leaves the namespace of host networking mounted.
+    umount "$engine_folder"/exec/netns/* 2>/dev/null || true
+    rm -rf "$engine_folder"
+  fi
 }
 
 # base_image NAME: is there, can be pulled, or is made from Debian's packages.
