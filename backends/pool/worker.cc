@@ -199,6 +199,10 @@ absl::Status Worker::OnHello(const worker::v1::HelloReply& hello, TimePoint now)
                                             " and the server version ", ipc::kProtocolVersion,
                                             "; use programs of one build"));
   }
+  if (!hello.error().empty()) {
+    Kill(absl::StrCat("it cannot serve: ", Printable(hello.error())));
+    return absl::OkStatus();
+  }
   ready_ = true;
   ready_since_ = now;
   hello_limit_ = kNever;

@@ -1,0 +1,42 @@
+#include "backends/ipc/adaptive_spin.h"
+
+#include "tests/support/catch.h"
+
+namespace tandem::ipc {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+TEST_CASE("AdaptiveSpin starts with the longest spin", "[spin]") {
+  CHECK(AdaptiveSpin(microseconds(20)).budget() == microseconds(20));
+}
+
+TEST_CASE("AdaptiveSpin gives up spinning after waits that outlast it", "[spin]") {
+  AdaptiveSpin spin(microseconds(20));
+  spin.Observe(milliseconds(1));
+  CHECK(spin.budget() == microseconds(10));
+  for (int i = 0; i < 10; ++i) spin.Observe(milliseconds(1));
+  CHECK(spin.budget() == nanoseconds(0));
+}
+
+TEST_CASE("AdaptiveSpin spins in full again after one wait that a spin would have caught",
+          "[spin]") {
+  AdaptiveSpin spin(microseconds(20));
+  for (int i = 0; i < 20; ++i) spin.Observe(milliseconds(1));
+  REQUIRE(spin.budget() == nanoseconds(0));
+  spin.Observe(microseconds(20));
+  CHECK(spin.budget() == microseconds(20));
+}
+
+TEST_CASE("AdaptiveSpin never spins where none is allowed", "[spin]") {
+  AdaptiveSpin spin(nanoseconds(0));
+  spin.Observe(nanoseconds(0));
+  CHECK(spin.budget() == nanoseconds(0));
+  spin.Observe(milliseconds(1));
+  CHECK(spin.budget() == nanoseconds(0));
+}
+
+}  // namespace
+}  // namespace tandem::ipc
