@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tools/environment.sh
 source tools/environment.sh
 
-key=$(cat examples/demo/*.py tools/versions.lock | sha256sum | cut -c1-12)
+key=$(cat examples/demo/{forest,make_models}.py tools/versions.lock | sha256sum | cut -c1-12)
 folder=$TANDEM_CACHE/demo-$key
 if [[ ! -e $folder/.complete ]]; then
   {
