@@ -1,0 +1,66 @@
+#include "server/response_encoder.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/reply_writer.h"
+
+namespace tandem::server {
+namespace {
+
+using inference::ModelInferResponse;
+
+// All but the raw contents.
+ModelInferResponse MakeHeader(const InferResponse& response, std::string id, bool with_placement) {
+  ModelInferResponse header;
+  header.set_model_name(response.model);
+  header.set_model_version(absl::StrCat(response.version));
+  header.set_id(std::move(id));
+  AddOutputHeaders(response.outputs, header.mutable_outputs());
+  if (with_placement) {
+    const Placement& placement = response.placement;
+    auto& parameters = *header.mutable_parameters();
+    parameters["tandem_pool"].set_string_param(placement.pool);
+    parameters["tandem_device"].set_string_param(placement.device);
+    parameters["tandem_worker"].set_string_param(placement.worker);
+    parameters["tandem_batch_size"].set_int64_param(placement.batch_size);
+    parameters["tandem_queue_us"].set_double_param(ToMicroseconds(placement.queue_time));
+    parameters["tandem_compute_us"].set_double_param(ToMicroseconds(placement.compute_time));
+  }
+  return header;
+}
+
+}  // namespace
+
+void AddOutputHeaders(absl::Span<const Tensor> outputs, OutputHeaders* headers) {
+  for (const Tensor& tensor : outputs) {
+    auto* header = headers->Add();
+    header->set_name(tensor.name);
+    header->set_datatype(std::string(DataTypeName(tensor.type)));
+    header->mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());
+  }
+}
+
+grpc::ByteBuffer EncodeInferResponse(const InferResponse& response, std::string id,
+                                     bool with_placement) {
+  ReplyWriter writer;
+  writer.AddFields(MakeHeader(response, std::move(id), with_placement));
+  for (const Tensor& output : response.outputs) {
+    writer.AddTensorBytes(ModelInferResponse::kRawOutputContentsFieldNumber, output,
+                          response.keep_alive);
+  }
+  return std::move(writer).Finish();
+}
+
+ModelInferResponse MakeInferResponse(const InferResponse& response, std::string id,
+                                     bool with_placement) {
+  ModelInferResponse message = MakeHeader(response, std::move(id), with_placement);
+  for (const Tensor& output : response.outputs) {
+    std::string* bytes = message.add_raw_output_contents();
+    bytes->resize(output.byte_size());
+    CopyBytes(output, reinterpret_cast<std::byte*>(bytes->data()));
+  }
+  return message;
+}
+
+}  // namespace tandem::server
