@@ -1,0 +1,83 @@
+#include "server/config_file.h"
+
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "server/text_proto.h"
+#include "server_config.pb.h"
+
+namespace tandem::server {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+std::string ValueText(const Message& message, const FieldDescriptor& field) {
+  const Reflection& reflection = *message.GetReflection();
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return absl::StrCat(reflection.GetUInt32(message, &field));
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return absl::StrCat(reflection.GetUInt64(message, &field));
+    default:
+      return reflection.GetString(message, &field);
+  }
+}
+
+// Takes the scalar fields that are set; a field's name is its setting's, with '_' for '-'.
+void TakeSettings(const Message& message, const TextProtoLines& lines, ConfigFile* file) {
+  std::vector<const FieldDescriptor*> fields;
+  message.GetReflection()->ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    if (field->is_repeated() || field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) continue;
+    const std::string name = absl::StrReplaceAll(field->name(), {{"_", "-"}});
+    file->settings[name] = ValueText(message, *field);
+    file->where[name] = absl::StrCat(lines.Where(message, field->name()), ": ", field->name());
+  }
+}
+
+PoolSpecFields TakePool(const config::v1::Pool& pool) {
+  PoolSpecFields fields;
+  fields.name = pool.name();
+  fields.device = pool.device();
+  fields.serves = pool.serves();
+  fields.cores = pool.cores();
+  fields.processes = pool.processes();
+  fields.lanes = pool.lanes();
+  fields.threads = pool.threads();
+  fields.input_arena_bytes = pool.input_arena_bytes();
+  fields.output_arena_bytes = pool.output_arena_bytes();
+  return fields;
+}
+
+}  // namespace
+
+absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  if (!stream.is_open() || stream.bad()) {
+    return absl::NotFoundError(absl::StrCat("--config=", path, ": the file cannot be read"));
+  }
+  return ParseConfigFile(text, path);
+}
+
+absl::StatusOr<ConfigFile> ParseConfigFile(absl::string_view text, const std::string& name) {
+  TextProtoFile parser(name);
+  config::v1::ServerConfig message;
+  const absl::Status parsed = parser.Parse(text, &message);
+  if (!parsed.ok()) return parsed;
+  ConfigFile file;
+  TakeSettings(message, parser.lines(), &file);
+  TakeSettings(message.limits(), parser.lines().Nested(message, "limits"), &file);
+  for (int i = 0; i < message.pools_size(); ++i) {
+    file.pools.push_back({absl::StrCat(parser.lines().Where(message, "pools", i), ": pools"),
+                          TakePool(message.pools(i))});
+  }
+  return file;
+}
+
+}  // namespace tandem::server

@@ -1,0 +1,197 @@
+#include "server/model_repository.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/pool_spec.h"
+
+namespace tandem::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uintmax_t kLargestConfig = uintmax_t{1} << 20;
+
+// Follows symbolic links, and refuses those that lead out of the repository.
+class Root {
+ public:
+  explicit Root(fs::path root) : root_(std::move(root)) {}
+
+  // Canonical path of something inside. NOT_FOUND where there is nothing; PERMISSION_DENIED where
+  // it lies elsewhere.
+  absl::StatusOr<fs::path> Resolve(const fs::path& relative) const {
+    std::error_code error;
+    const fs::path resolved = fs::canonical(root_ / relative, error);
+    if (error) return absl::NotFoundError(absl::StrCat(relative.string(), " cannot be found"));
+    const auto [end, ignored] =
+        std::mismatch(root_.begin(), root_.end(), resolved.begin(), resolved.end());
+    if (end != root_.end()) {
+      return absl::PermissionDeniedError(
+          absl::StrCat(relative.string(), " leads out of the model repository"));
+    }
+    return resolved;
+  }
+
+ private:
+  fs::path root_;
+};
+
+// Names of the folders within `folder`, ascending.
+std::vector<std::string> FolderNames(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (entry.is_directory(error) || entry.is_symlink(error)) {
+      names.push_back(entry.path().filename().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+absl::StatusOr<ModelConfigFile> ReadConfig(const Root& root, const std::string& name,
+                                           PoolKinds pools) {
+  const absl::StatusOr<fs::path> path = root.Resolve(fs::path(name) / "config.pbtxt");
+  if (absl::IsNotFound(path.status())) return DefaultModelConfig(name, pools);
+  if (!path.ok()) return path.status();
+  std::error_code error;
+  const uintmax_t size = fs::file_size(*path, error);
+  if (error || size > kLargestConfig) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("config.pbtxt: expected a file of at most ", kLargestConfig, " bytes"));
+  }
+  std::ifstream stream(*path, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(stream)),
+                         std::istreambuf_iterator<char>());
+  if (!stream.is_open() || stream.bad()) {
+    return absl::InvalidArgumentError("config.pbtxt: the file cannot be read");
+  }
+  return ParseModelConfig(text, name, pools);
+}
+
+// Numbers of the version folders, ascending.
+std::vector<int64_t> VersionFolders(const fs::path& model, std::vector<std::string>* notes) {
+  std::vector<int64_t> versions;
+  for (const std::string& name : FolderNames(model)) {
+    int64_t version = 0;
+    if (absl::SimpleAtoi(name, &version) && version >= 1 && absl::StrCat(version) == name) {
+      versions.push_back(version);
+    } else {
+      notes->push_back(absl::StrCat(model.filename().string(), "/", name,
+                                    " is no version: its name is no number of 1 or more"));
+    }
+  }
+  std::sort(versions.begin(), versions.end());
+  return versions;
+}
+
+// The versions to serve, and those that the policy names and that are not there.
+std::vector<int64_t> ChooseVersions(const VersionPolicy& policy,
+                                    const std::vector<int64_t>& found) {
+  switch (policy.kind) {
+    case VersionPolicy::Kind::kAll:
+      return found;
+    case VersionPolicy::Kind::kSpecific: {
+      std::vector<int64_t> versions = policy.versions;
+      std::sort(versions.begin(), versions.end());
+      versions.erase(std::unique(versions.begin(), versions.end()), versions.end());
+      return versions;
+    }
+    case VersionPolicy::Kind::kLatest:
+      break;
+  }
+  const size_t count = std::min<size_t>(policy.count, found.size());
+  return std::vector<int64_t>(found.end() - static_cast<std::ptrdiff_t>(count), found.end());
+}
+
+// Reads one model after the other into a ModelRepository.
+class Scan {
+ public:
+  Scan(const Root& root, PoolKinds pools) : root_(root), pools_(pools) {}
+
+  void AddModel(const std::string& name) {
+    if (!IsValidName(name)) {
+      result_.notes.push_back(absl::StrCat(
+          "a folder is no model: its name has more than letters, digits, '_', '.' and '-'"));
+      return;
+    }
+    const absl::StatusOr<fs::path> folder = root_.Resolve(name);
+    if (!folder.ok()) return AddUnusable(name, 0, folder.status());
+    std::error_code error;
+    if (!fs::is_directory(*folder, error)) return;
+    absl::StatusOr<ModelConfigFile> file = ReadConfig(root_, name, pools_);
+    if (!file.ok()) return AddUnusable(name, 0, file.status());
+    for (const std::string& note : file->notes) {
+      result_.notes.push_back(absl::StrCat(name, "/", note));
+    }
+    std::vector<int64_t> found = VersionFolders(*folder, &result_.notes);
+    // A synthetic model has no files, and need not have a folder for them.
+    const bool synthetic = file->config.platform == "synthetic";
+    if (found.empty() && synthetic) found.push_back(1);
+    if (found.empty()) {
+      return AddUnusable(name, 0,
+                         absl::NotFoundError("there is no version folder, such as 1/model.pt"));
+    }
+    for (const int64_t version : ChooseVersions(file->versions, found)) {
+      AddVersion(*file, version);
+    }
+  }
+
+  ModelRepository Take() && { return std::move(result_); }
+
+ private:
+  void AddVersion(const ModelConfigFile& file, int64_t version) {
+    auto model = std::make_shared<ModelVersion>();
+    model->version = version;
+    model->config = file.config;
+    if (file.config.platform != "synthetic") {
+      const fs::path relative =
+          fs::path(file.config.name) / absl::StrCat(version) / file.model_file;
+      const absl::StatusOr<fs::path> path = root_.Resolve(relative);
+      if (!path.ok()) return AddUnusable(file.config.name, version, path.status());
+      std::error_code error;
+      if (!fs::is_regular_file(*path, error)) {
+        return AddUnusable(
+            file.config.name, version,
+            absl::InvalidArgumentError(absl::StrCat(relative.string(), " is not a regular file")));
+      }
+      model->file = path->string();
+    }
+    model->handle = static_cast<uint32_t>(result_.versions.size() + 1);
+    result_.versions.push_back(std::move(model));
+  }
+
+  void AddUnusable(const std::string& name, int64_t version, const absl::Status& reason) {
+    result_.unusable.push_back({name, version, std::string(reason.message())});
+  }
+
+  const Root& root_;
+  const PoolKinds pools_;
+  ModelRepository result_;
+};
+
+}  // namespace
+
+absl::StatusOr<ModelRepository> ScanModelRepository(const std::string& folder, PoolKinds pools) {
+  std::error_code error;
+  const fs::path canonical = fs::canonical(folder, error);
+  if (error || !fs::is_directory(canonical, error)) {
+    return absl::NotFoundError(
+        absl::StrCat("--model-repository=", folder, ": there is no such folder"));
+  }
+  const Root root(canonical);
+  Scan scan(root, pools);
+  for (const std::string& name : FolderNames(canonical)) {
+    // Folders such as .git are nobody's model.
+    if (name.front() != '.') scan.AddModel(name);
+  }
+  return std::move(scan).Take();
+}
+
+}  // namespace tandem::server

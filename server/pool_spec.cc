@@ -1,0 +1,221 @@
+#include "server/pool_spec.h"
+
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/strip.h"
+
+namespace tandem::server {
+namespace {
+
+constexpr uint32_t kMostProcesses = 64;
+constexpr uint32_t kMostLanes = 256;
+constexpr uint32_t kMostThreads = 1024;
+constexpr int kMostCores = 4096;
+constexpr uint64_t kSmallestArena = uint64_t{1} << 20;
+constexpr uint64_t kLargestArena = uint64_t{1} << 40;
+
+template <typename... Parts>
+absl::Status Invalid(const Parts&... parts) {
+  return absl::InvalidArgumentError(absl::StrCat(parts...));
+}
+
+absl::Status ParseCount(absl::string_view key, absl::string_view value, uint32_t most,
+                        uint32_t* to) {
+  if (!absl::SimpleAtoi(value, to) || *to < 1 || *to > most) {
+    return Invalid(key, ":", value, ": expected a number from 1 to ", most);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParseArena(absl::string_view key, absl::string_view value, uint64_t* to) {
+  const absl::StatusOr<uint64_t> size = ParseSize(value);
+  if (!size.ok() || *size < kSmallestArena || *size > kLargestArena) {
+    return Invalid(key, ":", value, ": expected a size from 1MiB to 1TiB, such as 256MiB");
+  }
+  *to = *size;
+  return absl::OkStatus();
+}
+
+absl::Status ParseField(absl::string_view key, absl::string_view value, PoolSpecFields* fields) {
+  if (key == "device") {
+    fields->device = std::string(value);
+  } else if (key == "serves") {
+    fields->serves = std::string(value);
+  } else if (key == "cores") {
+    fields->cores = absl::StrCat(fields->cores, fields->cores.empty() ? "" : ",", value);
+  } else if (key == "processes") {
+    return ParseCount(key, value, kMostProcesses, &fields->processes);
+  } else if (key == "lanes") {
+    return ParseCount(key, value, kMostLanes, &fields->lanes);
+  } else if (key == "threads") {
+    return ParseCount(key, value, kMostThreads, &fields->threads);
+  } else if (key == "input_arena") {
+    return ParseArena(key, value, &fields->input_arena_bytes);
+  } else if (key == "output_arena") {
+    return ParseArena(key, value, &fields->output_arena_bytes);
+  } else {
+    return Invalid("unknown key '", key,
+                   "'; expected device, serves, processes, lanes, threads, cores, input_arena or "
+                   "output_arena");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDevice(absl::string_view device, bool* is_gpu) {
+  *is_gpu = false;
+  if (device == "cpu") return absl::OkStatus();
+  int number = 0;
+  *is_gpu =
+      absl::ConsumePrefix(&device, "gpu:") && absl::SimpleAtoi(device, &number) && number >= 0;
+  return *is_gpu ? absl::OkStatus() : absl::InvalidArgumentError("");
+}
+
+absl::Status CheckRange(absl::string_view key, uint64_t value, uint64_t least, uint64_t most) {
+  if (value >= least && value <= most) return absl::OkStatus();
+  return Invalid(key, ":", value, ": expected a number from ", least, " to ", most);
+}
+
+absl::Status CheckCores(const PoolSpec& spec, const Machine& machine) {
+  for (const int core : spec.cores) {
+    if (std::find(machine.cores.begin(), machine.cores.end(), core) == machine.cores.end()) {
+      return Invalid("cores: core ", core, " is not there for this process; it may use ",
+                     machine.cores.size(), " cores from ", machine.cores.front(), " to ",
+                     machine.cores.back());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<PoolSpec> DefaultPools(const Machine& machine) {
+  std::vector<PoolSpec> pools;
+  PoolSpec cpu;
+  cpu.name = "cpu";
+  cpu.lanes = std::clamp<uint32_t>(static_cast<uint32_t>(machine.cores.size()), 1, kMostLanes);
+  pools.push_back(cpu);
+  for (const int gpu : machine.gpus) {
+    PoolSpec spec;
+    spec.name = absl::StrCat("gpu", gpu);
+    spec.device = absl::StrCat("gpu:", gpu);
+    spec.serves = PoolKind::kGpu;
+    spec.lanes = 2;
+    pools.push_back(spec);
+  }
+  return pools;
+}
+
+absl::StatusOr<PoolSpecFields> ParsePoolFields(absl::string_view text) {
+  PoolSpecFields fields;
+  const std::pair<absl::string_view, absl::string_view> halves =
+      absl::StrSplit(text, absl::MaxSplits('=', 1));
+  fields.name = std::string(halves.first);
+  absl::string_view key;
+  for (const absl::string_view part : absl::StrSplit(halves.second, ',', absl::SkipEmpty())) {
+    const std::pair<absl::string_view, absl::string_view> pair =
+        absl::StrSplit(part, absl::MaxSplits(':', 1));
+    // "cores:0-1,4": a part without a key goes on with the last one.
+    const bool goes_on = key == "cores" && !absl::StrContains(part, ':');
+    if (!goes_on) key = pair.first;
+    const absl::Status parsed = ParseField(key, goes_on ? part : pair.second, &fields);
+    if (!parsed.ok()) return parsed;
+  }
+  return fields;
+}
+
+absl::StatusOr<PoolSpec> MakePoolSpec(const PoolSpecFields& fields, const Machine& machine) {
+  PoolSpec spec;
+  if (!IsValidName(fields.name)) {
+    return Invalid("pool name '", fields.name,
+                   "': expected letters, digits, '_', '.' and '-', as in --pool=NAME=device:cpu");
+  }
+  spec.name = fields.name;
+  if (!fields.device.empty()) spec.device = fields.device;
+  bool is_gpu = false;
+  if (!CheckDevice(spec.device, &is_gpu).ok()) {
+    return Invalid("device:", spec.device, ": expected cpu or gpu:NUMBER, as in gpu:0");
+  }
+  const std::string serves = fields.serves.empty() ? (is_gpu ? "gpu" : "cpu") : fields.serves;
+  if (serves != "cpu" && serves != "gpu") {
+    return Invalid("serves:", serves, ": expected cpu or gpu");
+  }
+  spec.serves = serves == "gpu" ? PoolKind::kGpu : PoolKind::kCpu;
+  if (!fields.cores.empty()) {
+    absl::StatusOr<std::vector<int>> cores = ParseCores(fields.cores);
+    if (!cores.ok()) return cores.status();
+    spec.cores = *std::move(cores);
+    const absl::Status checked = CheckCores(spec, machine);
+    if (!checked.ok()) return checked;
+  }
+  const size_t core_count = spec.cores.empty() ? machine.cores.size() : spec.cores.size();
+  if (fields.processes != 0) spec.processes = fields.processes;
+  if (fields.threads != 0) spec.threads = fields.threads;
+  const auto cpu_lanes = static_cast<uint32_t>(
+      std::max<size_t>(1, core_count / (size_t{spec.processes} * spec.threads)));
+  spec.lanes = fields.lanes != 0 ? fields.lanes : (is_gpu ? 2 : std::min(cpu_lanes, kMostLanes));
+  if (fields.input_arena_bytes != 0) spec.input_arena_bytes = fields.input_arena_bytes;
+  if (fields.output_arena_bytes != 0) spec.output_arena_bytes = fields.output_arena_bytes;
+  for (const absl::Status& checked :
+       {CheckRange("processes", spec.processes, 1, kMostProcesses),
+        CheckRange("lanes", spec.lanes, 1, kMostLanes),
+        CheckRange("threads", spec.threads, 1, kMostThreads),
+        CheckRange("input_arena", spec.input_arena_bytes, kSmallestArena, kLargestArena),
+        CheckRange("output_arena", spec.output_arena_bytes, kSmallestArena, kLargestArena)}) {
+    if (!checked.ok()) return checked;
+  }
+  return spec;
+}
+
+absl::StatusOr<std::vector<int>> ParseCores(absl::string_view text) {
+  std::vector<int> cores;
+  for (const absl::string_view part : absl::StrSplit(text, ',')) {
+    const std::vector<absl::string_view> ends = absl::StrSplit(part, '-');
+    int first = 0;
+    int last = 0;
+    if (ends.size() > 2 || !absl::SimpleAtoi(ends.front(), &first) ||
+        !absl::SimpleAtoi(ends.back(), &last) || first < 0 || last < first || last >= kMostCores) {
+      return Invalid("cores:", text, ": expected a list such as 0-3,8");
+    }
+    for (int core = first; core <= last; ++core) cores.push_back(core);
+  }
+  std::sort(cores.begin(), cores.end());
+  cores.erase(std::unique(cores.begin(), cores.end()), cores.end());
+  return cores;
+}
+
+absl::StatusOr<uint64_t> ParseSize(absl::string_view text) {
+  struct Unit {
+    absl::string_view suffix;
+    int shift;
+  };
+  absl::string_view digits = text;
+  int shift = 0;
+  for (const Unit unit : {Unit{"KiB", 10}, Unit{"MiB", 20}, Unit{"GiB", 30}, Unit{"TiB", 40}}) {
+    if (absl::ConsumeSuffix(&digits, unit.suffix)) {
+      shift = unit.shift;
+      break;
+    }
+  }
+  uint64_t number = 0;
+  if (!absl::SimpleAtoi(digits, &number) ||
+      number > (std::numeric_limits<uint64_t>::max() >> shift)) {
+    return Invalid("'", text, "' is no size; expected bytes, or a number with KiB, MiB or GiB");
+  }
+  return number << shift;
+}
+
+bool IsValidName(absl::string_view name) {
+  if (name.empty() || name == "." || name == ".." || name.size() > 255) return false;
+  return std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '_' || c == '.' || c == '-';
+  });
+}
+
+}  // namespace tandem::server

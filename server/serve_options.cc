@@ -1,0 +1,233 @@
+#include "server/serve_options.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "server/config_file.h"
+
+namespace tandem::server {
+namespace {
+
+constexpr Setting kSettings[] = {
+    {"model-repository", "DIR", "Folder of the models"},
+    {"address", "ADDRESS", "Address to listen on (default 0.0.0.0)"},
+    {"grpc-port", "PORT", "Port of gRPC (default 8001; 0: a free one)"},
+    {"http-port", "PORT", "Port of HTTP (default 8000; 0: a free one)"},
+    {"metrics-port", "PORT", "Port of the Prometheus metrics (default 8002; 0: a free one)"},
+    {"log-level", "LEVEL", "debug, info, warning or error (default info)"},
+    {"log-format", "FORMAT", "text or json (default text)"},
+    {"drain-timeout", "TIME", "Time for accepted requests to end after SIGTERM (default 30s)"},
+    {"max-message-bytes", "SIZE", "Largest message that is read (default 64MiB)"},
+    {"max-queue-length", "COUNT", "Requests of one model that may wait (default 1024)"},
+    {"max-bytes-in-flight", "SIZE", "Bytes of inputs of all requests (default 1GiB)"},
+    {"port-file", "FILE", "Write the ports and the process id there, as JSON, once ready"},
+};
+
+absl::Status Expected(absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("expected ", what));
+}
+
+absl::Status ReadPort(absl::string_view value, uint16_t* port) {
+  uint32_t number = 0;
+  if (!absl::SimpleAtoi(value, &number) || number > 65535)
+    return Expected("a port from 0 to 65535");
+  *port = static_cast<uint16_t>(number);
+  return absl::OkStatus();
+}
+
+absl::Status ReadSize(absl::string_view value, uint64_t most, uint64_t* size) {
+  const absl::StatusOr<uint64_t> parsed = ParseSize(value);
+  if (!parsed.ok() || *parsed < 1024 || *parsed > most) {
+    return Expected(absl::StrCat("a size from 1KiB to ", most, " bytes, such as 64MiB"));
+  }
+  *size = *parsed;
+  return absl::OkStatus();
+}
+
+absl::Status ReadLogLevel(absl::string_view value, LogLevel* level) {
+  static constexpr std::pair<absl::string_view, LogLevel> kLevels[] = {
+      {"trace", LogLevel::kDebug},     {"debug", LogLevel::kDebug},  {"info", LogLevel::kInfo},
+      {"warning", LogLevel::kWarning}, {"warn", LogLevel::kWarning}, {"error", LogLevel::kError}};
+  for (const auto& [name, named] : kLevels) {
+    if (value == name) {
+      *level = named;
+      return absl::OkStatus();
+    }
+  }
+  return Expected("debug, info, warning or error");
+}
+
+absl::Status ReadDuration(absl::string_view value, Duration* to) {
+  absl::Duration duration;
+  if (!absl::ParseDuration(value, &duration) || duration < absl::ZeroDuration() ||
+      duration > absl::Hours(24)) {
+    return Expected("a time from 0s to 24h, such as 30s");
+  }
+  *to = absl::ToChronoNanoseconds(duration);
+  return absl::OkStatus();
+}
+
+// gRPC counts the bytes of a message in an int.
+constexpr uint64_t kLargestMessage = std::numeric_limits<int32_t>::max();
+
+absl::Status Apply(absl::string_view name, const std::string& value, ServeOptions* options) {
+  if (name == "model-repository") {
+    options->model_repository = value;
+  } else if (name == "address") {
+    if (value.empty()) return Expected("an address such as 0.0.0.0 or 127.0.0.1");
+    options->address = value;
+  } else if (name == "grpc-port") {
+    return ReadPort(value, &options->grpc_port);
+  } else if (name == "http-port") {
+    return ReadPort(value, &options->http_port);
+  } else if (name == "metrics-port") {
+    return ReadPort(value, &options->metrics_port);
+  } else if (name == "log-level") {
+    return ReadLogLevel(value, &options->log_level);
+  } else if (name == "log-format") {
+    if (value != "text" && value != "json") return Expected("text or json");
+    options->log_format = value == "json" ? LogFormat::kJson : LogFormat::kText;
+  } else if (name == "drain-timeout") {
+    return ReadDuration(value, &options->drain_timeout);
+  } else if (name == "max-message-bytes") {
+    return ReadSize(value, kLargestMessage, &options->max_message_bytes);
+  } else if (name == "max-bytes-in-flight") {
+    return ReadSize(value, uint64_t{1} << 50, &options->max_bytes_in_flight);
+  } else if (name == "max-queue-length") {
+    if (!absl::SimpleAtoi(value, &options->max_queue_length) || options->max_queue_length < 1) {
+      return Expected("a number of 1 or more");
+    }
+  } else if (name == "port-file") {
+    options->port_file = value;
+  } else {
+    return absl::InternalError(absl::StrCat("no setting is called ", name));
+  }
+  return absl::OkStatus();
+}
+
+std::string VariableName(absl::string_view setting) {
+  return absl::StrCat("TANDEM_", absl::AsciiStrToUpper(absl::StrReplaceAll(setting, {{"-", "_"}})));
+}
+
+// Applies the settings that are given; `source` names one of them for messages.
+absl::Status ApplyAll(const std::map<std::string, std::string>& settings,
+                      const std::function<std::string(const std::string&)>& source,
+                      ServeOptions* options) {
+  for (const auto& [name, value] : settings) {
+    const absl::Status applied = Apply(name, value, options);
+    if (!applied.ok()) {
+      return absl::Status(applied.code(),
+                          absl::StrCat(source(name), "=", value, ": ", applied.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A pool as the operator wrote it, and where.
+struct PoolText {
+  std::string source;
+  PoolSpecFields fields;
+};
+
+absl::StatusOr<std::vector<PoolText>> ParsePools(const std::vector<std::string>& texts,
+                                                 absl::string_view source) {
+  std::vector<PoolText> pools;
+  for (const std::string& text : texts) {
+    absl::StatusOr<PoolSpecFields> fields = ParsePoolFields(text);
+    const std::string where = absl::StrCat(source, "=", text);
+    if (!fields.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(where, ": ", fields.status().message()));
+    }
+    pools.push_back({where, *std::move(fields)});
+  }
+  return pools;
+}
+
+absl::StatusOr<std::vector<PoolSpec>> MakePools(const std::vector<PoolText>& texts,
+                                                const Machine& machine) {
+  std::vector<PoolSpec> pools;
+  std::set<std::string> names;
+  for (const PoolText& text : texts) {
+    absl::StatusOr<PoolSpec> pool = MakePoolSpec(text.fields, machine);
+    if (!pool.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(text.source, ": ", pool.status().message()));
+    }
+    if (!names.insert(pool->name).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(text.source, ": two pools have the name '", pool->name, "'"));
+    }
+    pools.push_back(*std::move(pool));
+  }
+  return pools;
+}
+
+}  // namespace
+
+absl::Span<const Setting> Settings() { return kSettings; }
+
+absl::StatusOr<ServeOptions> ResolveServeOptions(const ServeFlags& flags,
+                                                 const Environment& environment,
+                                                 const Machine& machine) {
+  ServeOptions options;
+  std::vector<PoolText> pool_texts;
+  const char* config_variable = environment("TANDEM_CONFIG");
+  const std::string config =
+      !flags.config.empty() ? flags.config : (config_variable != nullptr ? config_variable : "");
+  if (!config.empty()) {
+    absl::StatusOr<ConfigFile> file = ReadConfigFile(config);
+    if (!file.ok()) return file.status();
+    const auto source = [&](const std::string& name) { return file->where.at(name); };
+    const absl::Status applied = ApplyAll(file->settings, source, &options);
+    if (!applied.ok()) return applied;
+    for (auto& pool : file->pools) pool_texts.push_back({pool.where, std::move(pool.fields)});
+  }
+
+  std::map<std::string, std::string> variables;
+  for (const Setting& setting : kSettings) {
+    const char* value = environment(VariableName(setting.name));
+    if (value != nullptr) variables[setting.name] = value;
+  }
+  absl::Status applied = ApplyAll(
+      variables, [](const std::string& name) { return VariableName(name); }, &options);
+  if (!applied.ok()) return applied;
+  applied = ApplyAll(
+      flags.settings, [](const std::string& name) { return absl::StrCat("--", name); }, &options);
+  if (!applied.ok()) return applied;
+
+  // TANDEM_POOL holds pools separated by ';'.
+  const char* pool_variable = environment("TANDEM_POOL");
+  if (!flags.pools.empty() || pool_variable != nullptr) {
+    const bool from_flags = !flags.pools.empty();
+    const std::vector<std::string> texts =
+        from_flags ? flags.pools : absl::StrSplit(pool_variable, ';', absl::SkipWhitespace());
+    absl::StatusOr<std::vector<PoolText>> parsed =
+        ParsePools(texts, from_flags ? "--pool" : "TANDEM_POOL");
+    if (!parsed.ok()) return parsed.status();
+    pool_texts = *std::move(parsed);
+  }
+  if (pool_texts.empty()) {
+    options.pools = DefaultPools(machine);
+  } else {
+    absl::StatusOr<std::vector<PoolSpec>> pools = MakePools(pool_texts, machine);
+    if (!pools.ok()) return pools.status();
+    options.pools = *std::move(pools);
+  }
+  if (options.model_repository.empty()) {
+    return absl::InvalidArgumentError(
+        "--model-repository is missing: give the folder of the models, or set "
+        "TANDEM_MODEL_REPOSITORY");
+  }
+  return options;
+}
+
+}  // namespace tandem::server

@@ -1,0 +1,73 @@
+// Everything that `tandem serve` can be told, and where each setting comes from: a flag, else a
+// TANDEM_* variable, else the configuration file, else the default. Values; free functions,
+// thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "server/pool_spec.h"
+
+namespace tandem::server {
+
+enum class LogFormat { kText, kJson };
+
+struct ServeOptions {
+  std::string model_repository;
+  std::string address = "0.0.0.0";
+  // 0: a free one.
+  uint16_t grpc_port = 8001;
+  uint16_t http_port = 8000;
+  uint16_t metrics_port = 8002;
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+  // How long accepted requests may take to end after SIGTERM.
+  Duration drain_timeout = std::chrono::seconds(30);
+  // Largest message that is read.
+  uint64_t max_message_bytes = uint64_t{64} << 20;
+  // Requests of one model that wait.
+  uint32_t max_queue_length = 1024;
+  // Bytes of inputs of all requests.
+  uint64_t max_bytes_in_flight = uint64_t{1} << 30;
+  // A file that gets the ports and the process id when the server is ready. Empty: none.
+  std::string port_file;
+  std::vector<PoolSpec> pools;
+};
+
+// One setting, for flags, variables and help alike.
+struct Setting {
+  // "grpc-port": the flag is --grpc-port, the variable TANDEM_GRPC_PORT.
+  const char* name;
+  const char* value_name;
+  const char* help;
+};
+
+// All settings but --pool and --config.
+absl::Span<const Setting> Settings();
+
+// As given on the command line: setting name → value.
+struct ServeFlags {
+  std::map<std::string, std::string> settings;
+  std::vector<std::string> pools;
+  std::string config;
+};
+
+// Value of an environment variable; nullptr where it is not set.
+using Environment = std::function<const char*(const std::string& name)>;
+
+// INVALID_ARGUMENT: one line that names the flag or variable, the value and the choices. NOT_FOUND:
+// no such configuration file.
+absl::StatusOr<ServeOptions> ResolveServeOptions(const ServeFlags& flags,
+                                                 const Environment& environment,
+                                                 const Machine& machine);
+
+}  // namespace tandem::server

@@ -1,0 +1,75 @@
+#include "server/text_proto.h"
+
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace tandem::server {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::TextFormat;
+
+// Keeps the first error.
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  explicit FirstError(std::string file) : file_(std::move(file)) {}
+
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string& message) override {
+    if (!error_.empty()) return;
+    // Protobuf counts from 0, and has -1 for the file as a whole.
+    error_ = line < 0 ? absl::StrCat(file_, ": ", message)
+                      : absl::StrCat(file_, ":", line + 1, ":", column + 1, ": ", message);
+  }
+
+  const std::string& error() const { return error_; }
+
+ private:
+  std::string file_;
+  std::string error_;
+};
+
+const FieldDescriptor* Field(const Message& message, absl::string_view name) {
+  return message.GetDescriptor()->FindFieldByName(std::string(name));
+}
+
+// The parser wants -1 for a field that is not repeated.
+int Index(const FieldDescriptor& field, int index) { return field.is_repeated() ? index : -1; }
+
+}  // namespace
+
+std::string TextProtoLines::Where(const Message& message, absl::string_view name, int index) const {
+  const FieldDescriptor* field = Field(message, name);
+  if (tree_ == nullptr || field == nullptr) return file_;
+  const TextFormat::ParseLocation location = tree_->GetLocation(field, Index(*field, index));
+  return location.line < 0 ? file_ : absl::StrCat(file_, ":", location.line + 1);
+}
+
+TextProtoLines TextProtoLines::Nested(const Message& message, absl::string_view name,
+                                      int index) const {
+  TextProtoLines nested;
+  nested.file_ = file_;
+  const FieldDescriptor* field = Field(message, name);
+  if (tree_ != nullptr && field != nullptr) {
+    nested.tree_ = tree_->GetTreeForNested(field, Index(*field, index));
+  }
+  return nested;
+}
+
+absl::Status TextProtoFile::Parse(absl::string_view text, Message* message) {
+  FirstError errors(lines_.file_);
+  TextFormat::Parser parser;
+  parser.RecordErrorsTo(&errors);
+  parser.WriteLocationsTo(&tree_);
+  google::protobuf::io::ArrayInputStream input(text.data(), static_cast<int>(text.size()));
+  if (!parser.Parse(&input, message)) return absl::InvalidArgumentError(errors.error());
+  lines_.tree_ = &tree_;
+  return absl::OkStatus();
+}
+
+}  // namespace tandem::server

@@ -1,0 +1,51 @@
+// Reads protobuf's text format and tells where in the file something stands. Thread-safe: no shared
+// state.
+#pragma once
+
+#include <google/protobuf/message.h>
+#include <google/protobuf/text_format.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace tandem::server {
+
+// Lines of a parsed file's fields, for messages such as "config.pbtxt:12: …".
+class TextProtoLines {
+ public:
+  // "FILE:LINE" of the field `name` (`index` among its repetitions) of the message; "FILE" where it
+  // is not in the file.
+  std::string Where(const google::protobuf::Message& message, absl::string_view name,
+                    int index = 0) const;
+
+  // Lines of the message in field `name`; it borrows from this one.
+  TextProtoLines Nested(const google::protobuf::Message& message, absl::string_view name,
+                        int index = 0) const;
+
+ private:
+  friend class TextProtoFile;
+
+  std::string file_;
+  const google::protobuf::TextFormat::ParseInfoTree* tree_ = nullptr;
+};
+
+// A parsed file's lines and what they are made of.
+class TextProtoFile {
+ public:
+  explicit TextProtoFile(std::string name) { lines_.file_ = std::move(name); }
+  TextProtoFile(const TextProtoFile&) = delete;
+  TextProtoFile& operator=(const TextProtoFile&) = delete;
+
+  // Parses `text` into `message`. INVALID_ARGUMENT "FILE:LINE:COLUMN: what" for the first error.
+  absl::Status Parse(absl::string_view text, google::protobuf::Message* message);
+
+  const TextProtoLines& lines() const { return lines_; }
+
+ private:
+  google::protobuf::TextFormat::ParseInfoTree tree_;
+  TextProtoLines lines_;
+};
+
+}  // namespace tandem::server
