@@ -1,0 +1,50 @@
+// The gRPC server: its port, limits and services. Not thread-safe but for what it says. Its
+// services are served from Start until Stop.
+#pragma once
+
+#include <grpcpp/server.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/clock.h"
+
+namespace tandem::server {
+
+struct GrpcServerOptions {
+  std::string address = "0.0.0.0";
+  // 0: a free one.
+  uint16_t port = 8001;
+  uint64_t max_message_bytes = uint64_t{64} << 20;
+};
+
+class GrpcServer {
+ public:
+  explicit GrpcServer(GrpcServerOptions options) : options_(std::move(options)) {}
+  // Stops at once.
+  ~GrpcServer();
+
+  // Takes the port and serves the services, which outlive this. UNAVAILABLE, naming the port, where
+  // it is taken.
+  absl::Status Start(const std::vector<grpc::Service*>& services);
+
+  // Takes no more calls, and returns when the last has ended or was cut off after `grace`.
+  // Idempotent.
+  void Stop(Duration grace);
+
+  // The port that is listened on.
+  uint16_t port() const { return port_; }
+
+  // Thread-safe. What grpc.health.v1 tells of a service, or of the server as a whole ("").
+  void SetServing(const std::string& service, bool serving);
+
+ private:
+  GrpcServerOptions options_;
+  uint16_t port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace tandem::server

@@ -1,0 +1,39 @@
+// Keeps grpc.health.v1 up to date: the server as a whole under "", and each model under its name,
+// which serves when one of its versions is ready. Owns a thread that looks at the router; borrows
+// router, state and gRPC server, which outlive it.
+#pragma once
+
+#include <map>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "router/router.h"
+#include "server/grpc_server.h"
+#include "server/serving_state.h"
+
+namespace tandem::server {
+
+class HealthReporter {
+ public:
+  HealthReporter(const Router& router, const ServingState& state, GrpcServer& server);
+  ~HealthReporter();
+
+  // Looks now, so that callers of health see the present state when it returns. Thread-safe.
+  void Refresh();
+
+ private:
+  void Loop();
+
+  const Router& router_;
+  const ServingState& state_;
+  GrpcServer& server_;
+
+  absl::Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<std::string, bool> told_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace tandem::server

@@ -1,0 +1,120 @@
+#include "server/infer_stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/request_decoder.h"
+#include "server/response_encoder.h"
+
+namespace tandem::server {
+namespace {
+
+using inference::ModelInferRequest;
+using inference::ModelStreamInferResponse;
+
+// A stream's share: beyond it, the server reads no further until answers have been taken.
+constexpr size_t kMostOpen = 64;
+
+ModelStreamInferResponse ErrorMessage(const absl::Status& status, std::string id) {
+  ModelStreamInferResponse message;
+  message.set_error_message(std::string(status.message()));
+  message.mutable_infer_response()->set_id(std::move(id));
+  return message;
+}
+
+}  // namespace
+
+InferStream::InferStream(const Clock& clock, Router& router, TimePoint deadline)
+    : clock_(clock), router_(router), deadline_(deadline), reading_(true) {
+  StartRead(&request_);
+}
+
+void InferStream::OnReadDone(bool ok) {
+  ModelInferRequest message;
+  bool done = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    reading_ = false;
+    if (ok) {
+      message = std::move(request_);
+      request_.Clear();
+      ++open_;
+    } else {
+      reads_ended_ = true;
+    }
+    done = Proceed();
+  }
+  if (ok) {
+    Submit(std::move(message));
+  } else if (done) {
+    Finish(grpc::Status::OK);
+  }
+}
+
+void InferStream::Submit(ModelInferRequest message) {
+  const std::string id = message.id();
+  absl::StatusOr<DecodedRequest> decoded = DecodeInferRequest(std::move(message), clock_.Now());
+  if (!decoded.ok()) {
+    Send(ErrorMessage(decoded.status(), id));
+    return;
+  }
+  const bool wants_placement = decoded->wants_placement;
+  decoded->request->deadline = std::min(decoded->request->deadline, deadline_);
+  decoded->request->cancelled = cancelled_;
+  router_.Submit(std::move(decoded->request), [this, id, wants_placement](InferResponse response) {
+    if (!response.status.ok()) {
+      Send(ErrorMessage(response.status, id));
+      return;
+    }
+    ModelStreamInferResponse answer;
+    *answer.mutable_infer_response() = MakeInferResponse(response, id, wants_placement);
+    Send(std::move(answer));
+  });
+}
+
+void InferStream::Send(ModelStreamInferResponse message) {
+  bool done = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    answers_.push_back(std::move(message));
+    done = Proceed();
+  }
+  if (done) Finish(grpc::Status::OK);
+}
+
+void InferStream::OnWriteDone(bool ok) {
+  bool done = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    writing_ = false;
+    answers_.pop_front();
+    --open_;
+    if (!ok) broken_ = true;
+    done = Proceed();
+  }
+  if (done) Finish(grpc::Status::OK);
+}
+
+bool InferStream::Proceed() {
+  if (finished_) return false;
+  if (broken_) {
+    open_ -= answers_.size();
+    answers_.clear();
+  }
+  if (!reading_ && !reads_ended_ && open_ < kMostOpen) {
+    reading_ = true;
+    StartRead(&request_);
+  }
+  if (!writing_ && !answers_.empty()) {
+    writing_ = true;
+    StartWrite(&answers_.front());
+  }
+  finished_ = reads_ended_ && open_ == 0;
+  return finished_;
+}
+
+void InferStream::OnCancel() { cancelled_->store(true, std::memory_order_relaxed); }
+
+void InferStream::OnDone() { delete this; }
+
+}  // namespace tandem::server

@@ -1,0 +1,106 @@
+#include "server/model_description.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace tandem::server {
+namespace {
+
+using inference::ModelMetadataResponse;
+
+void DescribeTensor(const TensorSpec& spec, bool batched,
+                    ModelMetadataResponse::TensorMetadata* tensor) {
+  tensor->set_name(spec.name);
+  if (spec.type != DataType::kInvalid) tensor->set_datatype(std::string(DataTypeName(spec.type)));
+  if (spec.any_shape) return;
+  if (batched) tensor->add_shape(-1);
+  tensor->mutable_shape()->Add(spec.dims.begin(), spec.dims.end());
+}
+
+// Works for ModelInput and ModelOutput.
+template <typename Message>
+void DescribeSpec(const TensorSpec& spec, Message* message) {
+  message->set_name(spec.name);
+  // The numbers are the same.
+  message->set_data_type(static_cast<inference::DataType>(spec.type));
+  message->mutable_dims()->Add(spec.dims.begin(), spec.dims.end());
+}
+
+void AddInstanceGroup(inference::ModelInstanceGroup::Kind kind, uint32_t count,
+                      inference::ModelConfig* message) {
+  inference::ModelInstanceGroup* group = message->add_instance_group();
+  group->set_kind(kind);
+  group->set_count(static_cast<int32_t>(count));
+}
+
+}  // namespace
+
+ModelMetadataResponse DescribeModel(const ModelStatus& version, absl::Span<const ModelStatus> all) {
+  ModelMetadataResponse response;
+  response.set_name(version.name);
+  for (const ModelStatus& other : all) {
+    if (other.name == version.name && other.state == ModelState::kReady) {
+      response.add_versions(absl::StrCat(other.version));
+    }
+  }
+  if (version.model == nullptr) return response;
+  const ModelConfig& config = version.model->config;
+  response.set_platform(config.platform);
+  const bool batched = config.max_batch_size > 0;
+  for (const TensorSpec& spec : config.inputs) {
+    DescribeTensor(spec, batched, response.add_inputs());
+  }
+  for (const TensorSpec& spec : config.outputs) {
+    DescribeTensor(spec, batched, response.add_outputs());
+  }
+  return response;
+}
+
+inference::ModelConfig DescribeConfig(const ModelConfig& config) {
+  inference::ModelConfig message;
+  message.set_name(config.name);
+  message.set_platform(config.platform);
+  if (config.platform == "pytorch_libtorch") message.set_backend("pytorch");
+  message.set_max_batch_size(static_cast<int32_t>(config.max_batch_size));
+  for (const TensorSpec& spec : config.inputs) {
+    inference::ModelInput* input = message.add_input();
+    DescribeSpec(spec, input);
+    input->set_optional(spec.optional);
+  }
+  for (const TensorSpec& spec : config.outputs) DescribeSpec(spec, message.add_output());
+  if (config.on_cpu) {
+    AddInstanceGroup(inference::ModelInstanceGroup::KIND_CPU, config.instances_cpu, &message);
+  }
+  if (config.on_gpu) {
+    AddInstanceGroup(inference::ModelInstanceGroup::KIND_GPU, config.instances_gpu, &message);
+  }
+  if (config.dynamic_batching) {
+    inference::ModelDynamicBatching* batching = message.mutable_dynamic_batching();
+    batching->set_max_queue_delay_microseconds(static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(config.max_queue_delay).count()));
+    for (const uint32_t size : config.preferred_batch_sizes) {
+      batching->add_preferred_batch_size(static_cast<int32_t>(size));
+    }
+  }
+  for (const auto& [key, value] : config.parameters) {
+    (*message.mutable_parameters())[key].set_string_value(value);
+  }
+  if (config.method != "forward") {
+    (*message.mutable_parameters())["method"].set_string_value(config.method);
+  }
+  return message;
+}
+
+inference::ModelStatistics DescribeStatistics(const ModelStatus& version) {
+  inference::ModelStatistics statistics;
+  statistics.set_name(version.name);
+  statistics.set_version(absl::StrCat(version.version));
+  const uint64_t succeeded = version.requests - std::min(version.requests, version.failures);
+  statistics.set_inference_count(succeeded);
+  statistics.mutable_inference_stats()->mutable_success()->set_count(succeeded);
+  statistics.mutable_inference_stats()->mutable_fail()->set_count(version.failures);
+  return statistics;
+}
+
+}  // namespace tandem::server

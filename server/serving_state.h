@@ -1,0 +1,32 @@
+// Whether the server wants requests: not before its models have loaded, and not while it drains.
+// Thread-safe. Borrows the router, which outlives it.
+#pragma once
+
+#include <atomic>
+
+#include "router/router.h"
+
+namespace tandem::server {
+
+class ServingState {
+ public:
+  explicit ServingState(const Router& router) : router_(router) {}
+
+  // All models have been handed to the router.
+  void AllModelsAdded() { models_added_.store(true, std::memory_order_release); }
+  // The server will end; it takes no new requests.
+  void StartDrain() { draining_.store(true, std::memory_order_release); }
+
+  bool draining() const { return draining_.load(std::memory_order_acquire); }
+  bool ready() const {
+    return models_added_.load(std::memory_order_acquire) && !draining() &&
+           router_.AllModelsSettled();
+  }
+
+ private:
+  const Router& router_;
+  std::atomic<bool> models_added_{false};
+  std::atomic<bool> draining_{false};
+};
+
+}  // namespace tandem::server
