@@ -1,0 +1,80 @@
+#include "server/input_mapping.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace tandem::server {
+namespace {
+
+// Index of the tensor with that name; the count where there is none.
+size_t FindTensor(absl::Span<const Tensor> tensors, const std::string& name) {
+  const auto found = std::find_if(tensors.begin(), tensors.end(),
+                                  [&](const Tensor& tensor) { return tensor.name == name; });
+  return static_cast<size_t>(found - tensors.begin());
+}
+
+absl::Status CheckNames(absl::Span<const Tensor> tensors, const NameMap& names,
+                        absl::Span<const TensorSpec> signature) {
+  for (const auto& [input, tensor] : names) {
+    const bool known = signature.empty() || std::any_of(signature.begin(), signature.end(),
+                                                        [&name = input](const TensorSpec& spec) {
+                                                          return spec.name == name;
+                                                        });
+    if (!known) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("input_names: the model has no input '", input, "'"));
+    }
+    if (FindTensor(tensors, tensor) == tensors.size()) {
+      return absl::InvalidArgumentError(absl::StrCat("input_names: the request has no tensor '",
+                                                     tensor, "' for the input '", input, "'"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Without a signature: each tensor under the name of the input that it is meant for.
+std::vector<Tensor> Rename(absl::Span<const Tensor> tensors, const NameMap& names) {
+  std::vector<Tensor> renamed;
+  for (const Tensor& tensor : tensors) {
+    bool mapped = false;
+    for (const auto& [input, source] : names) {
+      if (source != tensor.name) continue;
+      renamed.push_back(tensor);
+      renamed.back().name = input;
+      mapped = true;
+    }
+    if (!mapped) renamed.push_back(tensor);
+  }
+  return renamed;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Tensor>> MapInputs(absl::Span<const Tensor> tensors, bool shared,
+                                              const NameMap& names,
+                                              absl::Span<const TensorSpec> signature) {
+  const absl::Status checked = CheckNames(tensors, names, signature);
+  if (!checked.ok()) return checked;
+  if (signature.empty()) return Rename(tensors, names);
+  std::vector<Tensor> mapped;
+  std::vector<bool> taken(tensors.size(), false);
+  for (const TensorSpec& spec : signature) {
+    const auto given = names.find(spec.name);
+    size_t index = FindTensor(tensors, given != names.end() ? given->second : spec.name);
+    if (index == tensors.size() && signature.size() == 1 && tensors.size() == 1) index = 0;
+    // What is missing is for the router to say.
+    if (index == tensors.size()) continue;
+    taken[index] = true;
+    mapped.push_back(tensors[index]);
+    mapped.back().name = spec.name;
+  }
+  if (shared) return mapped;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (!taken[i]) mapped.push_back(tensors[i]);
+  }
+  return mapped;
+}
+
+}  // namespace tandem::server

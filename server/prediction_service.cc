@@ -1,0 +1,111 @@
+#include "server/prediction_service.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/version.h"
+#include "server/grpc_call.h"
+#include "server/predict_call.h"
+#include "server/predict_decoder.h"
+#include "server/process_usage.h"
+
+namespace tandem::server {
+namespace {
+
+// How long before gRPC's deadline a partial reply goes out: gRPC would drop it afterwards.
+Duration ReplyMargin(Duration left) {
+  return std::min<Duration>(std::chrono::milliseconds(20), left / 10);
+}
+
+void FillPool(const PoolReport& pool, v1::PoolStatus* message) {
+  message->set_name(pool.name);
+  message->set_kind(PoolKindName(pool.kind));
+  message->set_device(pool.device);
+  for (const WorkerReport& worker : pool.workers) {
+    v1::WorkerStatus* status = message->add_workers();
+    status->set_name(worker.name);
+    status->set_state(worker.state);
+    status->set_pid(worker.pid);
+    status->set_lanes(worker.lanes);
+    status->set_restarts(worker.restarts);
+    status->set_last_exit(worker.last_exit);
+    const std::optional<ProcessUsage> usage =
+        worker.pid > 0 ? ReadProcessUsage(worker.pid) : std::nullopt;
+    if (usage.has_value()) status->set_resident_bytes(usage->resident_bytes);
+  }
+}
+
+void FillModel(const ModelStatus& model, v1::ModelStatus* message) {
+  message->set_name(model.name);
+  if (model.version > 0) message->set_version(absl::StrCat(model.version));
+  message->set_state(ModelStateName(model.state));
+  message->set_reason(model.reason);
+  for (const std::string& pool : model.pools) message->add_pools(pool);
+  message->set_requests(model.requests);
+  message->set_failures(model.failures);
+  message->set_queued(model.queued);
+}
+
+}  // namespace
+
+TimePoint PredictionService::Deadline(const grpc::CallbackServerContext& context,
+                                      const DecodedPredict& request, TimePoint arrival) const {
+  TimePoint deadline = CallDeadline(context, arrival);
+  if (deadline != kNever && request.policy == MergePolicy::kPartial) {
+    deadline -= ReplyMargin(std::max(Duration{0}, deadline - arrival));
+  }
+  const uint64_t timeout_us = request.message->timeout_us();
+  // Beyond this a timeout is none.
+  constexpr uint64_t kLongestUs = uint64_t{1} << 50;
+  if (timeout_us > 0 && timeout_us < kLongestUs) {
+    deadline = std::min<TimePoint>(
+        deadline, arrival + std::chrono::microseconds(static_cast<int64_t>(timeout_us)));
+  }
+  return deadline;
+}
+
+grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext* context,
+                                                     const grpc::ByteBuffer* request,
+                                                     grpc::ByteBuffer* response) {
+  const TimePoint arrival = clock_.Now();
+  auto* call = new PredictCall(response);
+  absl::StatusOr<DecodedPredict> decoded = DecodePredictRequest(*request);
+  if (!decoded.ok()) {
+    call->Finish(ToGrpcStatus(decoded.status()));
+    return call;
+  }
+  const TimePoint deadline = Deadline(*context, *decoded, arrival);
+  call->Start(clock_, router_, *std::move(decoded), arrival, deadline);
+  return call;
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* PredictionService::PredictStream(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+  const TimePoint arrival = clock_.Now();
+  auto* call = new PredictStreamCall;
+  absl::StatusOr<DecodedPredict> decoded = DecodePredictRequest(*request);
+  if (!decoded.ok()) {
+    call->Finish(ToGrpcStatus(decoded.status()));
+    return call;
+  }
+  const TimePoint deadline = Deadline(*context, *decoded, arrival);
+  call->Start(clock_, router_, *std::move(decoded), arrival, deadline);
+  return call;
+}
+
+grpc::ServerUnaryReactor* PredictionService::ServerStatus(grpc::CallbackServerContext* context,
+                                                          const v1::ServerStatusRequest*,
+                                                          v1::ServerStatusResponse* response) {
+  response->set_version(std::string(Version()));
+  response->set_uptime_seconds(ToSeconds(clock_.Now() - started_));
+  for (const PoolReport& pool : pools_()) FillPool(pool, response->add_pools());
+  for (const ModelStatus& model : router_.Models()) FillModel(model, response->add_models());
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
+}
+
+}  // namespace tandem::server

@@ -1,0 +1,43 @@
+// tandem.v1.PredictionService on gRPC's callback interface. Thread-safe: gRPC calls its methods
+// from its own threads. Borrows the router and the clock, which outlive the gRPC server.
+#pragma once
+
+#include "core/clock.h"
+#include "router/router.h"
+#include "server/pool_report.h"
+#include "server/predict_decoder.h"
+#include "tandem.grpc.pb.h"
+
+namespace tandem::server {
+
+// Predict and PredictStream take and give bytes as they are on the wire.
+using PredictionServiceBase = v1::PredictionService::WithRawCallbackMethod_Predict<
+    v1::PredictionService::WithRawCallbackMethod_PredictStream<
+        v1::PredictionService::CallbackService>>;
+
+class PredictionService final : public PredictionServiceBase {
+ public:
+  PredictionService(const Clock& clock, Router& router, PoolReporter pools)
+      : clock_(clock), router_(router), pools_(std::move(pools)), started_(clock.Now()) {}
+
+  grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context,
+                                    const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* PredictStream(
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) override;
+  grpc::ServerUnaryReactor* ServerStatus(grpc::CallbackServerContext* context,
+                                         const v1::ServerStatusRequest* request,
+                                         v1::ServerStatusResponse* response) override;
+
+ private:
+  // When the whole call must be answered.
+  TimePoint Deadline(const grpc::CallbackServerContext& context, const DecodedPredict& request,
+                     TimePoint arrival) const;
+
+  const Clock& clock_;
+  Router& router_;
+  const PoolReporter pools_;
+  const TimePoint started_;
+};
+
+}  // namespace tandem::server
