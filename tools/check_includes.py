@@ -32,6 +32,7 @@ TABLE = {
 # Sources that may include more than their folder: the composition roots, which wire all together.
 ALSO = {
     "server/main.cc": (("backends/pool", "client"), ()),
+    "server/server_process.cc": (("backends/pool",), ()),
     "backends/worker/main.cc": ((), ("spdlog",)),
 }
 

@@ -1,0 +1,54 @@
+// Everything that listens: gRPC, HTTP and metrics. Made once, started once; Start and Stop by one
+// thread. Borrows what it is made with, which outlives it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "core/clock.h"
+#include "router/router.h"
+#include "server/pool_report.h"
+#include "server/serve_options.h"
+#include "server/serving_state.h"
+
+namespace prometheus {
+class Registry;
+}  // namespace prometheus
+
+namespace tandem::server {
+
+struct Ports {
+  uint16_t grpc = 0;
+  uint16_t http = 0;
+  uint16_t metrics = 0;
+};
+
+class FrontEnd {
+ public:
+  // `requests`: the registry with what is counted; its owner and this share it with the metrics'
+  // server, which may be answering while either ends.
+  FrontEnd(const ServeOptions& options, const Clock& clock, Router& router,
+           const ServingState& state, PoolReporter pools,
+           std::shared_ptr<prometheus::Registry> requests);
+  // Stops at once.
+  ~FrontEnd();
+
+  // Takes the three ports and answers on them. UNAVAILABLE, naming the port, where one is taken.
+  absl::Status Start();
+
+  // Health tells the present state when it returns. Thread-safe after Start.
+  void RefreshHealth();
+
+  // Takes no more calls; cuts off those that last longer than `grace`. Idempotent.
+  void Stop(Duration grace);
+
+  // After Start.
+  Ports ports() const;
+
+ private:
+  class Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace tandem::server

@@ -1,0 +1,44 @@
+// The HTTP half of the protocol: health and metadata, and inference with tensors as JSON for small
+// requests by hand. Start and Stop by one thread. Borrows router, clock and state, which outlive
+// it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "core/clock.h"
+#include "router/router.h"
+#include "server/serving_state.h"
+
+namespace tandem::server {
+
+struct HttpServerOptions {
+  std::string address = "0.0.0.0";
+  // 0: a free one.
+  uint16_t port = 8000;
+  uint64_t max_message_bytes = uint64_t{64} << 20;
+};
+
+class HttpServer {
+ public:
+  HttpServer(HttpServerOptions options, const Clock& clock, Router& router,
+             const ServingState& state);
+  // Stops.
+  ~HttpServer();
+
+  // Takes the port and answers on it. UNAVAILABLE, naming the port, where it is taken.
+  absl::Status Start();
+
+  // Returns when the last answer has gone. Idempotent.
+  void Stop();
+
+  uint16_t port() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tandem::server

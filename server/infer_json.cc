@@ -1,0 +1,244 @@
+#include "server/infer_json.h"
+
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/data_type.h"
+
+namespace tandem::server {
+namespace {
+
+using inference::InferTensorContents;
+using inference::ModelInferRequest;
+using nlohmann::json;
+
+// Deeper than any tensor, and far from the end of the stack.
+constexpr int kMostDepth = 32;
+
+absl::Status BadTensor(const std::string& name, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("input '", name, "': ", what));
+}
+
+// Adds one value to the contents of its type. False where it is of another kind.
+bool AddValue(const json& value, DataType type, InferTensorContents* contents) {
+  switch (type) {
+    case DataType::kBool:
+      if (value.is_boolean()) contents->add_bool_contents(value.get<bool>());
+      return value.is_boolean();
+    case DataType::kInt8:
+    case DataType::kInt16:
+    case DataType::kInt32:
+      if (!value.is_number_integer()) return false;
+      if (!std::in_range<int32_t>(value.get<int64_t>())) return false;
+      contents->add_int_contents(value.get<int32_t>());
+      return true;
+    case DataType::kInt64:
+      if (!value.is_number_integer()) return false;
+      contents->add_int64_contents(value.get<int64_t>());
+      return true;
+    case DataType::kUint8:
+    case DataType::kUint16:
+    case DataType::kUint32:
+      if (!value.is_number_unsigned() || !std::in_range<uint32_t>(value.get<uint64_t>())) {
+        return false;
+      }
+      contents->add_uint_contents(value.get<uint32_t>());
+      return true;
+    case DataType::kUint64:
+      if (!value.is_number_unsigned()) return false;
+      contents->add_uint64_contents(value.get<uint64_t>());
+      return true;
+    case DataType::kFp32:
+      if (value.is_number()) contents->add_fp32_contents(value.get<float>());
+      return value.is_number();
+    case DataType::kFp64:
+      if (value.is_number()) contents->add_fp64_contents(value.get<double>());
+      return value.is_number();
+    case DataType::kBytes:
+      if (value.is_string()) contents->add_bytes_contents(value.get<std::string>());
+      return value.is_string();
+    default:
+      return false;
+  }
+}
+
+// Values may be nested as the shape is, or in one flat list.
+bool AddValues(const json& values, DataType type, int depth, InferTensorContents* contents) {
+  if (!values.is_array()) return AddValue(values, type, contents);
+  if (depth == 0) return false;
+  for (const json& value : values) {
+    if (!AddValues(value, type, depth - 1, contents)) return false;
+  }
+  return true;
+}
+
+absl::Status ReadInput(const json& input, ModelInferRequest::InferInputTensor* tensor) {
+  if (!input.is_object() || !input.contains("name") || !input["name"].is_string()) {
+    return absl::InvalidArgumentError("an entry of inputs has no name");
+  }
+  tensor->set_name(input["name"].get<std::string>());
+  if (!input.contains("datatype") || !input["datatype"].is_string()) {
+    return BadTensor(tensor->name(), "it has no datatype");
+  }
+  tensor->set_datatype(input["datatype"].get<std::string>());
+  if (!input.contains("shape") || !input["shape"].is_array()) {
+    return BadTensor(tensor->name(), "it has no shape");
+  }
+  for (const json& dim : input["shape"]) {
+    if (!dim.is_number_integer())
+      return BadTensor(tensor->name(), "its shape is no list of integers");
+    tensor->add_shape(dim.get<int64_t>());
+  }
+  if (!input.contains("data") || !input["data"].is_array()) {
+    return BadTensor(tensor->name(), "it has no list of data");
+  }
+  if (!AddValues(input["data"], ParseDataType(tensor->datatype()), kMostDepth,
+                 tensor->mutable_contents())) {
+    return BadTensor(tensor->name(),
+                     absl::StrCat("its data holds what is no value of ", tensor->datatype()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadParameters(const json& parameters, ModelInferRequest* message) {
+  if (!parameters.is_object()) return absl::InvalidArgumentError("parameters is no object");
+  for (const auto& [name, value] : parameters.items()) {
+    inference::InferParameter& parameter = (*message->mutable_parameters())[name];
+    if (value.is_boolean()) {
+      parameter.set_bool_param(value.get<bool>());
+    } else if (value.is_number_integer()) {
+      parameter.set_int64_param(value.get<int64_t>());
+    } else if (value.is_string()) {
+      parameter.set_string_param(value.get<std::string>());
+    } else if (value.is_number()) {
+      parameter.set_double_param(value.get<double>());
+    } else {
+      return absl::InvalidArgumentError(absl::StrCat("parameter '", name, "' is no plain value"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+template <typename Element>
+json ReadElements(const std::string& bytes) {
+  json list = json::array();
+  for (size_t at = 0; at + sizeof(Element) <= bytes.size(); at += sizeof(Element)) {
+    Element element;
+    std::memcpy(&element, bytes.data() + at, sizeof(element));
+    list.push_back(element);
+  }
+  return list;
+}
+
+json ReadStrings(const std::string& bytes) {
+  json list = json::array();
+  size_t at = 0;
+  uint32_t length = 0;
+  while (at + sizeof(length) <= bytes.size()) {
+    std::memcpy(&length, bytes.data() + at, sizeof(length));
+    at += sizeof(length);
+    list.push_back(bytes.substr(at, length));
+    at += length;
+  }
+  return list;
+}
+
+absl::StatusOr<json> WriteData(const Tensor& tensor) {
+  std::string bytes(tensor.byte_size(), '\0');
+  CopyBytes(tensor, reinterpret_cast<std::byte*>(bytes.data()));
+  switch (tensor.type) {
+    case DataType::kBool: {
+      json list = json::array();
+      for (const char byte : bytes) list.push_back(byte != 0);
+      return list;
+    }
+    case DataType::kUint8:
+      return ReadElements<uint8_t>(bytes);
+    case DataType::kUint16:
+      return ReadElements<uint16_t>(bytes);
+    case DataType::kUint32:
+      return ReadElements<uint32_t>(bytes);
+    case DataType::kUint64:
+      return ReadElements<uint64_t>(bytes);
+    case DataType::kInt8:
+      return ReadElements<int8_t>(bytes);
+    case DataType::kInt16:
+      return ReadElements<int16_t>(bytes);
+    case DataType::kInt32:
+      return ReadElements<int32_t>(bytes);
+    case DataType::kInt64:
+      return ReadElements<int64_t>(bytes);
+    case DataType::kFp32:
+      return ReadElements<float>(bytes);
+    case DataType::kFp64:
+      return ReadElements<double>(bytes);
+    case DataType::kBytes:
+      return ReadStrings(bytes);
+    default:
+      return absl::InvalidArgumentError(absl::StrCat("output '", tensor.name, "' is ",
+                                                     std::string(DataTypeName(tensor.type)),
+                                                     ", which JSON has no form for; use gRPC"));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<ModelInferRequest> ParseInferJson(const std::string& body) {
+  int depth = 0;
+  bool too_deep = false;
+  // The parser itself does not limit how deep lists nest.
+  const auto limit = [&](int level, json::parse_event_t, json&) {
+    depth = level;
+    too_deep |= depth > kMostDepth;
+    return !too_deep;
+  };
+  const json document = json::parse(body, limit, false);
+  if (too_deep || document.is_discarded() || !document.is_object()) {
+    return absl::InvalidArgumentError("the body is no JSON object of an inference request");
+  }
+  ModelInferRequest message;
+  if (document.contains("id") && document["id"].is_string()) {
+    message.set_id(document["id"].get<std::string>());
+  }
+  if (document.contains("parameters")) {
+    const absl::Status read = ReadParameters(document["parameters"], &message);
+    if (!read.ok()) return read;
+  }
+  if (!document.contains("inputs") || !document["inputs"].is_array()) {
+    return absl::InvalidArgumentError("the body has no list of inputs");
+  }
+  for (const json& input : document["inputs"]) {
+    const absl::Status read = ReadInput(input, message.add_inputs());
+    if (!read.ok()) return read;
+  }
+  if (!document.contains("outputs")) return message;
+  for (const json& output : document["outputs"]) {
+    if (!output.is_object() || !output.contains("name") || !output["name"].is_string()) {
+      return absl::InvalidArgumentError("an entry of outputs has no name");
+    }
+    message.add_outputs()->set_name(output["name"].get<std::string>());
+  }
+  return message;
+}
+
+absl::StatusOr<json> WriteInferJson(const InferResponse& response, const std::string& id) {
+  if (!response.status.ok()) return response.status;
+  json outputs = json::array();
+  for (const Tensor& tensor : response.outputs) {
+    absl::StatusOr<json> data = WriteData(tensor);
+    if (!data.ok()) return data.status();
+    outputs.push_back({{"name", tensor.name},
+                       {"datatype", std::string(DataTypeName(tensor.type))},
+                       {"shape", std::vector<int64_t>(tensor.shape.begin(), tensor.shape.end())},
+                       {"data", *std::move(data)}});
+  }
+  json body{{"model_name", response.model},
+            {"model_version", absl::StrCat(response.version)},
+            {"outputs", std::move(outputs)}};
+  if (!id.empty()) body["id"] = id;
+  return body;
+}
+
+}  // namespace tandem::server

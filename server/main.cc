@@ -1,0 +1,28 @@
+// The program `tandem`: the server and the client's commands.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "client/commands.h"
+#include "core/version.h"
+#include "server/serve_command.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("Tandem serves models on CPU and GPU pools at the same time.", "tandem");
+  app.require_subcommand(1);
+  int exit_code = 0;
+  tandem::server::AddServeCommand(app, exit_code);
+  tandem::client::AddClientCommands(app, exit_code);
+  app.add_subcommand("version", "Print the version")->callback([] {
+    std::printf("tandem %s\n", std::string(tandem::Version()).c_str());
+  });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "tandem: %s\n", error.what());
+    return 2;
+  }
+  return exit_code;
+}
