@@ -1,38 +1,18 @@
 #include "backends/pool/worker.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
-#include <string_view>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "backends/ipc/region_layout.h"
 #include "backends/pool/completion_check.h"
-#include "backends/pool/worker_memory.h"
+#include "backends/pool/launched_worker.h"
 
 namespace tandem {
 namespace {
 
 // Between the end of the control socket and the end of the process, when a worker dies by itself.
 constexpr Duration kDyingTime = std::chrono::seconds(1);
-
-constexpr Duration kSpin = std::chrono::microseconds(50);
-
-std::string CudaDevices(const PoolOptions& options) {
-  constexpr std::string_view kGpu = "gpu:";
-  return options.device.starts_with(kGpu) ? options.device.substr(kGpu.size()) : std::string();
-}
-
-// A thread that spins while others want its core makes them slower. Each lane computes on its
-// threads; its worker's completion thread, the router and the network want a core as well.
-Duration SpinTime(const PoolOptions& options) {
-  const uint64_t cores =
-      options.cores.empty() ? std::thread::hardware_concurrency() : options.cores.size();
-  const uint64_t busy = uint64_t{options.processes} * options.lanes * options.threads;
-  return std::thread::hardware_concurrency() > 2 && cores >= busy + 2 ? kSpin : Duration(0);
-}
 
 }  // namespace
 
@@ -77,7 +57,7 @@ void Worker::Tick(TimePoint now) {
     if (stopping_ || now < start_at_) return;
     const absl::Status started = Start(now);
     if (started.ok()) return;
-    Log(LogLevel::kError, std::string(started.message()));
+    Log(LogLevel::kError, absl::StrCat("cannot be started: ", started.message()));
     SettleFirstStart(started);
     ScheduleRestart(Duration(0), now);
     return;
@@ -102,22 +82,10 @@ void Worker::Tick(TimePoint now) {
 
 absl::Status Worker::Start(TimePoint now) {
   const PoolOptions& options = around_.options;
-  absl::StatusOr<std::shared_ptr<WorkerMemory>> memory =
-      WorkerMemory::Create(options.lanes, options.input_arena_bytes, options.output_arena_bytes);
-  if (!memory.ok()) return memory.status();
-  absl::StatusOr<std::pair<ipc::ControlChannel, ipc::ControlChannel>> ends =
-      ipc::ControlChannel::CreatePair();
-  if (!ends.ok()) return ends.status();
-  SpawnOptions spawn;
-  spawn.program = options.program;
-  spawn.cuda_devices = CudaDevices(options);
-  spawn.threads = options.threads;
-  spawn.cores = options.cores;
-  spawn.control_fd = ends->second.fd();
-  absl::StatusOr<WorkerProcess> process = WorkerProcess::Spawn(spawn);
-  if (!process.ok()) return process.status();
-  process_.emplace(*std::move(process));
-  control_.emplace(std::move(ends->first));
+  absl::StatusOr<LaunchedWorker> launched = LaunchWorker(options, index_);
+  if (!launched.ok()) return launched.status();
+  process_.emplace(std::move(launched->process));
+  control_.emplace(std::move(launched->control));
   kill_reason_.clear();
   hello_limit_ = now + kHelloLimit;
   {
@@ -127,36 +95,18 @@ absl::Status Worker::Start(TimePoint now) {
     if (first_start_.has_value()) ++status_.restarts;
   }
   current_link_ = std::make_shared<WorkerLink>(
-      WorkerLink::Options{name_, lane(0), options.lanes, SpinTime(options)}, *std::move(memory),
-      around_.events, [this](std::string violation) {
-        {
-          const std::lock_guard lock(mutex_);
-          violation_ = std::move(violation);
-        }
-        around_.wake();
-      });
-  if (absl::Status status = Greet(); !status.ok()) Kill(std::string(status.message()));
+      WorkerLink::Options{name_, lane(0), options.lanes, SpinTime(options)},
+      std::move(launched->memory), around_.events,
+      [this](std::string violation) { OnViolation(std::move(violation)); });
   return absl::OkStatus();
 }
 
-absl::Status Worker::Greet() {
-  const WorkerMemory& memory = current_link_->memory();
-  worker::v1::ToWorker message;
-  worker::v1::Hello& hello = *message.mutable_hello();
-  hello.set_protocol_version(ipc::kProtocolVersion);
-  hello.set_pool(around_.options.name);
-  hello.set_worker(index_);
-  hello.set_lanes(around_.options.lanes);
-  hello.set_threads(around_.options.threads);
-  hello.set_control_bytes(memory.control().size());
-  hello.set_input_arena_bytes(memory.input().size());
-  hello.set_output_arena_bytes(memory.output().size());
-  hello.set_spin_ns(static_cast<uint64_t>(SpinTime(around_.options).count()));
-  std::vector<ipc::UniqueFd> descriptors;
-  for (const int fd : {memory.control().fd(), memory.input().fd(), memory.output().fd()}) {
-    descriptors.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+void Worker::OnViolation(std::string violation) {
+  {
+    const std::lock_guard lock(mutex_);
+    violation_ = std::move(violation);
   }
-  return control_->Post(std::move(message), std::move(descriptors));
+  around_.wake();
 }
 
 void Worker::ReadControl(TimePoint now) {
@@ -200,7 +150,10 @@ absl::Status Worker::OnHello(const worker::v1::HelloReply& hello, TimePoint now)
                                             "; use programs of one build"));
   }
   if (!hello.error().empty()) {
-    Kill(absl::StrCat("it cannot serve: ", Printable(hello.error())));
+    const std::string error = Printable(hello.error());
+    SettleFirstStart(
+        absl::FailedPreconditionError(absl::StrCat("worker ", name_, " cannot serve: ", error)));
+    Kill(absl::StrCat("it cannot serve: ", error));
     return absl::OkStatus();
   }
   ready_ = true;
@@ -212,11 +165,11 @@ absl::Status Worker::OnHello(const worker::v1::HelloReply& hello, TimePoint now)
     link_ = current_link_;
     status_.state = WorkerStatus::State::kReady;
   }
+  SettleFirstStart(absl::OkStatus());
   Log(LogLevel::kInfo, absl::StrCat("is ready: process ", process_->pid(), ", ",
                                     Printable(hello.runtime()), " on ", Printable(hello.device())));
   for (uint32_t i = 0; i < around_.options.lanes; ++i) around_.events.OnLaneUp(lane(i));
   loader_.OnWorkerReady();
-  SettleFirstStart(absl::OkStatus());
   return absl::OkStatus();
 }
 
@@ -326,7 +279,9 @@ void Worker::Stop(TimePoint kill_at) {
   [[maybe_unused]] const absl::Status posted = control_->Post(std::move(message));
 }
 
+// A first start that fails is told by the caller of Pool::Start, once and in one line.
 void Worker::Log(LogLevel level, const std::string& text) const {
+  if (!first_start_.has_value() || !first_start_->ok()) level = LogLevel::kDebug;
   around_.log(level, absl::StrCat("worker ", name_, " ", text));
 }
 

@@ -66,13 +66,14 @@ class Worker {
 
  private:
   absl::Status Start(TimePoint now);
-  absl::Status Greet();
   void ReadControl(TimePoint now);
   // INTERNAL: the worker broke the protocol.
   absl::Status OnMessage(const worker::v1::FromWorker& message, TimePoint now);
   absl::Status OnHello(const worker::v1::HelloReply& hello, TimePoint now);
   void CheckTime(TimePoint now);
   void SendPing(TimePoint now);
+  // On the link's completion thread or one that calls Run.
+  void OnViolation(std::string violation);
   // Ends the process; the reason is for the log and the status.
   void Kill(std::string reason);
   void OnExit(const WorkerExit& exit, TimePoint now);

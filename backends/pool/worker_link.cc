@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "backends/ipc/adaptive_spin.h"
 #include "backends/pool/batch_layout.h"
 #include "backends/pool/completion_check.h"
 
@@ -15,6 +16,9 @@ constexpr Duration kLongestSleep = std::chrono::seconds(1);
 
 // With more than that in flight an answer is far off, or they come so fast that sleep costs little.
 constexpr size_t kMostInFlightToSpin = 4;
+
+// The worker counts on room in the ring of completions for every batch that it was given.
+constexpr uint32_t kMostInFlightOfLane = ipc::kRingCapacity;
 
 TimePoint Now() { return std::chrono::steady_clock::now(); }
 
@@ -29,7 +33,7 @@ WorkerLink::WorkerLink(Options options, std::shared_ptr<WorkerMemory> memory, Ba
       arena_(memory_->input().size()) {
   for (uint32_t lane = 0; lane < options_.lanes; ++lane) {
     ipc::LaneRings& rings = memory_->lane(lane);
-    lanes_.push_back({ipc::RingProducer(&rings.submit), ipc::RingConsumer(&rings.completion)});
+    lanes_.push_back({ipc::RingProducer(&rings.submit), ipc::RingConsumer(&rings.completion), 0});
   }
   completion_thread_ = std::thread([this] { ReadCompletions(); });
 }
@@ -65,6 +69,7 @@ absl::Status WorkerLink::Reserve(uint32_t lane, const Batch& batch, size_t bytes
                                  uint64_t& offset) {
   const std::lock_guard lock(mutex_);
   if (closed_) return ClosedError();
+  if (lanes_[lane].in_flight == kMostInFlightOfLane) return LaneFullError();
   const std::optional<uint64_t> place = arena_.Allocate(bytes);
   if (!place.has_value()) {
     return absl::ResourceExhaustedError(
@@ -72,6 +77,7 @@ absl::Status WorkerLink::Reserve(uint32_t lane, const Batch& batch, size_t bytes
   }
   offset = *place;
   flights_.emplace(batch.id, Flight{lane, offset, Now(), false});
+  ++lanes_[lane].in_flight;
   in_flight_.store(flights_.size(), std::memory_order_relaxed);
   return absl::OkStatus();
 }
@@ -95,13 +101,8 @@ absl::Status WorkerLink::Submit(uint32_t lane, const Batch& batch, uint64_t offs
     flight->second.submitted = true;
     return absl::OkStatus();
   }
-  arena_.Free(offset);
-  flights_.erase(flight);
-  in_flight_.store(flights_.size(), std::memory_order_relaxed);
-  if (put == ipc::RingResult::kFull) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("a lane of worker ", options_.worker, " is full at present"));
-  }
+  Land(flight);
+  if (put == ipc::RingResult::kFull) return LaneFullError();
   on_violation_("the head of a submission ring makes no sense");
   return ClosedError();
 }
@@ -119,12 +120,15 @@ absl::Status WorkerLink::Refuse(uint32_t lane, uint64_t batch_id, absl::Status s
 }
 
 void WorkerLink::ReadCompletions() {
+  ipc::AdaptiveSpin spin(options_.spin);
   while (!ending_.load()) {
     const size_t in_flight = in_flight_.load(std::memory_order_relaxed);
     const bool spins = in_flight > 0 && in_flight <= kMostInFlightToSpin;
+    const TimePoint start = Now();
     memory_->region().completed.Wait(
         [this] { return HasCompletion() || has_refused_.load() || ending_.load(); },
-        spins ? options_.spin : Duration(0), kLongestSleep);
+        spins ? spin.budget() : Duration(0), kLongestSleep);
+    if (spins) spin.Observe(Now() - start);
     DeliverRefused();
     for (uint32_t lane = 0; lane < options_.lanes; ++lane) {
       const absl::Status status = DrainLane(lane);
@@ -188,20 +192,24 @@ absl::Status WorkerLink::Complete(uint32_t lane, const ipc::CompletionEntry& ent
   if (!result.ok()) return result.status();
   {
     const std::lock_guard lock(mutex_);
-    const auto flight = flights_.find(entry.batch_id);
-    arena_.Free(flight->second.offset);
-    flights_.erase(flight);
-    in_flight_.store(flights_.size(), std::memory_order_relaxed);
+    Land(flights_.find(entry.batch_id));
   }
   Deliver(lane, entry.batch_id, *std::move(result));
   return absl::OkStatus();
+}
+
+void WorkerLink::Land(Flights::iterator flight) {
+  arena_.Free(flight->second.offset);
+  --lanes_[flight->second.lane].in_flight;
+  flights_.erase(flight);
+  in_flight_.store(flights_.size(), std::memory_order_relaxed);
 }
 
 void WorkerLink::Close(const absl::Status& reason) {
   ending_.store(true);
   memory_->region().completed.Ring();
   completion_thread_.join();
-  std::unordered_map<uint64_t, Flight> unanswered;
+  Flights unanswered;
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
@@ -224,6 +232,11 @@ uint64_t WorkerLink::input_bytes_used() const {
 void WorkerLink::Deliver(uint32_t lane, uint64_t batch_id, BatchResult result) {
   events_.OnBatchDone({options_.first_lane.pool, options_.first_lane.lane + lane}, batch_id,
                       std::move(result));
+}
+
+absl::Status WorkerLink::LaneFullError() const {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("a lane of worker ", options_.worker, " is full at present"));
 }
 
 absl::Status WorkerLink::ClosedError() const {

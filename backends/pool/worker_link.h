@@ -61,6 +61,8 @@ class WorkerLink {
     // The worker may answer it.
     bool submitted = false;
   };
+  // By batch.
+  using Flights = std::unordered_map<uint64_t, Flight>;
   struct Refusal {
     uint32_t lane = 0;
     uint64_t batch_id = 0;
@@ -69,6 +71,7 @@ class WorkerLink {
   struct Lane {
     ipc::RingProducer<ipc::SubmitRing> submit;
     ipc::RingConsumer<ipc::CompletionRing> completion;
+    uint32_t in_flight = 0;
   };
 
   absl::Status Reserve(uint32_t lane, const Batch& batch, size_t bytes, uint64_t& offset);
@@ -83,19 +86,23 @@ class WorkerLink {
   absl::Status DrainLane(uint32_t lane);
   absl::Status Complete(uint32_t lane, const ipc::CompletionEntry& entry);
   void Deliver(uint32_t lane, uint64_t batch_id, BatchResult result);
+  // Takes it off the list; with mutex_ held.
+  void Land(Flights::iterator flight);
+  absl::Status LaneFullError() const;
   absl::Status ClosedError() const;
 
   const Options options_;
   const std::shared_ptr<WorkerMemory> memory_;
   BackendEvents& events_;
   const ViolationSink on_violation_;
-  // Of each, `submit` is guarded by mutex_ and `completion` belongs to the completion thread.
+  // Of each, `submit` and `in_flight` are guarded by mutex_ and `completion` belongs to the
+  // completion thread.
   std::vector<Lane> lanes_;
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   ipc::ArenaAllocator arena_;
-  std::unordered_map<uint64_t, Flight> flights_;
+  Flights flights_;
   std::vector<Refusal> refused_;
   bool closed_ = false;
 

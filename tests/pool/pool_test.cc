@@ -189,6 +189,21 @@ TEST_CASE("Inputs that can never fit are refused with an answer, those that do n
   CHECK(scripted.events.AnswersOfBatches() == std::map<uint64_t, int>{{1, 1}, {2, 1}});
 }
 
+TEST_CASE("A lane takes as many batches as its ring of completions holds", "[pool]") {
+  ScriptedPool scripted;
+  REQUIRE(scripted.started.ok());
+  REQUIRE(scripted.LoadAndAwait(ScriptedModel(1, "hang")));
+  std::map<uint64_t, int> expected;
+  for (uint64_t id = 1; id <= 16; ++id) {
+    REQUIRE(scripted.pool.Run(0, TestBatch(id, 1).Add({1.0f}).get()).ok());
+    expected[id] = 1;
+  }
+  CHECK(scripted.pool.Run(0, TestBatch(17, 1).Add({1.0f}).get()).code() ==
+        absl::StatusCode::kResourceExhausted);
+  scripted.pool.Stop(Duration(0));
+  CHECK(scripted.events.AnswersOfBatches() == expected);
+}
+
 TEST_CASE("The place of inputs and outputs is used again and again", "[pool]") {
   ScriptedPool scripted;
   REQUIRE(scripted.started.ok());

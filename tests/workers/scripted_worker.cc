@@ -91,6 +91,7 @@ class ScriptedWorker {
         opening == Opening::kOldVersion ? 0 : ipc::kProtocolVersion);
     reply.mutable_hello()->set_runtime(description_);
     reply.mutable_hello()->set_device("cpu");
+    if (opening == Opening::kCannotServe) reply.mutable_hello()->set_error("there is no\nGPU");
     Send(reply);
   }
 

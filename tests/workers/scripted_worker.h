@@ -6,7 +6,7 @@
 namespace tandem::testing {
 
 // What a program does when it starts.
-enum class Opening { kHello, kSilence, kOldVersion, kExit };
+enum class Opening { kHello, kSilence, kOldVersion, kCannotServe, kExit };
 
 // The whole program. Returns its exit code.
 int RunScriptedWorker(Opening opening);
