@@ -44,7 +44,6 @@ done
 port=$("$TANDEM_PYTHON" -c 'import json, sys; print(json.load(open(sys.argv[1]))["grpc"])' "$work/ports")
 export TANDEM_TARGET=127.0.0.1:$port
 build/tandem status
-build/tandem models
 
 step "One request, three models on two pools, one reply"
 models=(--cpu-models "digits_forest,digits_linear" --gpu-models digits_conv --combine majority_vote)
