@@ -107,13 +107,22 @@ absl::StatusOr<NpyHeader> ReadNpyHeader(std::istream& stream) {
   }
 }
 
-std::string WriteNpyHeader(DataType type, const Shape& shape) {
+std::string WriteNpyHeader(DataType type, const Shape& shape, size_t size) {
   const auto name = std::find_if(kTypeNames.begin(), kTypeNames.end(),
                                  [type](const TypeName& entry) { return entry.type == type; });
   std::ostringstream out;
   xt::detail::write_header(out, name == kTypeNames.end() ? "|u1" : name->npy, false,
                            std::vector<int64_t>(shape.begin(), shape.end()));
-  return out.str();
+  std::string header = out.str();
+  if (header.size() < size) {
+    // Spaces before the line's end, and the length (of version 1.0, little-endian) behind magic and
+    // version.
+    header.insert(header.size() - 1, size - header.size(), ' ');
+    const size_t length = size - 10;
+    header[8] = static_cast<char>(length & 0xff);
+    header[9] = static_cast<char>(length >> 8);
+  }
+  return header;
 }
 
 bool HasNpyType(DataType type) {

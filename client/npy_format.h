@@ -21,8 +21,9 @@ struct NpyHeader {
 // model takes, or too large to count.
 absl::StatusOr<NpyHeader> ReadNpyHeader(std::istream& stream);
 
-// A header for that type, which has a NumPy equal (see HasNpyType).
-std::string WriteNpyHeader(DataType type, const Shape& shape);
+// A header for that type, which has a NumPy equal (see HasNpyType), padded to `size` bytes where
+// that is more than it needs.
+std::string WriteNpyHeader(DataType type, const Shape& shape, size_t size = 0);
 
 // False for BYTES and BF16, for which .npy has no plain type.
 bool HasNpyType(DataType type);

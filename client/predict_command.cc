@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "client/array_json.h"
 #include "client/dataset_command.h"
@@ -73,13 +74,15 @@ int Run(const PredictOptions& options) {
     return ReportUsage(
         absl::InvalidArgumentError("give --input for one request, or --dataset for many"));
   }
+  std::optional<SignalWatcher> signals;
+  if (job) signals.emplace();
   InferenceClient client(options.connection.ToClientOptions());
   absl::StatusOr<std::vector<Signature>> signatures = FetchSignatures(client, *request);
   if (!signatures.ok()) return Report(signatures.status(), client);
   if (job) {
     const PredictPlan plan(*std::move(request), *std::move(signatures), *std::move(inputs),
                            !options.no_batch_dim);
-    return RunDatasetJob(options, plan, client);
+    return RunDatasetJob(options, plan, client, *signals);
   }
   const PredictPlan plan(*std::move(request), *std::move(signatures), {}, false);
   return RunOne(options, plan, *std::move(inputs), client);
