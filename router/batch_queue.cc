@@ -71,19 +71,19 @@ BatchQueue::Selection BatchQueue::Select(TimePoint now, PoolKind kind,
     }
     if (!MayRunOn(request, kind)) continue;
     if (!selection.places.empty()) {
-      if (!RowsAreAlike(*requests_[selection.places.front()], request)) continue;
+      if (request.alone || !RowsAreAlike(*requests_[selection.places.front()], request)) continue;
       // Later ones that would still fit do not overtake it.
       if (selection.rows + request.rows > max_rows_) break;
     }
     selection.places.push_back(i);
     selection.rows += request.rows;
-    if (!joins_ || selection.rows >= max_rows_) break;
+    if (!joins_ || request.alone || selection.rows >= max_rows_) break;
   }
   return selection;
 }
 
 int64_t BatchQueue::Goal(TimePoint now, int64_t available, const QueuedRequest& oldest) const {
-  if (!joins_ || max_delay_.count() <= 0 || available >= max_rows_) return available;
+  if (max_delay_.count() <= 0 || oldest.alone || available >= max_rows_) return available;
   if (now - oldest.arrival() >= max_delay_) return available;
   int64_t goal = 0;
   for (const uint32_t size : preferred_) {

@@ -60,9 +60,6 @@ class BatchQueue {
   // Rows of a full batch; where requests run alone, of the next one.
   int64_t full_rows() const { return joins_ ? max_rows_ : next_rows(); }
 
-  // Forms no batch of several requests with more rows from now on.
-  void LimitRows(int64_t rows) { max_rows_ = std::max<int64_t>(1, std::min(max_rows_, rows)); }
-
   // A batch may be held back for more requests.
   bool holds_back() const { return max_delay_.count() > 0; }
 
@@ -77,7 +74,7 @@ class BatchQueue {
   int64_t Goal(TimePoint now, int64_t available, const QueuedRequest& oldest) const;
   void Compact(size_t end);
 
-  int64_t max_rows_;
+  const int64_t max_rows_;
   const bool joins_;
   const Duration max_delay_;
   const std::vector<uint32_t> preferred_;

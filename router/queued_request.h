@@ -28,6 +28,8 @@ struct QueuedRequest {
   std::vector<Tensor> inputs;
   int64_t rows = 1;
   uint64_t bytes = 0;
+  // It is not to share a batch with others.
+  bool alone = false;
   // Order of acceptance over all models. Set by the scheduler.
   uint64_t sequence = 0;
 

@@ -159,7 +159,7 @@ void Router::State::Start(ScheduledBatch* batch, SchedulerActions& next) {
   {
     const std::lock_guard lock(mutex_);
     if (status.ok()) {
-      ended = scheduler_.Ended(now, lane, id, batch->result.status.ok(), next);
+      ended = EndedLocked(now, lane, id, next);
     } else {
       scheduler_.NotStarted(now, lane, id, NameModel(batch->batch.model, status), next);
     }
@@ -177,20 +177,32 @@ void Router::State::BatchDone(LaneId lane, uint64_t batch_id, BatchResult result
     ScheduledBatch* batch = scheduler_.Find(lane, batch_id);
     if (batch == nullptr || batch->has_result) return;
     batch->has_result = true;
-    const bool well = result.status.ok();
     batch->result = std::move(result);
     // Where Run has not returned yet, its caller completes the batch.
     if (batch->steps.fetch_add(1, std::memory_order_acq_rel) == 0) return;
-    ended = scheduler_.Ended(now, lane, batch_id, well, actions);
+    ended = EndedLocked(now, lane, batch_id, actions);
     Arm();
   }
   // The lane first, then the clients.
   SchedulerActions next;
   for (ScheduledBatch* batch : actions.starts) Start(batch, next);
   actions.starts.clear();
-  AnswerBatch(std::move(ended), now);
+  if (ended != nullptr) AnswerBatch(std::move(ended), now);
   Perform(std::move(actions));
   Perform(std::move(next));
+}
+
+// The batch, if it is to be answered: null where its members run again.
+std::unique_ptr<ScheduledBatch> Router::State::EndedLocked(TimePoint now, LaneId lane,
+                                                           uint64_t batch_id,
+                                                           SchedulerActions& actions) {
+  ScheduledBatch* batch = scheduler_.Find(lane, batch_id);
+  const absl::StatusCode code = batch->result.status.code();
+  auto ended = scheduler_.Ended(now, lane, batch_id, code == absl::StatusCode::kOk, actions);
+  if (code == absl::StatusCode::kResourceExhausted && scheduler_.RunAlone(now, *ended, actions)) {
+    return nullptr;
+  }
+  return ended;
 }
 
 void Router::State::AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished) {

@@ -53,6 +53,8 @@ class Router::State {
   absl::Status Admit(QueuedRequest& queued);
   void Perform(SchedulerActions actions);
   void Start(ScheduledBatch* batch, SchedulerActions& next);
+  std::unique_ptr<ScheduledBatch> EndedLocked(TimePoint now, LaneId lane, uint64_t batch_id,
+                                              SchedulerActions& actions);
   void AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished);
   void Answer(std::unique_ptr<QueuedRequest> queued, InferResponse response);
   void Refuse(std::unique_ptr<QueuedRequest> queued, absl::Status status);

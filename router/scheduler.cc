@@ -137,19 +137,17 @@ void Scheduler::NotStarted(TimePoint now, LaneId id, uint64_t batch_id, const ab
   bool again = lanes_.Refused(now, id, batch_id, &batch);
   if (batch == nullptr) return;
   Released(*batch);
-  if (why.code() == absl::StatusCode::kUnavailable && lane.generation == batch->lane_generation) {
-    // The pool has yet to tell that the lane is down.
-    lane.up = false;
-  }
-  Model& model = models_[batch->model];
-  const bool full = why.code() == absl::StatusCode::kResourceExhausted;
-  if (full && !again && batch->members.size() > 1) {
-    // Not even an idle worker has room for so many at once.
-    model.queue.LimitRows(batch->batch.rows / 2);
+  if (why.code() == absl::StatusCode::kUnavailable) {
     again = true;
+    // Its pool will tell that the lane is down; until then it would refuse all that waits.
+    if (lane.generation == batch->lane_generation) lane.up = false;
+  } else if (why.code() != absl::StatusCode::kResourceExhausted) {
+    again = false;
+  } else if (!again) {
+    again = MakeAlone(*batch);
   }
   for (std::unique_ptr<QueuedRequest>& member : batch->members) {
-    if (full && again) {
+    if (again && CanRun(models_[batch->model], *member)) {
       Enqueue(batch->model, std::move(member));
     } else {
       actions.refusals.push_back({std::move(member), why});
@@ -158,6 +156,24 @@ void Scheduler::NotStarted(TimePoint now, LaneId id, uint64_t batch_id, const ab
   ServeWorker(now, lane, actions);
   ServeModel(now, batch->model, actions);
   NoteWaiting(now);
+}
+
+bool Scheduler::RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions) {
+  if (!MakeAlone(batch)) return false;
+  for (const auto& member : batch.members) {
+    if (!CanRun(models_[batch.model], *member)) return false;
+  }
+  for (auto& member : batch.members) Enqueue(batch.model, std::move(member));
+  ServeModel(now, batch.model, actions);
+  NoteWaiting(now);
+  return true;
+}
+
+// False where the batch has but one member.
+bool Scheduler::MakeAlone(ScheduledBatch& batch) {
+  if (batch.members.size() == 1) return false;
+  for (auto& member : batch.members) member->alone = true;
+  return true;
 }
 
 void Scheduler::Released(const ScheduledBatch& batch) {

@@ -66,7 +66,13 @@ class Scheduler {
   // It has ended, well or not, and the lane can take another. Null for one that does not run.
   std::unique_ptr<ScheduledBatch> Ended(TimePoint now, LaneId lane, uint64_t batch, bool well,
                                         SchedulerActions& actions);
-  // The backend did not start it. Its members wait again, or are refused with `why`.
+  // Puts the members of a batch that has ended without result back, each to run by itself: what was
+  // too much for a worker's memory together may fit one by one. False, and nothing done, where
+  // there is but one, or no lane for it.
+  bool RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
+  // The backend did not start it. Its members wait again, or are refused with `why`:
+  // RESOURCE_EXHAUSTED once the worker has no room for one of them alone and runs nothing else;
+  // UNAVAILABLE where no other lane can run it.
   void NotStarted(TimePoint now, LaneId lane, uint64_t batch, const absl::Status& why,
                   SchedulerActions& actions);
 
@@ -124,6 +130,7 @@ class Scheduler {
   void StartBatch(TimePoint now, uint32_t model, Lane& lane, int64_t rows_to_leave,
                   SchedulerActions& actions);
   void Enqueue(uint32_t model, std::unique_ptr<QueuedRequest> request);
+  static bool MakeAlone(ScheduledBatch& batch);
   void Released(const ScheduledBatch& batch);
   void RefuseUnservable(uint32_t model, SchedulerActions& actions);
   void RefuseDead(TimePoint now, const Model& model, Requests dead, SchedulerActions& actions);

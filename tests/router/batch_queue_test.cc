@@ -1,0 +1,209 @@
+#include "router/batch_queue.h"
+
+#include "tests/router/requests.h"
+#include "tests/support/catch.h"
+
+namespace tandem {
+namespace {
+
+// A queue that numbers what is pushed.
+class Line {
+ public:
+  explicit Line(const ModelConfig& config) : queue(config) {}
+
+  QueuedRequest& Push(int64_t rows = 1, int64_t columns = 4, TimePoint arrival = kStart) {
+    auto request = Queued(arrival, rows, columns);
+    request->sequence = ++last_;
+    QueuedRequest& pushed = *request;
+    queue.Push(std::move(request));
+    return pushed;
+  }
+
+  // Sequence numbers of the next batch for the CPU.
+  std::vector<uint64_t> Take(PoolKind kind = PoolKind::kCpu, int64_t leave = 0,
+                             TimePoint now = kStart) {
+    std::vector<uint64_t> taken;
+    members = queue.Take(now, kind, leave, dead);
+    for (const auto& member : members) taken.push_back(member->sequence);
+    return taken;
+  }
+
+  BatchQueue queue;
+  Requests members;
+  Requests dead;
+
+ private:
+  uint64_t last_ = 0;
+};
+
+using Numbers = std::vector<uint64_t>;
+
+TEST_CASE("A batch takes the oldest requests up to the largest batch", "[queue]") {
+  Line line(BatchingModel());
+  for (int i = 0; i < 10; ++i) line.Push();
+  CHECK(line.Take() == Numbers{1, 2, 3, 4, 5, 6, 7, 8});
+  CHECK(line.queue.rows() == 2);
+  CHECK(line.Take() == Numbers{9, 10});
+  CHECK(line.queue.empty());
+  CHECK(line.Take().empty());
+}
+
+TEST_CASE("A request that does not fit any more ends the batch and is not overtaken", "[queue]") {
+  Line line(BatchingModel());
+  line.Push(5);
+  line.Push(4);
+  line.Push(1);
+  CHECK(line.Take() == Numbers{1});
+  CHECK(line.Take() == Numbers{2, 3});
+}
+
+TEST_CASE("Only requests of the oldest one's shape join it", "[queue]") {
+  Line line(BatchingModel());
+  line.Push(1, 4);
+  line.Push(1, 7);
+  line.Push(2, 4);
+  line.Push(1, 7);
+  CHECK(line.Take() == Numbers{1, 3});
+  CHECK(line.Take() == Numbers{2, 4});
+}
+
+TEST_CASE("Requests of different types do not share a batch", "[queue]") {
+  Line line(BatchingModel());
+  line.Push();
+  line.Push().inputs[0].type = DataType::kInt32;
+  CHECK(line.Take() == Numbers{1});
+  CHECK(line.Take() == Numbers{2});
+}
+
+TEST_CASE("Without dynamic batching each request runs alone", "[queue]") {
+  ModelConfig config = BatchingModel();
+  SECTION("the model batches, but not dynamically") { config.dynamic_batching = false; }
+  SECTION("the model has no batch dimension") { config.max_batch_size = 0; }
+  Line line(config);
+  line.Push(3);
+  line.Push(3);
+  CHECK(line.Take() == Numbers{1});
+  CHECK(line.Take() == Numbers{2});
+}
+
+TEST_CASE("A request that is to run alone shares with nobody", "[queue]") {
+  Line line(BatchingModel());
+  line.Push();
+  line.Push().alone = true;
+  line.Push();
+  CHECK(line.Take() == Numbers{1, 3});
+  line.Push();
+  CHECK(line.Take() == Numbers{2});
+}
+
+TEST_CASE("A batch is held back for others until its delay has passed", "[queue]") {
+  ModelConfig config = BatchingModel();
+  config.max_queue_delay = milliseconds(2);
+  Line line(config);
+  line.Push();
+  const auto early = line.queue.Peek(kStart + milliseconds(1), PoolKind::kCpu, 0);
+  CHECK_FALSE(early.due);
+  CHECK(early.due_at == kStart + milliseconds(2));
+  CHECK(line.queue.Peek(kStart + milliseconds(2), PoolKind::kCpu, 0).due);
+}
+
+TEST_CASE("A full batch is not held back", "[queue]") {
+  ModelConfig config = BatchingModel();
+  config.max_queue_delay = milliseconds(2);
+  Line line(config);
+  for (int i = 0; i < 7; ++i) line.Push();
+  CHECK_FALSE(line.queue.Peek(kStart, PoolKind::kCpu, 0).due);
+  line.Push();
+  CHECK(line.queue.Peek(kStart, PoolKind::kCpu, 0).due);
+}
+
+TEST_CASE("A batch of a preferred size goes at once, and not larger", "[queue]") {
+  ModelConfig config = BatchingModel();
+  config.max_queue_delay = milliseconds(2);
+  config.preferred_batch_sizes = {2, 4};
+  Line line(config);
+  line.Push();
+  CHECK_FALSE(line.queue.Peek(kStart, PoolKind::kCpu, 0).due);
+  for (int i = 0; i < 4; ++i) line.Push();
+  CHECK(line.queue.Peek(kStart, PoolKind::kCpu, 0).rows == 4);
+  CHECK(line.Take() == Numbers{1, 2, 3, 4});
+  // After the delay the rest goes, whatever its size.
+  CHECK(line.Take(PoolKind::kCpu, 0, kStart + milliseconds(2)) == Numbers{5});
+}
+
+TEST_CASE("Expired and cancelled requests are taken out and never run", "[queue]") {
+  Line line(BatchingModel());
+  line.Push().request->deadline = kStart;
+  line.Push();
+  auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  line.Push().request->cancelled = cancelled;
+  *cancelled = true;
+  line.Push();
+  CHECK(line.Take() == Numbers{2, 4});
+  REQUIRE(line.dead.size() == 2);
+  CHECK(line.dead[0]->sequence == 1);
+  CHECK(line.dead[1]->sequence == 3);
+  CHECK(line.queue.rows() == 0);
+}
+
+TEST_CASE("The dead can be taken out without a batch", "[queue]") {
+  Line line(BatchingModel());
+  for (const int after : {1, 9}) {
+    auto request = Queued(kStart);
+    request->request->deadline = kStart + milliseconds(after);
+    line.queue.Push(std::move(request));
+  }
+  CHECK(line.queue.earliest_deadline() == kStart + milliseconds(1));
+  line.queue.TakeDead(kStart + milliseconds(1), line.dead);
+  CHECK(line.dead.size() == 1);
+  CHECK(line.queue.earliest_deadline() == kStart + milliseconds(9));
+  CHECK(line.queue.rows() == 1);
+}
+
+TEST_CASE("Requests that insist on the other kind of pool are passed over", "[queue]") {
+  Line line(BatchingModel());
+  line.Push().request->pool = PoolPreference::kGpu;
+  line.Push();
+  line.Push().request->pool = PoolPreference::kCpu;
+  CHECK(line.Take(PoolKind::kCpu) == Numbers{2, 3});
+  CHECK(line.Take(PoolKind::kCpu).empty());
+  CHECK(line.Take(PoolKind::kGpu) == Numbers{1});
+}
+
+TEST_CASE("Rows at the head are left to others, but for requests that insist", "[queue]") {
+  Line line(BatchingModel());
+  line.Push(2);
+  line.Push(1).request->pool = PoolPreference::kCpu;
+  line.Push(2);
+  line.Push(1);
+  CHECK(line.Take(PoolKind::kCpu, 4) == Numbers{2, 4});
+  CHECK(line.Take(PoolKind::kCpu, 4).empty());
+  CHECK(line.Take(PoolKind::kCpu, 0) == Numbers{1, 3});
+}
+
+TEST_CASE("A request that is put back gets its old place", "[queue]") {
+  Line line(BatchingModel());
+  for (int i = 0; i < 4; ++i) line.Push();
+  line.Take();
+  for (auto& member : line.members) {
+    if (member->sequence != 2) line.queue.Push(std::move(member));
+  }
+  line.queue.Push(std::move(line.members[1]));
+  CHECK(line.Take() == Numbers{1, 2, 3, 4});
+}
+
+TEST_CASE("Requests that no pool may run any more can be taken out", "[queue]") {
+  Line line(BatchingModel());
+  line.Push();
+  line.Push().request->pool = PoolPreference::kGpu;
+  Requests taken;
+  line.queue.TakeUnservable(true, false, taken);
+  REQUIRE(taken.size() == 1);
+  CHECK(taken[0]->sequence == 2);
+  line.queue.TakeUnservable(false, false, taken);
+  CHECK(taken.size() == 2);
+  CHECK(line.queue.empty());
+}
+
+}  // namespace
+}  // namespace tandem

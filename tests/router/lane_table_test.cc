@@ -1,0 +1,89 @@
+#include "router/lane_table.h"
+
+#include "tests/router/requests.h"
+#include "tests/support/catch.h"
+
+namespace tandem {
+namespace {
+
+std::unique_ptr<ScheduledBatch> BatchFor(LaneId lane, uint64_t id,
+                                         Duration predicted = milliseconds(1)) {
+  auto batch = std::make_unique<ScheduledBatch>();
+  batch->batch.id = id;
+  batch->lane = lane;
+  batch->predicted = predicted;
+  return batch;
+}
+
+// One pool of two workers with two lanes each.
+LaneTable TwoWorkers() {
+  LaneTable lanes;
+  lanes.AddPool(PoolKind::kCpu, {0, 0, 1, 1});
+  for (Lane& lane : lanes.lanes(0)) lane.up = true;
+  return lanes;
+}
+
+TEST_CASE("A lane is reckoned free when its batches are predicted to end", "[lanes]") {
+  LaneTable lanes = TwoWorkers();
+  lanes.Start(kStart, BatchFor({0, 0}, 1, milliseconds(2)));
+  lanes.Start(kStart, BatchFor({0, 0}, 2, milliseconds(3)));
+  CHECK(lanes.lane({0, 0}).busy_until == kStart + milliseconds(5));
+  Duration ran{0};
+  CHECK(lanes.End(kStart + milliseconds(4), {0, 0}, 1, &ran) != nullptr);
+  CHECK(ran == milliseconds(4));
+  CHECK(lanes.lane({0, 0}).busy_until == kStart + milliseconds(7));
+  // The second one had the lane for itself since the first one ended.
+  CHECK(lanes.End(kStart + milliseconds(6), {0, 0}, 2, &ran) != nullptr);
+  CHECK(ran == milliseconds(2));
+}
+
+TEST_CASE("A batch that does not run cannot end", "[lanes]") {
+  LaneTable lanes = TwoWorkers();
+  lanes.Start(kStart, BatchFor({0, 0}, 1));
+  Duration ran{0};
+  CHECK(lanes.End(kStart, {0, 0}, 2, &ran) == nullptr);
+  CHECK(lanes.End(kStart, {0, 1}, 1, &ran) == nullptr);
+  CHECK(lanes.Find({0, 0}, 1) != nullptr);
+  CHECK(lanes.Find({0, 0}, 2) == nullptr);
+  CHECK_FALSE(lanes.Has({1, 0}));
+  CHECK_FALSE(lanes.Has({0, 4}));
+}
+
+TEST_CASE("A full worker is closed until one of its batches ends", "[lanes]") {
+  LaneTable lanes = TwoWorkers();
+  lanes.Start(kStart, BatchFor({0, 0}, 1));
+  lanes.Start(kStart, BatchFor({0, 1}, 2));
+  std::unique_ptr<ScheduledBatch> refused;
+  CHECK(lanes.Refused(kStart, {0, 1}, 2, &refused));
+  CHECK(refused->batch.id == 2);
+  CHECK_FALSE(lanes.IsOpen(lanes.lane({0, 0})));
+  CHECK_FALSE(lanes.IsOpen(lanes.lane({0, 1})));
+  CHECK(lanes.IsOpen(lanes.lane({0, 2})));
+  Duration ran{0};
+  lanes.End(kStart, {0, 0}, 1, &ran);
+  CHECK(lanes.IsOpen(lanes.lane({0, 1})));
+}
+
+TEST_CASE("A batch that an idle worker refuses is not tried again", "[lanes]") {
+  LaneTable lanes = TwoWorkers();
+  lanes.Start(kStart, BatchFor({0, 2}, 1));
+  lanes.Start(kStart, BatchFor({0, 0}, 2));
+  std::unique_ptr<ScheduledBatch> refused;
+  // What the other worker runs makes no room in this one.
+  CHECK_FALSE(lanes.Refused(kStart, {0, 0}, 2, &refused));
+  CHECK(lanes.IsOpen(lanes.lane({0, 0})));
+}
+
+TEST_CASE("A batch is tried again where another ended while it was refused", "[lanes]") {
+  LaneTable lanes = TwoWorkers();
+  lanes.Start(kStart, BatchFor({0, 0}, 1));
+  lanes.Start(kStart, BatchFor({0, 1}, 2));
+  Duration ran{0};
+  lanes.End(kStart, {0, 0}, 1, &ran);
+  std::unique_ptr<ScheduledBatch> refused;
+  CHECK(lanes.Refused(kStart, {0, 1}, 2, &refused));
+  CHECK(lanes.IsOpen(lanes.lane({0, 1})));
+}
+
+}  // namespace
+}  // namespace tandem

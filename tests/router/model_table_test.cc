@@ -1,0 +1,121 @@
+#include "router/model_table.h"
+
+#include "tests/router/requests.h"
+#include "tests/support/catch.h"
+
+namespace tandem {
+namespace {
+
+// A CPU pool of two lanes that are up, and a version of the model for each number.
+struct Table : ModelTable {
+  explicit Table(const std::vector<int64_t>& versions = {1}) {
+    AddPool("cpu", PoolKind::kCpu, 2);
+    for (const uint32_t lane : {0u, 1u}) LaneUp({0, lane});
+    for (const int64_t version : versions) {
+      entries.push_back(
+          *Add(Version(BatchingModel(), static_cast<uint32_t>(entries.size()), version)));
+    }
+  }
+  ModelState State(size_t entry = 0) const { return StateOf(*entries[entry]); }
+  std::vector<ModelEntry*> entries;
+};
+
+TEST_CASE("A version is ready as soon as one lane can run it", "[models]") {
+  Table table;
+  CHECK(table.State() == ModelState::kLoading);
+  table.Ready({0, 1}, *table.entries[0], {}, {});
+  CHECK(table.State() == ModelState::kReady);
+  CHECK(table.StatusOf(*table.entries[0]).pools == std::vector<std::string>{"cpu"});
+  CHECK(table.StatusOf(*table.entries[0]).reason.empty());
+}
+
+TEST_CASE("A version is unavailable when no lane could load it", "[models]") {
+  Table table;
+  table.Failed({0, 0}, *table.entries[0], absl::InternalError("the file is cut off"));
+  CHECK(table.State() == ModelState::kLoading);
+  table.Failed({0, 1}, *table.entries[0], absl::InternalError("the file is cut off"));
+  CHECK(table.State() == ModelState::kUnavailable);
+  CHECK(table.StatusOf(*table.entries[0]).reason == "the file is cut off");
+  CHECK(table.CheckReady(*table.entries[0]).message() ==
+        "model \"m\" version 1 is not ready: the file is cut off");
+}
+
+TEST_CASE("A version is loaded anew when a worker comes back", "[models]") {
+  Table table;
+  for (const uint32_t lane : {0u, 1u}) table.Ready({0, lane}, *table.entries[0], {}, {});
+  for (const uint32_t lane : {0u, 1u}) table.LaneDown({0, lane}, absl::UnavailableError("killed"));
+  CHECK(table.State() == ModelState::kUnavailable);
+  CHECK(table.StatusOf(*table.entries[0]).reason ==
+        "its worker is being restarted (pool cpu: killed)");
+  CHECK(table.StatusOf(*table.entries[0]).pools.empty());
+  table.LaneUp({0, 0});
+  CHECK(table.State() == ModelState::kLoading);
+  table.Ready({0, 0}, *table.entries[0], {}, {});
+  CHECK(table.State() == ModelState::kReady);
+}
+
+TEST_CASE("The latest version is the highest that is ready, else the highest", "[models]") {
+  Table table({1, 3, 2});
+  CHECK((*table.Find("m", -1))->version == 3);
+  table.Ready({0, 0}, *table.entries[0], {}, {});
+  CHECK((*table.Find("m", -1))->version == 1);
+  table.Ready({0, 0}, *table.entries[2], {}, {});
+  CHECK((*table.Find("m", -1))->version == 2);
+  CHECK((*table.Find("m", 3))->version == 3);
+}
+
+TEST_CASE("Names and versions that are not listed are not found", "[models]") {
+  Table table({1, 3});
+  CHECK(table.Find("n", -1).status().code() == absl::StatusCode::kNotFound);
+  CHECK(table.Find("m", 2).status().message() ==
+        "model \"m\" has no version 2; its versions are: 1, 3");
+  CHECK(table.FindHandle(99) == nullptr);
+}
+
+TEST_CASE("A version cannot be listed twice", "[models]") {
+  Table table;
+  CHECK(table.Add(Version(BatchingModel(), 9)).status().code() == absl::StatusCode::kAlreadyExists);
+}
+
+TEST_CASE("A version that could not be read is listed with its reason", "[models]") {
+  Table table;
+  table.AddUnusable("broken", 4, "config.pbtxt, line 3: no such field");
+  const ModelStatus status = table.StatusOf(**table.Find("broken", -1));
+  CHECK(status.state == ModelState::kUnavailable);
+  CHECK(status.reason == "config.pbtxt, line 3: no such field");
+  CHECK(status.model == nullptr);
+  CHECK(table.All().size() == 2);
+  CHECK(table.All()[0]->name == "broken");
+}
+
+TEST_CASE("The workers' signature takes the place of what the config says", "[models]") {
+  Table table;
+  table.Ready({0, 0}, *table.entries[0], {Spec("a", DataType::kInt64, {2})},
+              {Spec("b", DataType::kInt64, {2})});
+  const ModelConfig& config = table.entries[0]->model->config;
+  CHECK(config.inputs[0].name == "a");
+  CHECK(config.outputs[0].name == "b");
+  const auto before = table.entries[0]->model;
+  table.Ready({0, 1}, *table.entries[0], {Spec("a", DataType::kInt64, {2})}, {});
+  CHECK(table.entries[0]->model == before);
+}
+
+TEST_CASE("A kind of pool that does not hold the version is named", "[models]") {
+  Table table;
+  CHECK(table.CheckPool(*table.entries[0], PoolPreference::kAny).ok());
+  CHECK(table.CheckPool(*table.entries[0], PoolPreference::kCpu).ok());
+  CHECK(table.CheckPool(*table.entries[0], PoolPreference::kGpu).message() ==
+        "model \"m\" is on no gpu pool; it is on a cpu pool: ask for that, or change the model's "
+        "instance_group");
+}
+
+TEST_CASE("Lanes that no pool has change nothing", "[models]") {
+  Table table;
+  table.LaneUp({5, 0});
+  table.LaneDown({0, 7}, absl::UnavailableError("killed"));
+  table.Ready({0, 7}, *table.entries[0], {}, {});
+  CHECK(table.State() == ModelState::kLoading);
+}
+
+}  // namespace
+}  // namespace tandem

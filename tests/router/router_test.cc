@@ -1,0 +1,300 @@
+#include "router/router.h"
+
+#include <future>
+#include <string>
+
+#include "tests/router/fake_backend.h"
+#include "tests/router/requests.h"
+#include "tests/support/catch.h"
+
+namespace tandem {
+namespace {
+
+class CountingObserver : public RouterObserver {
+ public:
+  void OnRequestDone(const RequestRecord& record) override {
+    ++requests;
+    if (!record.status.ok()) ++failures;
+    if (record.model.empty()) ++nameless;
+  }
+  void OnBatchDone(const std::string&, int64_t, const Placement&) override { ++batches; }
+
+  std::atomic<int> requests{0};
+  std::atomic<int> failures{0};
+  std::atomic<int> nameless{0};
+  std::atomic<int> batches{0};
+};
+
+// A router over one CPU pool of one lane (and a GPU pool where asked), with time as it passes.
+struct Bench {
+  explicit Bench(FakeBackend::Answers answers = FakeBackend::Answers::kByHand,
+                 RouterOptions options = {})
+      : cpu(0, PoolKind::kCpu, 1, answers), router(clock, options, observer) {
+    cpu.Attach(router);
+    router.AddBackend(cpu);
+  }
+
+  std::future<InferResponse> Ask(std::unique_ptr<InferRequest> request) {
+    auto promise = std::make_shared<std::promise<InferResponse>>();
+    std::future<InferResponse> answer = promise->get_future();
+    if (request->arrival == TimePoint{}) request->arrival = clock.Now();
+    router.Submit(std::move(request),
+                  [promise](InferResponse response) { promise->set_value(std::move(response)); });
+    return answer;
+  }
+
+  SystemClock clock;
+  CountingObserver observer;
+  FakeBackend cpu;
+  Router router;
+};
+
+bool Answered(const std::future<InferResponse>& answer) {
+  return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
+TEST_CASE("Router answers a request with its outputs and where it ran", "[router]") {
+  Bench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  auto request = Request();
+  const std::vector<float> values = {1, 2, 3, 4};
+  request->inputs = {TensorOf("x", DataType::kFp32, {1, 4}, values)};
+  auto answer = bench.Ask(std::move(request));
+  bench.cpu.Finish(bench.cpu.Next());
+  const InferResponse response = answer.get();
+  REQUIRE(response.status.ok());
+  CHECK(response.model == "m");
+  CHECK(response.version == 1);
+  REQUIRE(response.outputs.size() == 1);
+  CHECK(response.outputs[0].name == "y");
+  std::vector<float> got(4);
+  CopyBytes(response.outputs[0], reinterpret_cast<std::byte*>(got.data()));
+  CHECK(got == values);
+  CHECK(response.placement.pool == "cpu");
+  CHECK(response.placement.worker == "cpu/0");
+  CHECK(response.placement.batch_size == 1);
+  CHECK(response.placement.compute_time == microseconds(1));
+  CHECK(response.placement.finished >= response.placement.started);
+  CHECK(bench.observer.requests == 1);
+  CHECK(bench.observer.batches == 1);
+  CHECK(bench.router.Gauges().requests_in_flight == 0);
+  CHECK(bench.router.Gauges().bytes_in_flight == 0);
+}
+
+TEST_CASE("Requests that wait for a lane run in one batch and get their own rows", "[router]") {
+  Bench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  auto first = bench.Ask(Request());
+  const FakeBackend::Started running = bench.cpu.Next();
+  std::vector<std::vector<float>> sent;
+  for (float value : {5.f, 6.f, 7.f}) sent.push_back(std::vector<float>(8, value));
+  std::vector<std::future<InferResponse>> answers;
+  for (const auto& values : sent) {
+    auto request = Request();
+    request->inputs = {TensorOf("x", DataType::kFp32, {2, 4}, values)};
+    answers.push_back(bench.Ask(std::move(request)));
+  }
+  CHECK(bench.router.FindModel("m", -1)->queued == 3);
+  CHECK(bench.router.Gauges().bytes_in_flight == 16 + 3 * 32);
+  bench.cpu.Finish(running);
+  const FakeBackend::Started batch = bench.cpu.Next();
+  CHECK(batch.rows == 6);
+  CHECK(batch.members == 3);
+  bench.cpu.Finish(batch);
+  for (size_t i = 0; i < answers.size(); ++i) {
+    const InferResponse response = answers[i].get();
+    REQUIRE(response.status.ok());
+    CHECK(response.outputs[0].shape == Shape{2, 4});
+    std::vector<float> got(8);
+    REQUIRE(response.outputs[0].byte_size() == 32);
+    CopyBytes(response.outputs[0], reinterpret_cast<std::byte*>(got.data()));
+    CHECK(got == sent[i]);
+    CHECK(response.placement.batch_size == 6);
+  }
+  CHECK(first.get().status.ok());
+}
+
+TEST_CASE("Router completes a batch that is answered before Run returns", "[router]") {
+  Bench bench(FakeBackend::Answers::kInRun);
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  for (int i = 0; i < 100; ++i) CHECK(bench.Ask(Request()).get().status.ok());
+}
+
+TEST_CASE("Router refuses what names no model or version, and counts it under no name",
+          "[router]") {
+  Bench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel(), 1, 3)).ok());
+  CHECK(bench.Ask(Request(1, "nobody")).get().status.code() == absl::StatusCode::kNotFound);
+  auto request = Request();
+  request->version = 2;
+  const absl::Status status = bench.Ask(std::move(request)).get().status;
+  CHECK(status.code() == absl::StatusCode::kNotFound);
+  CHECK(status.message() == "model \"m\" has no version 2; its versions are: 3");
+  CHECK(bench.observer.nameless == 2);
+  CHECK(bench.observer.failures == 2);
+}
+
+TEST_CASE("Router refuses a pool that the model is not on", "[router]") {
+  Bench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  auto request = Request();
+  request->pool = PoolPreference::kGpu;
+  CHECK(bench.Ask(std::move(request)).get().status.code() == absl::StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("A model that no pool serves is listed with the reason", "[router]") {
+  Bench bench;
+  ModelConfig config = BatchingModel();
+  config.on_cpu = false;
+  config.on_gpu = true;
+  const absl::Status status = bench.router.AddModel(Version(config));
+  CHECK(status.code() == absl::StatusCode::kFailedPrecondition);
+  CHECK(status.message() ==
+        "model \"m\" wants a pool of kind gpu, but the server has cpu (cpu); add such a pool or "
+        "change the model's instance_group");
+  CHECK(bench.router.FindModel("m", -1)->state == ModelState::kUnavailable);
+  CHECK(bench.router.FindModel("m", -1)->reason == status.message());
+  CHECK(bench.Ask(Request()).get().status.code() == absl::StatusCode::kUnavailable);
+  CHECK(bench.router.AllModelsSettled());
+}
+
+TEST_CASE("A request that waits expires at its deadline and never runs", "[router]") {
+  Bench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  auto first = bench.Ask(Request());
+  const FakeBackend::Started running = bench.cpu.Next();
+  auto request = Request();
+  request->deadline = bench.clock.Now() + milliseconds(5);
+  // Nothing but the timer answers it: the lane stays busy.
+  const InferResponse late = bench.Ask(std::move(request)).get();
+  CHECK(late.status.code() == absl::StatusCode::kDeadlineExceeded);
+  CHECK(late.placement.pool.empty());
+  bench.cpu.Finish(running);
+  CHECK(first.get().status.ok());
+  CHECK(bench.cpu.batches() == 1);
+}
+
+TEST_CASE("A batch without room waits for another of its worker to end", "[router]") {
+  SystemClock clock;
+  CountingObserver observer;
+  FakeBackend cpu(0, PoolKind::kCpu, 2, FakeBackend::Answers::kByHand);
+  Router router(clock, {}, observer);
+  cpu.Attach(router);
+  router.AddBackend(cpu);
+  REQUIRE(router.AddModel(Version(BatchingModel())).ok());
+  int answered = 0;
+  const auto count = [&](InferResponse response) { answered += response.status.ok() ? 1 : 100; };
+  router.Submit(Request(), count);
+  const FakeBackend::Started running = cpu.Next();
+  cpu.RefuseNext(absl::ResourceExhaustedError("the arena is full"));
+  router.Submit(Request(), count);
+  CHECK(answered == 0);
+  CHECK(cpu.waiting() == 0);
+  CHECK(router.FindModel("m", -1)->queued == 1);
+  cpu.Finish(running);
+  cpu.Finish(cpu.Next());
+  CHECK(answered == 2);
+}
+
+TEST_CASE("A request that an idle worker has no room for is refused", "[router]") {
+  Bench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  bench.cpu.RefuseNext(absl::ResourceExhaustedError("the arena has 10 bytes"));
+  const absl::Status status = bench.Ask(Request()).get().status;
+  CHECK(status.code() == absl::StatusCode::kResourceExhausted);
+  CHECK(status.message() == "model \"m\": the arena has 10 bytes");
+  auto next = bench.Ask(Request());
+  bench.cpu.Finish(bench.cpu.Next());
+  CHECK(next.get().status.ok());
+}
+
+TEST_CASE("A worker's death answers what runs and what waits, and the model comes back",
+          "[router]") {
+  Bench bench;
+  const auto model = Version(BatchingModel());
+  REQUIRE(bench.router.AddModel(model).ok());
+  auto running = bench.Ask(Request());
+  const FakeBackend::Started batch = bench.cpu.Next();
+  auto waiting = bench.Ask(Request());
+  BatchResult died;
+  died.status = absl::UnavailableError("its worker was killed");
+  // The lane takes the one that waits before it is known to be down.
+  bench.cpu.RefuseNext(absl::UnavailableError("its worker was killed"));
+  bench.cpu.Finish(batch, std::move(died));
+  CHECK(running.get().status.code() == absl::StatusCode::kUnavailable);
+  bench.cpu.LaneDown(0, absl::UnavailableError("killed by signal 9"));
+  CHECK(waiting.get().status.code() == absl::StatusCode::kUnavailable);
+  const ModelStatus status = *bench.router.FindModel("m", -1);
+  CHECK(status.state == ModelState::kUnavailable);
+  CHECK(status.reason == "its worker is being restarted (pool cpu: killed by signal 9)");
+  const absl::Status refused = bench.Ask(Request()).get().status;
+  CHECK(refused.code() == absl::StatusCode::kUnavailable);
+
+  bench.router.OnLaneUp({0, 0});
+  CHECK(bench.router.FindModel("m", -1)->state == ModelState::kLoading);
+  bench.router.OnModelReady({0, 0}, 1, model->config.inputs, model->config.outputs);
+  CHECK(bench.router.FindModel("m", -1)->state == ModelState::kReady);
+  auto again = bench.Ask(Request());
+  bench.cpu.Finish(bench.cpu.Next());
+  CHECK(again.get().status.ok());
+}
+
+TEST_CASE("Outputs that do not fit the model are INTERNAL for all members", "[router]") {
+  Bench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  auto answer = bench.Ask(Request());
+  BatchResult wrong;
+  wrong.outputs.push_back(MakeTensor("y", DataType::kFp32, {2, 4}));
+  bench.cpu.Finish(bench.cpu.Next(), std::move(wrong));
+  const absl::Status status = answer.get().status;
+  CHECK(status.code() == absl::StatusCode::kInternal);
+  CHECK(status.message() ==
+        "model \"m\", output \"y\": expected 1 rows for a batch of 1, got shape [2,4]");
+}
+
+TEST_CASE("Bytes in flight are bounded", "[router]") {
+  RouterOptions options;
+  options.max_bytes_in_flight = 40;
+  Bench bench(FakeBackend::Answers::kByHand, options);
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  auto first = bench.Ask(Request(2));
+  CHECK(bench.Ask(Request(1)).get().status.code() == absl::StatusCode::kResourceExhausted);
+  bench.cpu.Finish(bench.cpu.Next());
+  CHECK(first.get().status.ok());
+  auto second = bench.Ask(Request(2));
+  bench.cpu.Finish(bench.cpu.Next());
+  CHECK(second.get().status.ok());
+}
+
+TEST_CASE("Drain refuses new requests and waits for the accepted ones", "[router]") {
+  Bench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  auto running = bench.Ask(Request());
+  const FakeBackend::Started batch = bench.cpu.Next();
+  auto waiting = bench.Ask(Request());
+  CHECK_FALSE(bench.router.Drain(milliseconds(1)));
+  CHECK(waiting.get().status.code() == absl::StatusCode::kUnavailable);
+  CHECK_FALSE(Answered(running));
+  CHECK(bench.Ask(Request()).get().status.code() == absl::StatusCode::kUnavailable);
+  auto drained =
+      std::async(std::launch::async, [&] { return bench.router.Drain(std::chrono::seconds(60)); });
+  bench.cpu.Finish(batch);
+  CHECK(drained.get());
+  CHECK(running.get().status.ok());
+}
+
+TEST_CASE("A result for a batch that does not run is ignored", "[router]") {
+  Bench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  auto answer = bench.Ask(Request());
+  FakeBackend::Started batch = bench.cpu.Next();
+  bench.router.OnBatchDone({0, 0}, batch.id + 1, {});
+  bench.router.OnBatchDone({7, 9}, batch.id, {});
+  CHECK_FALSE(Answered(answer));
+  bench.cpu.Finish(batch);
+  bench.cpu.Finish(batch);
+  CHECK(answer.get().status.ok());
+}
+
+}  // namespace
+}  // namespace tandem

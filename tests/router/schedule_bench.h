@@ -1,0 +1,79 @@
+// A scheduler with lanes that are all up, and time that a test turns by hand.
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "router/scheduler.h"
+#include "tests/router/requests.h"
+
+namespace tandem {
+
+class ScheduleBench {
+ public:
+  struct PoolSize {
+    PoolKind kind;
+    uint32_t lanes;
+  };
+
+  explicit ScheduleBench(std::vector<PoolSize> pools, uint32_t max_queue_length = 1000)
+      : scheduler(max_queue_length), pools_(std::move(pools)) {
+    for (const PoolSize& pool : pools_) {
+      const uint32_t number = scheduler.AddPool(pool.kind, std::vector<uint32_t>(pool.lanes, 0));
+      for (uint32_t lane = 0; lane < pool.lanes; ++lane) scheduler.LaneUp({number, lane});
+    }
+  }
+
+  // Adds a model that can run on all lanes of its kinds of pool.
+  uint32_t Add(const ModelConfig& config) {
+    const uint32_t model = scheduler.AddModel(*Version(config));
+    for (uint32_t pool = 0; pool < pools_.size(); ++pool) {
+      const bool on = pools_[pool].kind == PoolKind::kCpu ? config.on_cpu : config.on_gpu;
+      for (uint32_t lane = 0; on && lane < pools_[pool].lanes; ++lane) {
+        scheduler.SetRunnable(now, model, {pool, lane}, true, actions);
+      }
+    }
+    return model;
+  }
+
+  void Submit(uint32_t model, std::unique_ptr<QueuedRequest> request) {
+    scheduler.Submit(now, model, std::move(request), actions);
+  }
+  void Submit(uint32_t model, int64_t rows = 1, PoolPreference pool = PoolPreference::kAny) {
+    auto request = Queued(now, rows);
+    request->request->pool = pool;
+    Submit(model, std::move(request));
+  }
+
+  // The batches that were started since the last call.
+  std::vector<ScheduledBatch*> Starts() { return std::exchange(actions.starts, {}); }
+  // The same where it must be one.
+  ScheduledBatch* Start() {
+    const std::vector<ScheduledBatch*> starts = Starts();
+    return starts.size() == 1 ? starts[0] : nullptr;
+  }
+
+  void End(const ScheduledBatch* batch) {
+    scheduler.Ended(now, batch->lane, batch->batch.id, true, actions);
+  }
+
+  // Runs single requests of the model on the kind of pool until its time is known.
+  void Teach(uint32_t model, PoolPreference pool, Duration time) {
+    for (int i = 0; i < 3; ++i) {
+      Submit(model, 1, pool);
+      const ScheduledBatch* batch = Start();
+      now += time;
+      End(batch);
+    }
+  }
+
+  Scheduler scheduler;
+  TimePoint now = kStart;
+  SchedulerActions actions;
+
+ private:
+  std::vector<PoolSize> pools_;
+};
+
+}  // namespace tandem

@@ -1,0 +1,273 @@
+#include "router/scheduler.h"
+
+#include "tests/router/schedule_bench.h"
+#include "tests/support/catch.h"
+
+namespace tandem {
+namespace {
+
+TEST_CASE("A free lane takes a request at once", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->batch.rows == 1);
+  CHECK(batch->started == bench.now);
+}
+
+TEST_CASE("Requests wait unbound while all lanes are busy, and then run together", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  for (int i = 0; i < 5; ++i) bench.Submit(model);
+  const auto starts = bench.Starts();
+  REQUIRE(starts.size() == 2);
+  CHECK(bench.scheduler.queued(model) == 3);
+  bench.End(starts[1]);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->batch.rows == 3);
+  CHECK(batch->batch.member_inputs.size() == 3);
+  CHECK(batch->lane == LaneId{0, 1});
+}
+
+TEST_CASE("A lane takes a second batch only of a model that is known to be short", "[scheduler]") {
+  ModelConfig config = BatchingModel();
+  config.dynamic_batching = false;
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(config);
+  SECTION("unknown") {
+    bench.Submit(model);
+    bench.Submit(model);
+    CHECK(bench.Starts().size() == 1);
+  }
+  SECTION("short") {
+    bench.Teach(model, PoolPreference::kAny, microseconds(100));
+    for (int i = 0; i < 3; ++i) bench.Submit(model);
+    CHECK(bench.Starts().size() == 2);
+    CHECK(bench.scheduler.queued(model) == 1);
+  }
+  SECTION("long") {
+    bench.Teach(model, PoolPreference::kAny, microseconds(600));
+    for (int i = 0; i < 3; ++i) bench.Submit(model);
+    CHECK(bench.Starts().size() == 1);
+  }
+}
+
+TEST_CASE("A second batch does not overtake an older request that waits for the lane",
+          "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t quick = bench.Add(BatchingModel("quick"));
+  const uint32_t slow = bench.Add(BatchingModel("slow"));
+  bench.Teach(quick, PoolPreference::kAny, microseconds(50));
+  bench.Teach(slow, PoolPreference::kAny, milliseconds(5));
+  bench.Submit(quick);
+  const ScheduledBatch* running = bench.Start();
+  bench.Submit(slow);
+  bench.Submit(quick);
+  CHECK(bench.Starts().empty());
+  bench.End(running);
+  const ScheduledBatch* next = bench.Start();
+  REQUIRE(next != nullptr);
+  CHECK(next->model == slow);
+}
+
+TEST_CASE("Of the models that wait for a lane the oldest request goes first", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t a = bench.Add(BatchingModel("a"));
+  const uint32_t b = bench.Add(BatchingModel("b"));
+  bench.Submit(a);
+  const ScheduledBatch* running = bench.Start();
+  bench.Submit(b);
+  for (int i = 0; i < 8; ++i) bench.Submit(a);
+  bench.End(running);
+  const ScheduledBatch* next = bench.Start();
+  REQUIRE(next != nullptr);
+  CHECK(next->model == b);
+  bench.End(next);
+  next = bench.Start();
+  REQUIRE(next != nullptr);
+  CHECK(next->model == a);
+  CHECK(next->batch.rows == 8);
+}
+
+TEST_CASE("Instances limit the lanes that run a model at the same time", "[scheduler]") {
+  ModelConfig config = BatchingModel();
+  config.dynamic_batching = false;
+  config.instances_cpu = 2;
+  ScheduleBench bench({{PoolKind::kCpu, 4}});
+  const uint32_t model = bench.Add(config);
+  const uint32_t other = bench.Add(BatchingModel("other"));
+  for (int i = 0; i < 4; ++i) bench.Submit(model);
+  const auto starts = bench.Starts();
+  REQUIRE(starts.size() == 2);
+  bench.Submit(other);
+  CHECK(bench.Starts().size() == 1);
+  bench.End(starts[0]);
+  CHECK(bench.Starts().size() == 1);
+}
+
+TEST_CASE("A request is refused at once where nobody would get the answer", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  auto late = Queued(bench.now);
+  late->request->deadline = bench.now;
+  bench.Submit(model, std::move(late));
+  auto cancelled = Queued(bench.now);
+  cancelled->request->cancelled = std::make_shared<std::atomic<bool>>(true);
+  bench.Submit(model, std::move(cancelled));
+  CHECK(bench.Starts().empty());
+  REQUIRE(bench.actions.refusals.size() == 2);
+  CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kDeadlineExceeded);
+  CHECK(bench.actions.refusals[1].status.code() == absl::StatusCode::kCancelled);
+}
+
+TEST_CASE("A full queue refuses the next request, unless some in it wait for nobody",
+          "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}}, 2);
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  auto second = Queued(bench.now);
+  second->request->cancelled = cancelled;
+  bench.Submit(model, std::move(second));
+  bench.Submit(model);
+  bench.Submit(model);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kResourceExhausted);
+  CHECK(bench.actions.refusals[0].status.message() ==
+        "model \"m\": 2 requests wait for it already, the most that may; try again later");
+  *cancelled = true;
+  bench.Submit(model);
+  REQUIRE(bench.actions.refusals.size() == 2);
+  CHECK(bench.actions.refusals[1].status.code() == absl::StatusCode::kCancelled);
+  CHECK(bench.scheduler.queued(model) == 2);
+}
+
+TEST_CASE("A waiting request expires at its deadline", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  CHECK(bench.scheduler.NextWakeup() == kNever);
+  bench.Submit(model);
+  const ScheduledBatch* running = bench.Start();
+  auto late = Queued(bench.now);
+  late->request->deadline = bench.now + milliseconds(3);
+  bench.Submit(model, std::move(late));
+  CHECK(bench.scheduler.NextWakeup() == bench.now + milliseconds(3));
+  bench.now += milliseconds(3);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(bench.actions.refusals[0].status.message() ==
+        "model \"m\": the deadline passed before it ran");
+  CHECK(bench.scheduler.NextWakeup() == kNever);
+  bench.End(running);
+  CHECK(bench.Starts().empty());
+}
+
+TEST_CASE("A cancelled request that waits is found by the sweep", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  auto request = Queued(bench.now);
+  request->request->cancelled = cancelled;
+  bench.Submit(model, std::move(request));
+  *cancelled = true;
+  bench.now = bench.scheduler.NextWakeup();
+  CHECK(bench.now <= kStart + Scheduler::kSweepInterval);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kCancelled);
+}
+
+TEST_CASE("A batch that is held back goes when its delay has passed", "[scheduler]") {
+  ModelConfig config = BatchingModel();
+  config.max_queue_delay = milliseconds(2);
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(config);
+  bench.Submit(model);
+  bench.now += milliseconds(1);
+  bench.Submit(model);
+  CHECK(bench.Starts().empty());
+  CHECK(bench.scheduler.NextWakeup() == kStart + milliseconds(2));
+  bench.now += milliseconds(1);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->batch.rows == 2);
+}
+
+TEST_CASE("When the last lane of a model goes, its requests are refused", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
+  bench.Submit(model);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->lane == LaneId{0, 1});
+  bench.Submit(model);
+  bench.scheduler.NotStarted(bench.now, batch->lane, batch->batch.id,
+                             absl::UnavailableError("gone"), bench.actions);
+  // Both wait: the lane is suspected, but nobody has said that it is down.
+  CHECK(bench.scheduler.queued(model) == 2);
+  CHECK(bench.Starts().empty());
+  CHECK(bench.actions.refusals.empty());
+  bench.scheduler.LaneDown(bench.now, {0, 1}, bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 2);
+  CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kUnavailable);
+  bench.Submit(model);
+  CHECK(bench.actions.refusals.size() == 3);
+}
+
+TEST_CASE("A batch that a dead worker never took runs on another lane", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  const ScheduledBatch* first = bench.Start();
+  bench.scheduler.NotStarted(bench.now, first->lane, first->batch.id,
+                             absl::UnavailableError("gone"), bench.actions);
+  const ScheduledBatch* second = bench.Start();
+  REQUIRE(second != nullptr);
+  CHECK(second->lane == LaneId{0, 1});
+  CHECK(bench.actions.refusals.empty());
+}
+
+TEST_CASE("A batch that is too much for an idle worker runs again, one by one", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  const ScheduledBatch* first = bench.Start();
+  bench.Submit(model);
+  bench.Submit(model);
+  bench.End(first);
+  const ScheduledBatch* both = bench.Start();
+  REQUIRE(both->batch.rows == 2);
+  bench.scheduler.NotStarted(bench.now, both->lane, both->batch.id,
+                             absl::ResourceExhaustedError("full"), bench.actions);
+  const ScheduledBatch* one = bench.Start();
+  REQUIRE(one != nullptr);
+  CHECK(one->batch.rows == 1);
+  bench.scheduler.NotStarted(bench.now, one->lane, one->batch.id,
+                             absl::ResourceExhaustedError("full"), bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kResourceExhausted);
+  const ScheduledBatch* other = bench.Start();
+  REQUIRE(other != nullptr);
+  CHECK(other->batch.rows == 1);
+}
+
+TEST_CASE("All that waits can be refused", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t a = bench.Add(BatchingModel("a"));
+  const uint32_t b = bench.Add(BatchingModel("b"));
+  for (int i = 0; i < 3; ++i) {
+    bench.Submit(a);
+    bench.Submit(b);
+  }
+  bench.scheduler.RefuseWaiting(absl::UnavailableError("stop"), bench.actions);
+  CHECK(bench.actions.refusals.size() == 5);
+  CHECK(bench.scheduler.queued(a) + bench.scheduler.queued(b) == 0);
+}
+
+}  // namespace
+}  // namespace tandem
