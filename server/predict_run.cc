@@ -156,7 +156,8 @@ absl::Status PredictRun::CombineOutputs(MergedPredict* merged) const {
   absl::StatusOr<CombinedTensor> combined =
       Combine(request_.combine, members,
               combine.output_name().empty() ? "combined" : combine.output_name());
-  if (!combined.ok()) return combined.status();
+  // Outputs that do not fit together were chosen by the client.
+  if (!combined.ok()) return absl::InvalidArgumentError(combined.status().message());
   merged->combined = std::make_shared<const CombinedTensor>(*std::move(combined));
   return absl::OkStatus();
 }

@@ -189,14 +189,21 @@ class ServerProcess {
     return reports;
   }
 
-  // Under another name first, so that whoever waits for the file reads all of it.
   absl::Status WritePortFile(Ports ports) const {
-    const std::string draft = options_.port_file + ".new";
+    const std::string text =
+        absl::StrCat("{\"grpc\":", ports.grpc, ",\"http\":", ports.http,
+                     ",\"metrics\":", ports.metrics, ",\"pid\":", getpid(), "}\n");
+    // Under another name first, so that whoever waits for the file reads all of it; a pipe or a
+    // device is written to as it is.
+    std::error_code error;
+    const std::filesystem::file_status status = std::filesystem::status(options_.port_file, error);
+    const bool in_place =
+        std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
+    const std::string draft = in_place ? options_.port_file : options_.port_file + ".new";
     std::ofstream stream(draft);
-    stream << "{\"grpc\":" << ports.grpc << ",\"http\":" << ports.http
-           << ",\"metrics\":" << ports.metrics << ",\"pid\":" << getpid() << "}\n";
+    stream << text;
     stream.close();
-    if (!stream || std::rename(draft.c_str(), options_.port_file.c_str()) != 0) {
+    if (!stream || (!in_place && std::rename(draft.c_str(), options_.port_file.c_str()) != 0)) {
       return absl::UnavailableError(
           absl::StrCat("--port-file=", options_.port_file, ": the file cannot be written"));
     }
