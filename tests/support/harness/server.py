@@ -2,6 +2,7 @@
 assertion.
 """
 
+import ctypes
 import json
 import os
 import select
@@ -31,6 +32,16 @@ def clean_environment():
     return {name: value for name, value in os.environ.items() if not name.startswith("TANDEM_")}
 
 
+def watch_folder(folder):
+    """A descriptor that gets readable when a file is moved into the folder."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    events = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+    moved_to = 0x80
+    if events < 0 or libc.inotify_add_watch(events, os.fsencode(folder), moved_to) < 0:
+        raise OSError(ctypes.get_errno(), "inotify")
+    return events
+
+
 class Server:
     """A running server. Use it in a `with` block: its end is asserted to be clean, unless a test
     ended it itself.
@@ -39,7 +50,7 @@ class Server:
     def __init__(self, repository, flags=(CPU_POOL, GPU_STAND_IN), worker="tandem-worker-plain"):
         self._folder = tempfile.mkdtemp(prefix="tandem-server-")
         self.log_path = os.path.join(self._folder, "log")
-        self._port_fifo = os.path.join(self._folder, "ports")
+        self._port_file = os.path.join(self._folder, "ports")
         self.environment = clean_environment()
         if worker is not None:
             self.environment["TANDEM_WORKER"] = build_path(worker)
@@ -51,7 +62,7 @@ class Server:
             "--grpc-port=0",
             "--http-port=0",
             "--metrics-port=0",
-            "--port-file=" + self._port_fifo,
+            "--port-file=" + self._port_file,
             *flags,
         ]
         self.process = None
@@ -82,12 +93,15 @@ class Server:
         """Starts the server; returns when it listens and every model is loaded, or is known not to
         load.
         """
-        os.mkfifo(self._port_fifo)
+        folder_events = watch_folder(self._folder)
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        self.ports = self._read_port_file()
+        try:
+            self.ports = self._read_port_file(folder_events)
+        finally:
+            os.close(folder_events)
         self.channel = grpc.insecure_channel(
             self.address, options=[("grpc.max_receive_message_length", -1)]
         )
@@ -145,32 +159,27 @@ class Server:
                 return
         raise AssertionError(f"health of '{service}' never became {wanted}: {seen}")
 
-    def _read_port_file(self):
-        """The port file is a FIFO here: opening it for reading and polling it waits for the server
-        to write it.
-        """
-        fifo = os.open(self._port_fifo, os.O_RDONLY | os.O_NONBLOCK)
+    def _read_port_file(self, folder_events):
+        """Waits for the kernel to tell that the port file was moved to its place, complete."""
         ended = os.pidfd_open(self.process.pid)
         poll = select.poll()
-        poll.register(fifo, select.POLLIN)
+        poll.register(folder_events, select.POLLIN)
         poll.register(ended, select.POLLIN)
-        text = b""
         deadline = time.monotonic() + START_SECONDS
         try:
-            while not text.rstrip().endswith(b"}"):
+            while not os.path.exists(self._port_file):
                 events = dict(poll.poll(max(0, deadline - time.monotonic()) * 1000))
-                if fifo in events and events[fifo] & select.POLLIN:
-                    text += os.read(fifo, 4096)
+                if folder_events in events:
+                    os.read(folder_events, 4096)
                 elif ended in events:
-                    raise AssertionError(
-                        f"the server ended with {self.process.wait()} at its start\n{self.log()}"
-                    )
-                elif time.monotonic() >= deadline:
+                    code = self.process.wait()
+                    raise AssertionError(f"the server ended with {code} at its start\n{self.log()}")
+                else:
                     raise AssertionError(f"the server told no ports in time\n{self.log()}")
         finally:
-            os.close(fifo)
             os.close(ended)
-        return json.loads(text)
+        with open(self._port_file, encoding="ascii") as file:
+            return json.load(file)
 
     def _wait_for_models(self):
         try:
