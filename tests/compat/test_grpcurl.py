@@ -16,6 +16,15 @@ GRPCURL = os.environ.get("TANDEM_GRPCURL") or shutil.which("grpcurl")
 TIMEOUT = 60
 
 
+def parse(text):
+    """The answer, with keys in one spelling: versions of grpcurl differ (modelName, model_name)."""
+
+    def respell(pairs):
+        return {key.replace("_", "").lower(): value for key, value in pairs}
+
+    return json.loads(text, object_pairs_hook=respell)
+
+
 @unittest.skipUnless(GRPCURL, "grpcurl is not installed")
 class GrpcurlTest(unittest.TestCase):
     @classmethod
@@ -75,8 +84,8 @@ class GrpcurlTest(unittest.TestCase):
                 }
             ],
         }
-        answer = json.loads(self.call("inference.GRPCInferenceService/ModelInfer", body=body))
-        raw = base64.b64decode(answer["rawOutputContents"][0])
+        answer = parse(self.call("inference.GRPCInferenceService/ModelInfer", body=body))
+        raw = base64.b64decode(answer["rawoutputcontents"][0])
         np.testing.assert_array_equal(np.frombuffer(raw, np.float32), [1, 2, 3, 4])
 
     def test_predict_runs_both_lists(self):
@@ -93,10 +102,10 @@ class GrpcurlTest(unittest.TestCase):
             "gpu_models": [{"name": "deep"}],
             "combine": {"method": "METHOD_MEAN"},
         }
-        answer = json.loads(self.call("tandem.v1.PredictionService/Predict", body=body))
-        pools = {r["modelName"]: r["placement"]["pool"] for r in answer["results"]}
+        answer = parse(self.call("tandem.v1.PredictionService/Predict", body=body))
+        pools = {r["modelname"]: r["placement"]["pool"] for r in answer["results"]}
         self.assertEqual(pools, {"light": "cpu", "deep": "gpu"})
-        raw = base64.b64decode(answer["rawOutputContents"][answer["combinedRawOutput"]])
+        raw = base64.b64decode(answer["rawoutputcontents"][answer.get("combinedrawoutput", 0)])
         np.testing.assert_array_equal(np.frombuffer(raw, np.float32), [1, 2, 3, 4])
 
 

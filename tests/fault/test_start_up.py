@@ -26,12 +26,12 @@ class RefusedStartTest(unittest.TestCase):
         self.repository = self.enterContext(Repository())
         self.repository.synthetic("light")
 
-    def refused(self, flags, words, worker="tandem-worker-plain"):
+    def refused(self, flags, words, worker="tandem-worker-plain", repository=None):
         """Asserts that `tandem serve` ends with a code that is not 0 and one line that holds all
         `words`.
         """
         code, out, error = run_to_end(
-            ["serve", "--model-repository=" + self.repository.path, *flags],
+            ["serve", "--model-repository=" + (repository or self.repository.path), *flags],
             environment={"TANDEM_WORKER": worker and build_path(worker)},
         )
         self.assertGreater(code, 0, error)
@@ -59,8 +59,11 @@ class RefusedStartTest(unittest.TestCase):
     def test_a_device_that_does_not_exist(self):
         self.refused([*FREE_PORTS, "--pool=a=device:tpu"], ["tpu", "cpu"])
 
+    @unittest.skipUnless(
+        os.path.exists(build_path("tandem-worker-cuda")), "this build has no worker for GPUs"
+    )
     def test_a_gpu_that_is_not_there(self):
-        self.refused([*FREE_PORTS, "--pool=a=device:gpu:63"], ["gpu:63"])
+        self.refused([*FREE_PORTS, "--pool=a=device:gpu:63"], ["a", "GPU"])
 
     def test_a_pool_with_an_unknown_key(self):
         self.refused([*FREE_PORTS, "--pool=a=wheels:2"], ["wheels"])
@@ -69,7 +72,7 @@ class RefusedStartTest(unittest.TestCase):
         self.refused([*FREE_PORTS, "--pool=a=device:cpu", "--pool=a=device:cpu"], ["a"])
 
     def test_a_repository_that_is_not_there(self):
-        self.refused([*FREE_PORTS, "--model-repository=nowhere"], ["nowhere"])
+        self.refused([*FREE_PORTS, CPU_POOL], ["nowhere"], repository="nowhere")
 
     def test_a_worker_program_that_is_not_there(self):
         self.refused([*FREE_PORTS, CPU_POOL], ["no-such-worker"], worker="no-such-worker")
@@ -93,8 +96,7 @@ class UnusableModelsTest(unittest.TestCase):
         repository.add("field", 'name: "field"\nplatform: "synthetic"\nno_such_field: 1\n')
         repository.add("platform", config("platform", platform="tensorflow_graphdef"))
         repository.add("misnamed", config("another"))
-        repository.synthetic("no_versions", versions=[])
-        repository.write("no_versions/config.pbtxt", config("no_versions").encode())
+        repository.add("no_versions", config("no_versions", platform="pytorch_libtorch"), [])
         repository.synthetic("dims", inputs=[("INPUT0", "TYPE_FP32", [-7])])
         repository.synthetic("load_fails", parameters={"load_mode": "fail"})
         repository.add("no_file", config("no_file", platform="pytorch_libtorch"))

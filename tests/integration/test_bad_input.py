@@ -156,7 +156,7 @@ class BadInputTest(unittest.TestCase):
         request = infer_request("echo", {"INPUT0": ROW})
         del request.raw_input_contents[:]
         request.inputs[0].contents.int_contents.extend([1, 2, 3, 4])
-        self.refused(request, words=["INPUT0", "fp32_contents"])
+        self.refused(request, words=["INPUT0", "FP32", "4", "0"])
 
     def test_a_wrong_number_of_typed_elements(self):
         request = infer_request("echo", {"INPUT0": ROW})

@@ -47,6 +47,7 @@ class Repository:
         """Adds a model. `files` are copied into each version: name in the version's folder to
         source.
         """
+        os.makedirs(os.path.join(self.path, name))
         for version in versions:
             folder = os.path.join(self.path, name, str(version))
             os.makedirs(folder)
