@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "health.pb.h"
 
 namespace tandem::server {
 namespace {
@@ -47,6 +48,8 @@ GrpcServer::~GrpcServer() { Stop(Duration{0}); }
 
 absl::Status GrpcServer::Start(const std::vector<grpc::Service*>& services) {
   grpc::EnableDefaultHealthCheckService(true);
+  // gRPC brings the health service without its description; reflection finds this one.
+  grpc::health::v1::HealthCheckRequest::descriptor();
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   SetLimits(options_, &builder);

@@ -64,8 +64,9 @@ grpc::ServerUnaryReactor* InferenceService::ModelReady(grpc::CallbackServerConte
                                                        const inference::ModelReadyRequest* request,
                                                        inference::ModelReadyResponse* response) {
   const absl::StatusOr<ModelStatus> model = Find(request->name(), request->version());
-  if (!model.ok()) return Finish(context, model.status());
-  response->set_ready(model->state == ModelState::kReady && !state_.draining());
+  // As clients of the protocol expect: what is not there is not ready, and no error.
+  const bool ready = model.ok() && model->state == ModelState::kReady;
+  response->set_ready(ready && !state_.draining());
   return Finish(context, absl::OkStatus());
 }
 

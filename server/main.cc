@@ -1,6 +1,7 @@
 // The program `tandem`: the server and the client's commands.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "client/commands.h"
@@ -8,6 +9,8 @@
 #include "server/serve_command.h"
 
 int main(int argc, char** argv) {
+  // gRPC's own messages are not for people; what matters is told by us. Before it starts.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   CLI::App app("Tandem serves models on CPU and GPU pools at the same time.", "tandem");
   app.require_subcommand(1);
   int exit_code = 0;

@@ -3,9 +3,11 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/tensor_decoder.h"
@@ -154,7 +156,9 @@ absl::StatusOr<DecodedRequest> DecodeInferRequest(ModelInferRequest message, Tim
 absl::StatusOr<int64_t> ParseVersion(absl::string_view version) {
   if (version.empty()) return -1;
   int64_t number = 0;
-  if (!absl::SimpleAtoi(version, &number) || number < 1) {
+  // SimpleAtoi alone would take signs and blanks too.
+  const bool digits = std::all_of(version.begin(), version.end(), absl::ascii_isdigit);
+  if (!digits || !absl::SimpleAtoi(version, &number) || number < 1) {
     return absl::InvalidArgumentError(absl::StrCat("model version '", version,
                                                    "': expected a number of 1 or more, or nothing "
                                                    "for the latest"));

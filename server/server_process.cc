@@ -163,12 +163,13 @@ class ServerProcess {
   }
 
   void Stop() {
-    front_end_->Stop(kLastAnswers);
+    // First, since this answers what still runs; gRPC's server waits for every answer.
     std::vector<std::future<void>> stopped;
     for (const auto& pool : pools_) {
       stopped.push_back(std::async(std::launch::async, [&pool] { pool->Stop(kWorkerGrace); }));
     }
     for (std::future<void>& stop : stopped) stop.get();
+    front_end_->Stop(kLastAnswers);
     log_(LogLevel::kInfo, "stopped");
   }
 

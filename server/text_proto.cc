@@ -4,8 +4,12 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <utility>
+#include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace tandem::server {
 namespace {
@@ -14,23 +18,36 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::TextFormat;
 
+// Characters of a line that a message quotes.
+constexpr size_t kMostOfLine = 80;
+
 // Keeps the first error.
 class FirstError : public google::protobuf::io::ErrorCollector {
  public:
-  explicit FirstError(std::string file) : file_(std::move(file)) {}
+  FirstError(std::string file, absl::string_view text) : file_(std::move(file)), text_(text) {}
 
   void AddError(int line, google::protobuf::io::ColumnNumber column,
                 const std::string& message) override {
     if (!error_.empty()) return;
     // Protobuf counts from 0, and has -1 for the file as a whole.
     error_ = line < 0 ? absl::StrCat(file_, ": ", message)
-                      : absl::StrCat(file_, ":", line + 1, ":", column + 1, ": ", message);
+                      : absl::StrCat(file_, ":", line + 1, ":", column + 1, ": ", message, ", in `",
+                                     Line(line), "`");
   }
 
   const std::string& error() const { return error_; }
 
  private:
+  // The line names the field, which Protobuf's messages do not always do.
+  std::string Line(int number) const {
+    const std::vector<absl::string_view> lines = absl::StrSplit(text_, '\n');
+    if (static_cast<size_t>(number) >= lines.size()) return "";
+    const absl::string_view line = absl::StripAsciiWhitespace(lines[static_cast<size_t>(number)]);
+    return absl::CEscape(line.substr(0, kMostOfLine));
+  }
+
   std::string file_;
+  absl::string_view text_;
   std::string error_;
 };
 
@@ -62,7 +79,7 @@ TextProtoLines TextProtoLines::Nested(const Message& message, absl::string_view 
 }
 
 absl::Status TextProtoFile::Parse(absl::string_view text, Message* message) {
-  FirstError errors(lines_.file_);
+  FirstError errors(lines_.file_, text);
   TextFormat::Parser parser;
   parser.RecordErrorsTo(&errors);
   parser.WriteLocationsTo(&tree_);

@@ -3,6 +3,7 @@ others.
 """
 
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -36,6 +37,8 @@ class RefusedStartTest(unittest.TestCase):
         )
         self.assertGreater(code, 0, error)
         lines = [line for line in (out + error).splitlines() if line.strip()]
+        # What the log tells of a worker that could not serve may stand before it.
+        lines = [line for line in lines if not re.search(r" (error|warning) worker ", line)]
         self.assertEqual(len(lines), 1, lines)
         for word in words:
             self.assertIn(word, lines[0])

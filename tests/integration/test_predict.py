@@ -281,7 +281,7 @@ class PredictTest(unittest.TestCase):
             cpu=["light", {"name": "light_too", **own_inputs(INPUT0=np.tile(ROW, (2, 1)))}],
             combine={"method": "METHOD_MEAN"},
         )
-        message = self.refused(request, grpc.StatusCode.FAILED_PRECONDITION)
+        message = self.refused(request, grpc.StatusCode.INVALID_ARGUMENT)
         for word in ("light_too", "OUTPUT0", "[1,4]", "[2,4]"):
             self.assertIn(word, message)
 
