@@ -55,7 +55,7 @@ void Supervisor::Stop(Duration grace) {
 }
 
 void Supervisor::Load(std::shared_ptr<const ModelVersion> model) {
-  Post([model](Worker& worker) { worker.Load(model); });
+  Post([model = std::move(model)](Worker& worker) { worker.Load(model); });
 }
 
 void Supervisor::Unload(uint32_t handle) {
