@@ -40,7 +40,7 @@ class FrontEnd::Parts {
         requests_(std::move(requests)),
         gauges_(std::make_shared<GaugeCollector>(router, pools)),
         inference_(clock, router, state),
-        prediction_(clock, router, pools),
+        prediction_(clock, router, state, pools),
         grpc_(GrpcOptions(options)),
         http_(HttpOptions(options), clock, router, state) {}
 

@@ -171,6 +171,7 @@ class HttpServer::Impl {
   }
 
   absl::StatusOr<json> Infer(const Request& request) {
+    if (const absl::Status accepts = state_.accepts(); !accepts.ok()) return accepts;
     if (request.has_header("Inference-Header-Content-Length")) {
       return absl::InvalidArgumentError(
           "binary tensors are not offered over HTTP; send them as JSON, or use gRPC");

@@ -38,6 +38,7 @@ absl::StatusOr<ModelStatus> InferenceService::Find(const std::string& name,
 grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerContext* context,
                                                        const grpc::ByteBuffer* request,
                                                        grpc::ByteBuffer* response) {
+  if (const absl::Status accepts = state_.accepts(); !accepts.ok()) return Finish(context, accepts);
   return InferCall::Start(clock_, router_, *context, *request, response);
 }
 

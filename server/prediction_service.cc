@@ -72,7 +72,9 @@ grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext
                                                      grpc::ByteBuffer* response) {
   const TimePoint arrival = clock_.Now();
   auto* call = new PredictCall(response);
-  absl::StatusOr<DecodedPredict> decoded = DecodePredictRequest(*request);
+  const absl::Status accepts = state_.accepts();
+  absl::StatusOr<DecodedPredict> decoded =
+      accepts.ok() ? DecodePredictRequest(*request) : absl::StatusOr<DecodedPredict>(accepts);
   if (!decoded.ok()) {
     call->Finish(ToGrpcStatus(decoded.status()));
     return call;
@@ -86,7 +88,9 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* PredictionService::PredictStream(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
   const TimePoint arrival = clock_.Now();
   auto* call = new PredictStreamCall;
-  absl::StatusOr<DecodedPredict> decoded = DecodePredictRequest(*request);
+  const absl::Status accepts = state_.accepts();
+  absl::StatusOr<DecodedPredict> decoded =
+      accepts.ok() ? DecodePredictRequest(*request) : absl::StatusOr<DecodedPredict>(accepts);
   if (!decoded.ok()) {
     call->Finish(ToGrpcStatus(decoded.status()));
     return call;

@@ -1,11 +1,12 @@
 // tandem.v1.PredictionService on gRPC's callback interface. Thread-safe: gRPC calls its methods
-// from its own threads. Borrows the router and the clock, which outlive the gRPC server.
+// from its own threads. Borrows the router, the clock and the state, which outlive the gRPC server.
 #pragma once
 
 #include "core/clock.h"
 #include "router/router.h"
 #include "server/pool_report.h"
 #include "server/predict_decoder.h"
+#include "server/serving_state.h"
 #include "tandem.grpc.pb.h"
 
 namespace tandem::server {
@@ -17,8 +18,13 @@ using PredictionServiceBase = v1::PredictionService::WithRawCallbackMethod_Predi
 
 class PredictionService final : public PredictionServiceBase {
  public:
-  PredictionService(const Clock& clock, Router& router, PoolReporter pools)
-      : clock_(clock), router_(router), pools_(std::move(pools)), started_(clock.Now()) {}
+  PredictionService(const Clock& clock, Router& router, const ServingState& state,
+                    PoolReporter pools)
+      : clock_(clock),
+        router_(router),
+        state_(state),
+        pools_(std::move(pools)),
+        started_(clock.Now()) {}
 
   grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context,
                                     const grpc::ByteBuffer* request,
@@ -36,6 +42,7 @@ class PredictionService final : public PredictionServiceBase {
 
   const Clock& clock_;
   Router& router_;
+  const ServingState& state_;
   const PoolReporter pools_;
   const TimePoint started_;
 };

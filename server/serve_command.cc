@@ -52,10 +52,12 @@ void AddServeCommand(CLI::App& app, int& exit_code) {
               flags->settings[name] = value;
             },
             setting.help)
-        ->type_name(setting.value_name);
+        ->type_name(setting.value_name)
+        ->take_last();
   }
   command->add_option("--config", flags->config, "Configuration file in protobuf's text format")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->take_last();
   command->add_option("--pool", flags->pools, kPoolHelp)
       ->type_name("POOL")
       ->expected(1)

@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "absl/status/status.h"
 #include "router/router.h"
 
 namespace tandem::server {
@@ -18,6 +19,11 @@ class ServingState {
   void StartDrain() { draining_.store(true, std::memory_order_release); }
 
   bool draining() const { return draining_.load(std::memory_order_acquire); }
+  // What a request is told that comes too late. OK before.
+  absl::Status accepts() const {
+    if (!draining()) return absl::OkStatus();
+    return absl::UnavailableError("the server is shutting down; try another one");
+  }
   bool ready() const {
     return models_added_.load(std::memory_order_acquire) && !draining() &&
            router_.AllModelsSettled();

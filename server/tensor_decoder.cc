@@ -21,13 +21,20 @@ absl::Status TensorError(const Input& input, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat("input '", input.name(), "': ", what));
 }
 
+// The values' count must be the shape's. `list` is the field of InferTensorContents that they stand
+// in.
+absl::Status CheckCount(const Input& input, int64_t count, absl::string_view list, int got) {
+  if (got == count) return absl::OkStatus();
+  return TensorError(input, absl::StrCat("expected ", count, " elements of type ", input.datatype(),
+                                         " in ", list, ", got ", got));
+}
+
 // Writes the values as elements of type Element.
 template <typename Element, typename Values>
-absl::Status WriteValues(const Input& input, const Values& values, int64_t count, std::string* to) {
-  if (values.size() != count) {
-    return TensorError(input, absl::StrCat("expected ", count, " elements of type ",
-                                           input.datatype(), " in contents, got ", values.size()));
-  }
+absl::Status WriteValues(const Input& input, absl::string_view list, const Values& values,
+                         int64_t count, std::string* to) {
+  const absl::Status counted = CheckCount(input, count, list, values.size());
+  if (!counted.ok()) return counted;
   to->resize(static_cast<size_t>(count) * sizeof(Element));
   char* place = to->data();
   for (const auto value : values) {
@@ -46,11 +53,8 @@ absl::Status WriteValues(const Input& input, const Values& values, int64_t count
 
 absl::Status WriteStrings(const Input& input, int64_t count, std::string* to) {
   const auto& strings = input.contents().bytes_contents();
-  if (strings.size() != count) {
-    return TensorError(input,
-                       absl::StrCat("expected ", count, " elements of type BYTES in contents, got ",
-                                    strings.size()));
-  }
+  const absl::Status counted = CheckCount(input, count, "bytes_contents", strings.size());
+  if (!counted.ok()) return counted;
   for (const std::string& string : strings) {
     const auto length = static_cast<uint32_t>(string.size());
     to->append(reinterpret_cast<const char*>(&length), sizeof(length));
@@ -76,27 +80,27 @@ absl::Status WriteContents(const Input& input, DataType type, int64_t count, std
   }
   switch (type) {
     case DataType::kBool:
-      return WriteValues<bool>(input, contents.bool_contents(), count, to);
+      return WriteValues<bool>(input, "bool_contents", contents.bool_contents(), count, to);
     case DataType::kInt8:
-      return WriteValues<int8_t>(input, contents.int_contents(), count, to);
+      return WriteValues<int8_t>(input, "int_contents", contents.int_contents(), count, to);
     case DataType::kInt16:
-      return WriteValues<int16_t>(input, contents.int_contents(), count, to);
+      return WriteValues<int16_t>(input, "int_contents", contents.int_contents(), count, to);
     case DataType::kInt32:
-      return WriteValues<int32_t>(input, contents.int_contents(), count, to);
+      return WriteValues<int32_t>(input, "int_contents", contents.int_contents(), count, to);
     case DataType::kInt64:
-      return WriteValues<int64_t>(input, contents.int64_contents(), count, to);
+      return WriteValues<int64_t>(input, "int64_contents", contents.int64_contents(), count, to);
     case DataType::kUint8:
-      return WriteValues<uint8_t>(input, contents.uint_contents(), count, to);
+      return WriteValues<uint8_t>(input, "uint_contents", contents.uint_contents(), count, to);
     case DataType::kUint16:
-      return WriteValues<uint16_t>(input, contents.uint_contents(), count, to);
+      return WriteValues<uint16_t>(input, "uint_contents", contents.uint_contents(), count, to);
     case DataType::kUint32:
-      return WriteValues<uint32_t>(input, contents.uint_contents(), count, to);
+      return WriteValues<uint32_t>(input, "uint_contents", contents.uint_contents(), count, to);
     case DataType::kUint64:
-      return WriteValues<uint64_t>(input, contents.uint64_contents(), count, to);
+      return WriteValues<uint64_t>(input, "uint64_contents", contents.uint64_contents(), count, to);
     case DataType::kFp32:
-      return WriteValues<float>(input, contents.fp32_contents(), count, to);
+      return WriteValues<float>(input, "fp32_contents", contents.fp32_contents(), count, to);
     case DataType::kFp64:
-      return WriteValues<double>(input, contents.fp64_contents(), count, to);
+      return WriteValues<double>(input, "fp64_contents", contents.fp64_contents(), count, to);
     case DataType::kBytes:
       return WriteStrings(input, count, to);
     default:
