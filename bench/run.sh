@@ -9,7 +9,9 @@ if [[ ! -e $models/resnet18/1/model.pt ]]; then
   step "Making the models"
   "${TANDEM_MODEL_PYTHON:-$TANDEM_PYTHON}" bench/make_models.py "$models"
 fi
+TANDEM_DEMO_DIR=${TANDEM_DEMO_DIR:-$(examples/demo/make.sh)}
 step "Measuring"
+export TANDEM_DEMO_DIR
 export TANDEM_BUILD_DIR=${TANDEM_BUILD_DIR:-$PWD/build}
 export PYTHONPATH=$PWD/tests/support
 exec "$TANDEM_PYTHON" -B bench/figures.py "$models"
