@@ -10,6 +10,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace tandem::server {
 namespace {
@@ -31,8 +32,8 @@ class FirstError : public google::protobuf::io::ErrorCollector {
     if (!error_.empty()) return;
     // Protobuf counts from 0, and has -1 for the file as a whole.
     error_ = line < 0 ? absl::StrCat(file_, ": ", message)
-                      : absl::StrCat(file_, ":", line + 1, ":", column + 1, ": ", message, ", in `",
-                                     Line(line), "`");
+                      : absl::StrCat(file_, ":", line + 1, ":", column + 1, ": ",
+                                     absl::StripSuffix(message, "."), ", in `", Line(line), "`");
   }
 
   const std::string& error() const { return error_; }

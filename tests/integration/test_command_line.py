@@ -1,0 +1,161 @@
+"""The commands of `tandem` on a server: what scripts read, exit codes, the data-set job."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import numpy as np
+
+import harness
+from harness import build_path
+from harness.repository import Repository
+from harness.server import Server, clean_environment, run_to_end
+
+ROWS = 500
+DONE, FAILED, BAD_USAGE, NO_SERVER, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class CommandLineTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        repository = cls.enterClassContext(Repository())
+        repository.synthetic("light")
+        repository.synthetic("deep", kinds=["KIND_GPU"])
+        repository.synthetic("slow", parameters={"alpha_us": 20_000})
+        repository.add("bad", "no_such_field: 1")
+        cls.server = cls.enterClassContext(Server(repository.path))
+        cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+        cls.rows = np.arange(ROWS * 4, dtype=np.float32).reshape(ROWS, 4)
+        np.save(os.path.join(cls.folder, "rows.npy"), cls.rows)
+
+    def run_command(self, *arguments, code=DONE):
+        """Runs a command against the server; its output."""
+        got, out, error = run_to_end([*arguments, "--target=" + self.server.address])
+        self.assertEqual(got, code, error)
+        return out + error
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def test_models_lists_each_with_its_state_and_reason(self):
+        models = json.loads(self.run_command("models", "--json"))["models"]
+        states = {model["name"]: model["state"] for model in models}
+        self.assertEqual(
+            states, {"bad": "UNAVAILABLE", "deep": "READY", "light": "READY", "slow": "READY"}
+        )
+        self.assertIn("config.pbtxt:1", models[0]["reason"])
+        self.assertIn("no_such_field", self.run_command("models"))
+
+    def test_status_shows_pools_and_workers(self):
+        status = json.loads(self.run_command("status", "--json"))
+        self.assertTrue(status["ready"])
+        self.assertEqual([pool["name"] for pool in status["pools"]], ["cpu", "gpu"])
+        self.assertIn("cpu/0", self.run_command("status"))
+
+    def test_infer_adds_the_batch_dimension_and_prints_the_outputs(self):
+        answer = json.loads(
+            self.run_command("infer", "light", "--json", "--input", "INPUT0=[1, 2, 3, 4]")
+        )
+        self.assertEqual(answer["outputs"]["OUTPUT0"]["data"], [[1, 2, 3, 4]])
+
+    def test_infer_of_an_unknown_model_says_so(self):
+        out = self.run_command("infer", "nobody", "--input", "[1]", code=FAILED)
+        self.assertIn("nobody", out)
+        self.assertEqual(len(out.splitlines()), 1, out)
+
+    def test_predict_shows_both_pools_and_the_merged_tensor(self):
+        lists = ["--cpu-models=light", "--gpu-models=deep", "--combine=mean"]
+        answer = json.loads(
+            self.run_command("predict", "--json", *lists, "--input", "[1, 2, 3, 4]")
+        )
+        pools = {result["key"]: result["pool"] for result in answer["results"]}
+        self.assertEqual(pools, {"light": "cpu", "deep": "gpu"})
+        self.assertEqual(answer["combined"]["data"], [[1, 2, 3, 4]])
+
+    def test_output_that_is_no_terminal_has_no_colours(self):
+        for command in (["models"], ["status"], ["predict", "--models=light", "-i", "[1,2,3,4]"]):
+            self.assertNotIn("\x1b", self.run_command(*command))
+
+    def test_bad_usage_and_an_absent_server_have_codes_of_their_own(self):
+        self.run_command("infer", code=BAD_USAGE)
+        self.run_command("predict", "--no-such-flag", code=BAD_USAGE)
+        code, _, error = run_to_end(["status", "--target=127.0.0.1:1", "--timeout=5"])
+        self.assertEqual(code, NO_SERVER, error)
+        self.assertEqual(len(error.splitlines()), 1, error)
+
+    def test_a_data_set_goes_through_both_lists_in_its_order(self):
+        self.run_command(
+            "predict",
+            "--dataset=" + self.path("rows.npy"),
+            "--output=" + self.path("both.npz"),
+            "--cpu-models=light",
+            "--gpu-models=deep",
+            "--combine=mean",
+        )
+        predictions = np.load(self.path("both.npz"))
+        self.assertTrue(predictions["row_ok"].all())
+        for name in ("light.OUTPUT0", "deep.OUTPUT0", "combined"):
+            np.testing.assert_array_equal(predictions[name], self.rows)
+
+    def test_a_bad_row_is_told_the_others_are_predicted_and_the_code_tells(self):
+        with open(self.path("bad.csv"), "w", encoding="ascii") as file:
+            file.write("a,b,c,d\n1,2,3,4\n1,2,x,4\n5,6,7,8\n")
+        out = self.run_command(
+            "predict",
+            "--dataset=" + self.path("bad.csv"),
+            "--output=" + self.path("bad.jsonl"),
+            "--cpu-models=light",
+            code=FAILED,
+        )
+        self.assertIn("line 3", out)
+        with open(self.path("bad.jsonl"), encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+        self.assertEqual([row["row"] for row in rows], [0, 1, 2])
+        self.assertEqual(rows[2]["models"]["light"]["OUTPUT0"], [5, 6, 7, 8])
+        self.assertIn("error", rows[1])
+
+    def test_an_interrupted_job_keeps_what_is_done_and_resume_goes_on(self):
+        output = self.path("resumed.jsonl")
+        command = [
+            build_path("tandem"),
+            "predict",
+            "--dataset=" + self.path("rows.npy"),
+            "--output=" + output,
+            "--cpu-models=slow",
+            "--target=" + self.server.address,
+        ]
+        job = subprocess.Popen(
+            [*command, "--concurrency=2"],
+            env=clean_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # The server tells how far it is: asking it again and again waits for the job's requests.
+        start = self.requests("slow")
+        while self.requests("slow") < start + 20:
+            self.assertIsNone(job.poll(), "the job ended before it was interrupted")
+        job.send_signal(signal.SIGINT)
+        self.assertEqual(job.wait(60), INTERRUPTED)
+        before = self.requests("slow") - start
+        self.assertLess(before, ROWS)
+        done = subprocess.run(
+            [*command, "--resume", "--quiet"], env=clean_environment(), check=False, timeout=120
+        )
+        self.assertEqual(done.returncode, DONE)
+        with open(output, encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+        self.assertEqual([row["row"] for row in rows], list(range(ROWS)))
+        np.testing.assert_array_equal([row["models"]["slow"]["OUTPUT0"] for row in rows], self.rows)
+        # It went on, and did not begin anew: only rows that were under way may have run twice.
+        self.assertLess(self.requests("slow") - start, ROWS + 20)
+
+    def requests(self, model):
+        """How many requests of a model the server has answered."""
+        return next(m.requests for m in self.server.status().models if m.name == model)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,83 @@
+"""The HTTP endpoints: health for probes, and the protocol's JSON for small requests."""
+
+import json
+import unittest
+import urllib.error
+import urllib.request
+
+import harness
+from harness.repository import Repository
+from harness.server import Server
+
+TIMEOUT = 30
+
+
+class HttpTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        repository = cls.enterClassContext(Repository())
+        repository.synthetic("echo", versions=[2])
+        repository.add("bad", "no_such_field: 1")
+        cls.server = cls.enterClassContext(Server(repository.path))
+
+    def call(self, path, body=None):
+        """Status and JSON of a call; a body makes it a POST."""
+        data = None if body is None else body.encode()
+        url = f"http://127.0.0.1:{self.server.ports['http']}{path}"
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:
+                text, status = reply.read(), reply.status
+        except urllib.error.HTTPError as error:
+            text, status = error.read(), error.code
+        return status, json.loads(text) if text else None
+
+    def infer(self, model, shape, data, datatype="FP32"):
+        entry = {"name": "INPUT0", "datatype": datatype, "shape": shape, "data": data}
+        return self.call(f"/v2/models/{model}/infer", json.dumps({"id": "7", "inputs": [entry]}))
+
+    def test_health(self):
+        self.assertEqual(self.call("/v2/health/live")[0], 200)
+        self.assertEqual(self.call("/v2/health/ready")[0], 200)
+        self.assertEqual(self.call("/v2/models/echo/ready")[0], 200)
+        self.assertGreaterEqual(self.call("/v2/models/bad/ready")[0], 400)
+        self.assertEqual(self.call("/v2/models/nobody/ready")[0], 404)
+
+    def test_metadata(self):
+        status, server = self.call("/v2")
+        self.assertEqual((status, server["name"]), (200, "tandem"))
+        status, model = self.call("/v2/models/echo")
+        self.assertEqual((status, model["versions"]), (200, ["2"]))
+        self.assertEqual(model["inputs"][0]["shape"], [-1, 4])
+
+    def test_infer(self):
+        for data in ([1, 2, 3, 4], [[1, 2, 3, 4]]):
+            status, answer = self.infer("echo", [1, 4], data)
+            self.assertEqual(status, 200, answer)
+            self.assertEqual(answer["id"], "7")
+            self.assertEqual(answer["outputs"][0]["data"], [1, 2, 3, 4])
+
+    def test_bad_input_is_refused_with_a_sentence(self):
+        cases = [
+            (self.infer("nobody", [1, 4], [1, 2, 3, 4]), 404, "nobody"),
+            (self.infer("echo", [1, 5], [1, 2, 3, 4, 5]), 400, "INPUT0"),
+            (self.infer("echo", [1, 4], [1, 2, 3]), 400, "INPUT0"),
+            (self.infer("echo", [1, 4], [1, 2, 3, 4], "INT32"), 400, "INPUT0"),
+            (self.infer("echo", [1, 2**62], []), 400, "INPUT0"),
+            (self.infer("echo", [1, 4], ["a", "b", "c", "d"]), 400, "INPUT0"),
+        ]
+        for (status, answer), expected, word in cases:
+            self.assertEqual(status, expected, answer)
+            self.assertIn(word, answer["error"])
+
+    def test_what_is_no_json_is_refused(self):
+        bodies = ["", "{", "[]", "7", '{"inputs": 7}', '{"inputs": [7]}', "[" * 100_000]
+        for body in bodies:
+            status, answer = self.call("/v2/models/echo/infer", body)
+            self.assertEqual(status, 400, (body[:20], answer))
+            self.assertTrue(answer["error"])
+        self.assertEqual(self.infer("echo", [1, 4], [1, 2, 3, 4])[0], 200)
+
+
+if __name__ == "__main__":
+    harness.main()
