@@ -47,13 +47,16 @@ PredictRun::PredictRun(const Clock& clock, Router& router, DecodedPredict reques
       merger_(Keys(request_), request_.policy, deadline) {}
 
 void PredictRun::Start() {
-  const std::shared_ptr<PredictRun> self = shared_from_this();
   if (deadline_ != kNever) {
     const Duration left = std::max(Duration{0}, deadline_ - clock_.Now());
+    // Weak, since an alarm keeps its callback for as long as it lives, and this owns the alarm.
+    // Calls without an answer keep this alive.
+    const std::weak_ptr<PredictRun> weak = weak_from_this();
     alarm_.Set(std::chrono::system_clock::now() +
                    std::chrono::duration_cast<std::chrono::system_clock::duration>(left),
-               [self](bool expired) {
-                 if (expired) self->OnDeadline();
+               [weak](bool expired) {
+                 const std::shared_ptr<PredictRun> self = weak.lock();
+                 if (expired && self != nullptr) self->OnDeadline();
                });
   }
   for (size_t i = 0; i < request_.calls.size(); ++i) Submit(i);
