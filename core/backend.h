@@ -15,8 +15,8 @@
 
 namespace tandem {
 
-// An execution thread of a pool: `pool` as given to the backend at its making, `lane` counted over all of the
-// pool's processes (process × lanes of a process + lane within it).
+// An execution thread of a pool: `pool` as given to the backend at its making, `lane` counted over
+// all of the pool's processes (process × lanes of a process + lane within it).
 struct LaneId {
   uint32_t pool = 0;
   uint32_t lane = 0;
@@ -33,19 +33,22 @@ struct Batch {
   std::string model;
   // Rows of all members together; 1 where the model has no batch dimension.
   int64_t rows = 1;
-  // The members' inputs in the model's order: member_inputs[member][input]. All members have the same inputs with
-  // equal types, and equal shapes but for the first dimension. An optional input that is left out has type kInvalid.
+  // The members' inputs in the model's order: member_inputs[member][input]. All members have the
+  // same inputs with equal types, and equal shapes but for the first dimension. An optional input
+  // that is left out has type kInvalid.
   std::vector<absl::Span<const Tensor>> member_inputs;
 };
 
 struct BatchResult {
-  // RESOURCE_EXHAUSTED: no memory for it. UNAVAILABLE: the worker died or is not there; the request never
-  // answered and may be tried elsewhere. INTERNAL: the model failed. INVALID_ARGUMENT: the model refused its input.
+  // RESOURCE_EXHAUSTED: no memory for it. UNAVAILABLE: the worker died or is not there; the request
+  // never answered and may be tried elsewhere. INTERNAL: the model failed. INVALID_ARGUMENT: the
+  // model refused its input.
   absl::Status status;
-  // Outputs of the whole batch. Names as the worker gave them. Types, shapes and sizes agree with each other;
-  // whether they agree with the model is for the router to check.
+  // Outputs of the whole batch. Names as the worker gave them. Types, shapes and sizes agree with
+  // each other; whether they agree with the model is for the router to check.
   std::vector<Tensor> outputs;
-  // Keeps the outputs' bytes; releasing it lets the worker use their place again. Thread-safe to release.
+  // Keeps the outputs' bytes; releasing it lets the worker use their place again. Thread-safe to
+  // release.
   std::shared_ptr<const void> keep_alive;
   // Time that the model ran, as the worker measured it.
   Duration compute_time{0};
@@ -64,28 +67,32 @@ class Backend {
   // Name of the worker that the lane belongs to, as in "cpu/0".
   virtual std::string_view worker_name(uint32_t lane) const = 0;
 
-  // Loads the version in every worker of the pool, now and after each restart. The outcome arrives as OnModel….
+  // Loads the version in every worker of the pool, now and after each restart. The outcome arrives
+  // as OnModel….
   virtual void Load(std::shared_ptr<const ModelVersion> model) = 0;
   virtual void Unload(uint32_t model_handle) = 0;
 
-  // Copies the members' inputs to the lane's worker and starts the batch there. Called for a lane that is up and
-  // has room, by any thread, for one lane by one thread at a time. Does not block. When it returns, the inputs are
-  // not needed any more. OK: OnBatchDone follows, exactly once, perhaps before Run returns. Otherwise it does not
-  // follow: RESOURCE_EXHAUSTED: no room in the arena at present; UNAVAILABLE: the worker has died.
+  // Copies the members' inputs to the lane's worker and starts the batch there. Called for a lane
+  // that is up and has room, by any thread, for one lane by one thread at a time. Does not block.
+  // When it returns, the inputs are not needed any more. OK: OnBatchDone follows, exactly once,
+  // perhaps before Run returns. Otherwise it does not follow: RESOURCE_EXHAUSTED: no room in the
+  // arena at present; UNAVAILABLE: the worker has died.
   virtual absl::Status Run(uint32_t lane, const Batch& batch) = 0;
 };
 
-// What pools tell the router. Called from the pools' threads; implementations are thread-safe and do not block.
+// What pools tell the router. Called from the pools' threads; implementations are thread-safe and
+// do not block.
 class BackendEvents {
  public:
   virtual ~BackendEvents() = default;
 
-  // The lane's worker has taken up work (it may still load models), or has gone. All batches of a lane that
-  // goes down have been answered (UNAVAILABLE) before OnLaneDown.
+  // The lane's worker has taken up work (it may still load models), or has gone. All batches of a
+  // lane that goes down have been answered (UNAVAILABLE) before OnLaneDown.
   virtual void OnLaneUp(LaneId lane) = 0;
   virtual void OnLaneDown(LaneId lane, absl::Status reason) = 0;
 
-  // The model can run on that lane. `inputs` and `outputs` are the signature that the worker will take.
+  // The model can run on that lane. `inputs` and `outputs` are the signature that the worker will
+  // take.
   virtual void OnModelReady(LaneId lane, uint32_t model_handle, std::vector<TensorSpec> inputs,
                             std::vector<TensorSpec> outputs) = 0;
   // The lane's worker could not load it; the reason is a sentence for people.

@@ -28,6 +28,8 @@ inline double ToMicroseconds(Duration duration) {
   return std::chrono::duration<double, std::micro>(duration).count();
 }
 
-inline double ToSeconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+inline double ToSeconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
 
 }  // namespace tandem

@@ -7,7 +7,8 @@
 
 namespace tandem {
 
-// The numbers equal inference.DataType of model_config.proto and travel to the workers as they stand.
+// The numbers equal inference.DataType of model_config.proto and travel to the workers as they
+// stand.
 enum class DataType : uint8_t {
   kInvalid = 0,
   kBool = 1,

@@ -1,4 +1,5 @@
-// What is known of a model before any process loads it: config.pbtxt, or the conventions where there is none.
+// What is known of a model before any process loads it: config.pbtxt, or the conventions where
+// there is none.
 #pragma once
 
 #include <chrono>

@@ -7,8 +7,8 @@ namespace tandem {
 
 absl::StatusOr<int64_t> ElementCount(absl::Span<const int64_t> shape) {
   if (shape.size() > kMaxRank) {
-    return absl::InvalidArgumentError(absl::StrCat("the shape has ", shape.size(),
-                                                   " dimensions; at most ", kMaxRank, " are taken"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the shape has ", shape.size(), " dimensions; at most ", kMaxRank, " are taken"));
   }
   int64_t count = 1;
   bool overflow = false;

@@ -12,7 +12,8 @@ class PieceReader {
  public:
   explicit PieceReader(absl::Span<const Bytes> pieces) : pieces_(pieces) {}
 
-  // Copies the next `size` bytes to `to`, or skips them where `to` is null. False where fewer are left.
+  // Copies the next `size` bytes to `to`, or skips them where `to` is null. False where fewer are
+  // left.
   bool Read(std::byte* to, size_t size) {
     while (size > 0) {
       while (piece_ < pieces_.size() && offset_ == pieces_[piece_].size()) {
@@ -67,8 +68,7 @@ absl::Status CheckStrings(absl::Span<const Bytes> pieces, int64_t count) {
   while (!reader.AtEnd()) {
     uint32_t length = 0;
     if (!reader.Read(reinterpret_cast<std::byte*>(&length), sizeof(length))) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the length of string ", seen, " is cut off"));
+      return absl::InvalidArgumentError(absl::StrCat("the length of string ", seen, " is cut off"));
     }
     if (!reader.Read(nullptr, length)) {
       return absl::InvalidArgumentError(
@@ -77,8 +77,7 @@ absl::Status CheckStrings(absl::Span<const Bytes> pieces, int64_t count) {
     ++seen;
   }
   if (seen != count) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("expected ", count, " strings, got ", seen));
+    return absl::InvalidArgumentError(absl::StrCat("expected ", count, " strings, got ", seen));
   }
   return absl::OkStatus();
 }

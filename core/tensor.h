@@ -1,5 +1,6 @@
-// A tensor as it passes through the server: its name, type and shape, and where its bytes lie. The bytes are
-// borrowed: whoever holds a Tensor also holds what keeps them alive (keep_alive of the request or the response).
+// A tensor as it passes through the server: its name, type and shape, and where its bytes lie. The
+// bytes are borrowed: whoever holds a Tensor also holds what keeps them alive (keep_alive of the
+// request or the response).
 #pragma once
 
 #include <cstddef>
@@ -19,8 +20,9 @@ struct Tensor {
   std::string name;
   DataType type = DataType::kInvalid;
   Shape shape;
-  // The bytes, row-major and little-endian, in one or more pieces: a tensor that came over the network lies in
-  // as many pieces as gRPC received it in. BYTES elements stand behind their lengths (uint32).
+  // The bytes, row-major and little-endian, in one or more pieces: a tensor that came over the
+  // network lies in as many pieces as gRPC received it in. BYTES elements stand behind their
+  // lengths (uint32).
   absl::InlinedVector<Bytes, 1> pieces;
 
   size_t byte_size() const;

@@ -1,5 +1,5 @@
-// Hands out ranges of an arena by offset. Its state is private memory of the side that allocates; the arena's
-// bytes are never touched, so the other process cannot corrupt it.
+// Hands out ranges of an arena by offset. Its state is private memory of the side that allocates;
+// the arena's bytes are never touched, so the other process cannot corrupt it.
 #pragma once
 
 #include <cstddef>
@@ -18,10 +18,12 @@ class ArenaAllocator {
 
   explicit ArenaAllocator(size_t bytes);
 
-  // Offset of a range of at least `bytes` bytes (0 takes one unit), or nothing where no free range is large enough.
+  // Offset of a range of at least `bytes` bytes (0 takes one unit), or nothing where no free range
+  // is large enough.
   std::optional<uint64_t> Allocate(size_t bytes);
 
-  // Gives a range back. False, and no change, where `offset` is not the start of an allocated range.
+  // Gives a range back. False, and no change, where `offset` is not the start of an allocated
+  // range.
   bool Free(uint64_t offset);
 
   size_t capacity() const { return capacity_; }

@@ -1,4 +1,5 @@
-// Wakes a thread of the other process that sleeps on shared memory, and costs nothing while that thread is awake.
+// Wakes a thread of the other process that sleeps on shared memory, and costs nothing while that
+// thread is awake.
 #pragma once
 
 #include <atomic>
@@ -9,16 +10,18 @@ namespace tandem::ipc {
 
 // Lies in shared memory, zeroed. One thread waits, any number ring.
 //
-// The order that makes it lose no ring: the ringer writes its data, then the count (seq_cst), then looks whether
-// somebody sleeps; the waiter announces its sleep (seq_cst), looks at the data once more, and then sleeps only while
-// the count is what it was before that look. A peer that writes nonsense here can delay or wake the waiter for
-// nothing, never corrupt it: so every wait ends after `max_wait` at the latest.
+// The order that makes it lose no ring: the ringer writes its data, then the count (seq_cst), then
+// looks whether somebody sleeps; the waiter announces its sleep (seq_cst), looks at the data once
+// more, and then sleeps only while the count is what it was before that look. A peer that writes
+// nonsense here can delay or wake the waiter for nothing, never corrupt it: so every wait ends
+// after `max_wait` at the latest.
 class Doorbell {
  public:
   // Wakes the waiter if it sleeps.
   void Ring();
 
-  // Returns when `ready()` is true or `max_wait` has passed; spins for at most `spin` first. True if ready.
+  // Returns when `ready()` is true or `max_wait` has passed; spins for at most `spin` first. True
+  // if ready.
   template <typename Ready>
   bool Wait(Ready ready, std::chrono::nanoseconds spin, std::chrono::nanoseconds max_wait) {
     if (ready()) return true;

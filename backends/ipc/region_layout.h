@@ -1,5 +1,5 @@
-// What lies where in the control region, the memory through which a server and one worker exchange batches. The
-// prose is in docs/worker_protocol.md; a change here is a change of kProtocolVersion.
+// What lies where in the control region, the memory through which a server and one worker exchange
+// batches. The prose is in docs/worker_protocol.md; a change here is a change of kProtocolVersion.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,8 @@ inline constexpr uint32_t kMaxLanes = 256;
 inline constexpr uint32_t kRingCapacity = 16;
 inline constexpr uint32_t kOutputSlots = 4096;
 
-// Server to worker: run a batch. Its tensors are described by a record (tensor_record.h) in the input arena.
+// Server to worker: run a batch. Its tensors are described by a record (tensor_record.h) in the
+// input arena.
 struct SubmitEntry {
   uint64_t batch_id;
   uint32_t model_handle;
@@ -28,14 +29,14 @@ struct SubmitEntry {
   uint32_t reserved;
 };
 
-// Worker to server: a batch has run. On success the record in the output arena describes the outputs; otherwise
-// it holds the error's text (UTF-8, at most kMaxErrorBytes).
+// Worker to server: a batch has run. On success the record in the output arena describes the
+// outputs; otherwise it holds the error's text (UTF-8, at most kMaxErrorBytes).
 struct CompletionEntry {
   uint64_t batch_id;
   // absl::StatusCode.
   uint32_t status_code;
-  // Place on the release board by which the server gives the record and its tensors back. kNoSlot: nothing to
-  // give back, and no record.
+  // Place on the release board by which the server gives the record and its tensors back. kNoSlot:
+  // nothing to give back, and no record.
   uint32_t output_slot;
   uint64_t record_offset;
   uint32_t record_bytes;
@@ -57,9 +58,9 @@ struct LaneRings {
   alignas(64) Doorbell submitted;
 };
 
-// The release board: the server writes 1 to a slot when nobody reads that slot's outputs any more; the worker, which
-// had set it to 0 before it announced the outputs, finds it when it next looks for room. No queue, so it never
-// fills up, and any thread of the server can release.
+// The release board: the server writes 1 to a slot when nobody reads that slot's outputs any more;
+// the worker, which had set it to 0 before it announced the outputs, finds it when it next looks
+// for room. No queue, so it never fills up, and any thread of the server can release.
 struct ReleaseBoard {
   std::atomic<uint32_t> released[kOutputSlots];
   // Rung at each release; a worker that found no room sleeps here. One thread at a time.

@@ -50,7 +50,7 @@ absl::StatusOr<SharedMemory> SharedMemory::Map(UniqueFd fd, size_t bytes, Access
   if (seals < 0 || (seals & kSizeSeals) != kSizeSeals) {
     return absl::FailedPreconditionError("the shared memory's size is not sealed");
   }
-  struct stat info{};
+  struct stat info {};
   if (fstat(fd.get(), &info) != 0 || static_cast<size_t>(info.st_size) != size) {
     return absl::FailedPreconditionError("the shared memory has not the announced size");
   }

@@ -1,5 +1,6 @@
-// Memory that two processes map: an unnamed, sealed memfd. No name means that nobody else can open it; the seals
-// mean that neither side can shrink it under the other's feet (which would be a SIGBUS).
+// Memory that two processes map: an unnamed, sealed memfd. No name means that nobody else can open
+// it; the seals mean that neither side can shrink it under the other's feet (which would be a
+// SIGBUS).
 #pragma once
 
 #include <cstddef>
@@ -17,8 +18,9 @@ class SharedMemory {
   // Makes a region of `bytes` zeros (rounded up to whole pages), seals its size, and maps it.
   static absl::StatusOr<SharedMemory> Create(size_t bytes, Access access);
 
-  // Maps a region that came from the other process. Refuses a descriptor that is not sealed against shrinking, or
-  // whose size is not exactly `bytes` (rounded up to whole pages): FAILED_PRECONDITION.
+  // Maps a region that came from the other process. Refuses a descriptor that is not sealed against
+  // shrinking, or whose size is not exactly `bytes` (rounded up to whole pages):
+  // FAILED_PRECONDITION.
   static absl::StatusOr<SharedMemory> Map(UniqueFd fd, size_t bytes, Access access);
 
   SharedMemory(SharedMemory&& other) noexcept;

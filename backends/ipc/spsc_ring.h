@@ -1,4 +1,5 @@
-// A queue of fixed-size entries in shared memory, from one thread of one process to one thread of the other.
+// A queue of fixed-size entries in shared memory, from one thread of one process to one thread of
+// the other.
 #pragma once
 
 #include <atomic>
@@ -7,22 +8,24 @@
 
 namespace tandem::ipc {
 
-// The ring as it lies in shared memory, zeroed. `head` and `tail` count entries for ever and wrap with uint32.
+// The ring as it lies in shared memory, zeroed. `head` and `tail` count entries for ever and wrap
+// with uint32.
 template <typename Entry, uint32_t kCapacity>
 struct SpscRing {
   static_assert(std::is_trivially_copyable_v<Entry>);
   static_assert(kCapacity > 0 && (kCapacity & (kCapacity - 1)) == 0, "a power of two");
   static constexpr uint32_t capacity() { return kCapacity; }
 
-  // Entries ever taken, written by the consumer. On a line of its own, as is `tail`, so that the two sides do not
-  // pull each other's cache line.
+  // Entries ever taken, written by the consumer. On a line of its own, as is `tail`, so that the
+  // two sides do not pull each other's cache line.
   alignas(64) std::atomic<uint32_t> head;
   // Entries ever put, written by the producer.
   alignas(64) std::atomic<uint32_t> tail;
   alignas(64) Entry entries[kCapacity];
 };
 
-// What became of an attempt to put or take. kCorrupt: the other side's counter makes no sense; end it.
+// What became of an attempt to put or take. kCorrupt: the other side's counter makes no sense; end
+// it.
 enum class RingResult { kOk, kEmpty, kFull, kCorrupt };
 
 // The producer's end. It trusts only its own copy of `tail`.
@@ -48,7 +51,8 @@ class RingProducer {
   uint32_t tail_ = 0;
 };
 
-// The consumer's end. It trusts only its own copy of `head`, and copies an entry out before it looks at it.
+// The consumer's end. It trusts only its own copy of `head`, and copies an entry out before it
+// looks at it.
 template <typename Ring>
 class RingConsumer {
  public:

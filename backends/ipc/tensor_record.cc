@@ -29,7 +29,8 @@ static_assert(std::is_trivially_copyable_v<TensorEntry>);
 absl::StatusOr<ArenaTensor> ReadEntry(const TensorEntry& entry, absl::Span<const std::byte> arena) {
   ArenaTensor tensor;
   tensor.type = DataTypeFromNumber(entry.type);
-  if (tensor.type == DataType::kInvalid && (entry.type != 0 || entry.bytes != 0 || entry.rank != 0)) {
+  if (tensor.type == DataType::kInvalid &&
+      (entry.type != 0 || entry.bytes != 0 || entry.rank != 0)) {
     return absl::InternalError(absl::StrCat("a tensor has the unknown type ", entry.type));
   }
   if (entry.rank > kMaxRank) {
@@ -40,7 +41,8 @@ absl::StatusOr<ArenaTensor> ReadEntry(const TensorEntry& entry, absl::Span<const
     const absl::StatusOr<size_t> expected = ByteSize(tensor.type, tensor.shape);
     if (!expected.ok()) return absl::InternalError(expected.status().message());
     if (*expected != entry.bytes) {
-      return absl::InternalError(absl::StrCat("a tensor of ", *expected, " bytes claims ", entry.bytes));
+      return absl::InternalError(
+          absl::StrCat("a tensor of ", *expected, " bytes claims ", entry.bytes));
     }
   } else if (tensor.type == DataType::kBytes) {
     const absl::StatusOr<int64_t> count = ElementCount(tensor.shape);

@@ -1,9 +1,8 @@
-// How the tensors of a batch are described in an arena: one record, whose layout both processes know, and the
-// tensors' bytes at the offsets that it names.
+// How the tensors of a batch are described in an arena: one record, whose layout both processes
+// know, and the tensors' bytes at the offsets that it names.
 //
-//   uint32 tensor_count, uint32 reserved
-//   tensor_count × TensorEntry
-//   the names, one after the other, without ends
+//   uint32 tensor_count, uint32 reserved   tensor_count × TensorEntry   the names, one after the
+// other, without ends
 #pragma once
 
 #include <cstddef>
@@ -40,9 +39,10 @@ size_t RecordBytes(absl::Span<const ArenaTensor> tensors);
 // Writes the record to `to`, which has room for RecordBytes(tensors).
 void WriteRecord(absl::Span<const ArenaTensor> tensors, std::byte* to);
 
-// Reads a record that the other process wrote at [offset, offset + bytes) of an arena. The record is copied before
-// it is looked at, since the other side could change it meanwhile. INTERNAL, with what is wrong, for a record that
-// leaves the arena, a tensor that does, an unknown type, a bad shape, or a size that does not fit type and shape.
+// Reads a record that the other process wrote at [offset, offset + bytes) of an arena. The record
+// is copied before it is looked at, since the other side could change it meanwhile. INTERNAL, with
+// what is wrong, for a record that leaves the arena, a tensor that does, an unknown type, a bad
+// shape, or a size that does not fit type and shape.
 absl::StatusOr<std::vector<ArenaTensor>> ReadRecord(absl::Span<const std::byte> arena,
                                                     uint64_t offset, uint64_t bytes);
 
