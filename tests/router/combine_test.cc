@@ -19,7 +19,7 @@ class Members {
   template <typename T>
   Members& Add(DataType type, Shape shape, const std::vector<T>& values, double weight = 1) {
     auto& bytes = bytes_.emplace_back(values.size() * sizeof(T));
-    std::memcpy(bytes.data(), values.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
     Tensor tensor{"out", type, std::move(shape), {}};
     tensor.pieces.push_back(bytes);
     members_.push_back({std::string(1, static_cast<char>('a' + members_.size())), tensor, weight});
