@@ -49,6 +49,8 @@ absl::Status ControlChannel::Send(const google::protobuf::MessageLite& message,
     return absl::InvalidArgumentError(
         absl::StrCat("a control message of ", bytes.size(), " bytes is too large"));
   }
+  // The receiver could not tell an empty packet from the end of the connection.
+  if (bytes.empty()) return absl::InvalidArgumentError("a control message is empty");
   iovec part = {bytes.data(), bytes.size()};
   DescriptorBuffer buffer{};
   msghdr header{};

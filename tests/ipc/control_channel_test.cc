@@ -92,6 +92,11 @@ TEST_CASE("ControlChannel carries a message of the largest size and refuses a la
   CHECK(absl::IsInvalidArgument(ends.a->Send(Large(kMaxControlBytes))));
 }
 
+TEST_CASE("ControlChannel sends no empty message, which would look like its end", "[control]") {
+  Ends ends;
+  CHECK(absl::IsInvalidArgument(ends.a->Send(ToWorker())));
+}
+
 TEST_CASE("ControlChannel refuses to send more descriptors than allowed", "[control]") {
   Ends ends;
   const std::vector<int> many(kMaxDescriptors + 1, ends.a->fd());
