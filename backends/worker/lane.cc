@@ -115,6 +115,7 @@ void Lane::AttachError(const absl::Status& status, ipc::CompletionEntry& complet
   const absl::StatusOr<OutputBlock> block = surroundings_.outputs->Allocate(bytes, nanoseconds(0));
   if (!block.ok()) return;
   std::memcpy(block->data, status.message().data(), bytes);
+  surroundings_.outputs->Announce(block->slot);
   completion.output_slot = block->slot;
   completion.record_offset = block->offset;
   completion.record_bytes = static_cast<uint32_t>(bytes);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "backends/ipc/control_channel.h"
 #include "backends/worker/model_messages.h"
 
 namespace tandem::worker {
@@ -81,6 +82,10 @@ void ModelLoader::Do(const LoadJob& job) {
   // Made before the table owns the executor: from then on another thread may unload it.
   const v1::FromWorker loaded =
       LoadedMessage(handle, (*executor)->signature(), static_cast<uint64_t>(took.count()));
+  if (loaded.ByteSizeLong() > ipc::kMaxControlBytes) {
+    answer_(FailedMessage(handle, "the model has more inputs and outputs than can be told"));
+    return;
+  }
   models_.Add(handle, *std::move(executor));
   answer_(loaded);
 }

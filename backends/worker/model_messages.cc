@@ -1,9 +1,12 @@
 #include "backends/worker/model_messages.h"
 
+#include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "backends/ipc/region_layout.h"
 
 namespace tandem::worker {
 namespace {
@@ -76,6 +79,10 @@ v1::FromWorker LoadedMessage(uint32_t handle, const Signature& signature, uint64
 }
 
 v1::FromWorker FailedMessage(uint32_t handle, std::string reason) {
+  if (reason.size() > ipc::kMaxErrorBytes) reason.resize(ipc::kMaxErrorBytes);
+  // A runtime quotes from the model's file, and what is not UTF-8 would not arrive.
+  const auto is_plain = [](char c) { return (c >= ' ' && c <= '~') || c == '\n'; };
+  std::replace_if(reason.begin(), reason.end(), std::not_fn(is_plain), '?');
   v1::FromWorker message;
   message.mutable_model_failed()->set_handle(handle);
   message.mutable_model_failed()->set_reason(std::move(reason));

@@ -12,6 +12,7 @@ absl::StatusOr<ModelSpec> SpecFromMessage(const v1::LoadModel& message, uint32_t
                                           uint32_t threads);
 
 v1::FromWorker LoadedMessage(uint32_t handle, const Signature& signature, uint64_t load_ns);
+// The reason is cut to kMaxErrorBytes, and made plain ASCII.
 v1::FromWorker FailedMessage(uint32_t handle, std::string reason);
 
 }  // namespace tandem::worker

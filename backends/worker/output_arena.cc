@@ -55,6 +55,13 @@ absl::StatusOr<OutputBlock> OutputArena::Allocate(size_t bytes, std::chrono::nan
                    allocator_.capacity(), " bytes are held by answers that are still being sent"));
 }
 
+void OutputArena::Announce(uint32_t slot) {
+  // The lane that gets the block next comes after this one by way of the server, which is another
+  // process. With this its acquire of the slot pairs with a release here, so that the order is
+  // visible within the worker as well.
+  board_->released[slot].store(0, std::memory_order_release);
+}
+
 void OutputArena::Discard(uint32_t slot) {
   const std::lock_guard lock(mutex_);
   const auto found = std::find_if(in_use_.begin(), in_use_.end(),

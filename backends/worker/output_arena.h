@@ -33,6 +33,9 @@ class OutputArena {
   // then answers RESOURCE_EXHAUSTED; at once where the arena could never hold them.
   absl::StatusOr<OutputBlock> Allocate(size_t bytes, std::chrono::nanoseconds max_wait);
 
+  // To be called when a block is filled, before the server is told of it.
+  void Announce(uint32_t slot);
+
   // Takes back a block that was never announced to the server.
   void Discard(uint32_t slot);
 

@@ -74,6 +74,7 @@ absl::StatusOr<std::vector<std::byte*>> RunOutputs::Allocate(std::vector<OutputT
 }
 
 void RunOutputs::Announce(ipc::CompletionEntry& completion) {
+  arena_.Announce(block_->slot);
   completion.output_slot = block_->slot;
   completion.record_offset = block_->offset;
   completion.record_bytes = static_cast<uint32_t>(record_bytes_);

@@ -241,6 +241,29 @@ TEST_CASE("A worker says why a model cannot be loaded, and serves on", "[control
   server.LoadSynthetic(4);
 }
 
+// Fails with whatever bytes.
+class FailingRuntime : public Runtime {
+ public:
+  absl::StatusOr<std::unique_ptr<Executor>> Load(const ModelSpec&) override {
+    return absl::InternalError("bad\xff\x01" + std::string(200'000, 'x'));
+  }
+};
+
+TEST_CASE("A worker cuts a reason that is too long and cleans one that is no text", "[control]") {
+  ServerEnd::Options options;
+  options.make_runtimes = [](uint32_t) -> absl::StatusOr<Runtimes> {
+    Runtimes runtimes;
+    runtimes.by_platform.emplace("failing", std::make_unique<FailingRuntime>());
+    return runtimes;
+  };
+  ServerEnd server(options);
+  server.Greet();
+  server.Send(LoadMessage(1, "failing"));
+  const v1::FromWorker reply = server.Receive();
+  REQUIRE(reply.has_model_failed());
+  CHECK(reply.model_failed().reason() == "bad??" + std::string(ipc::kMaxErrorBytes - 5, 'x'));
+}
+
 TEST_CASE("A worker gives a sign of life while it loads", "[control]") {
   Gate load;
   Gate run;
