@@ -34,12 +34,16 @@ class Doorbell {
         }
       } while (std::chrono::steady_clock::now() < until);
     }
+    const auto give_up = std::chrono::steady_clock::now() + max_wait;
     sleeping_.store(1, std::memory_order_seq_cst);
-    const uint32_t count = count_.load(std::memory_order_seq_cst);
-    bool is_ready = ready();
-    if (!is_ready) {
-      Sleep(count, max_wait);
+    bool is_ready = false;
+    while (true) {
+      const uint32_t count = count_.load(std::memory_order_seq_cst);
       is_ready = ready();
+      const std::chrono::nanoseconds left = give_up - std::chrono::steady_clock::now();
+      if (is_ready || left.count() <= 0) break;
+      // May end early, by a ring for what an earlier look has found already.
+      Sleep(count, left);
     }
     sleeping_.store(0, std::memory_order_seq_cst);
     return is_ready;
