@@ -127,7 +127,8 @@ std::vector<PredictionJob::Answer> PredictionJob::AwaitAnswers() {
     return !answers_.empty() || (stop_ && !interrupted_);
   };
   if (wake == kNever) {
-    changed_.wait(lock, ready);
+    // With no call on its way nothing would ever end the wait: what is left waits to be written.
+    if (running_ > 0) changed_.wait(lock, ready);
   } else if (wake > clock_.Now()) {
     changed_.wait_for(lock, wake - clock_.Now(), ready);
   }
