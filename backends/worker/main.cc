@@ -89,7 +89,8 @@ int main(int argc, char** argv) {
                                      _exit(kBrokenProtocol);
                                    });
   const absl::Status status = loop.Run();
-  if (!status.ok() && !absl::IsUnavailable(status)) Complain(status.message());
+  // Why it cannot serve was told to the server, which says it to its operator.
+  if (ExitCode(status) == kBrokenProtocol) Complain(status.message());
   // At once: without a server nobody waits for what the lanes still run, and a runtime's own
   // destructors at exit are known to fail now and then.
   _exit(ExitCode(status));
