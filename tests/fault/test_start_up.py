@@ -38,7 +38,8 @@ class RefusedStartTest(unittest.TestCase):
         self.assertGreater(code, 0, error)
         lines = [line for line in (out + error).splitlines() if line.strip()]
         # What the log tells of a worker that could not serve may stand before it.
-        lines = [line for line in lines if not re.search(r" (error|warning) worker ", line)]
+        worker = re.compile(r"^tandem-worker: | (error|warning) worker ")
+        lines = [line for line in lines if not worker.search(line)]
         self.assertEqual(len(lines), 1, lines)
         for word in words:
             self.assertIn(word, lines[0])
