@@ -1,0 +1,70 @@
+#include "server/infer_json.h"
+
+#include <string>
+
+#include "tests/support/catch.h"
+
+namespace tandem::server {
+namespace {
+
+constexpr char kRequest[] = R"({"id": "mine", "parameters": {"timeout": 5},
+  "inputs": [{"name": "x", "datatype": "INT32", "shape": [2, 2], "data": [[1, 2], [3, -4]]}],
+  "outputs": [{"name": "y"}]})";
+
+}  // namespace
+
+TEST_CASE("A request in JSON is read, with nested data", "[infer_json]") {
+  const auto request = ParseInferJson(kRequest);
+  REQUIRE(request.ok());
+  CHECK(request->id() == "mine");
+  CHECK(request->parameters().at("timeout").int64_param() == 5);
+  REQUIRE(request->inputs_size() == 1);
+  CHECK(request->inputs(0).contents().int_contents_size() == 4);
+  CHECK(request->inputs(0).contents().int_contents(3) == -4);
+  CHECK(request->outputs(0).name() == "y");
+}
+
+TEST_CASE("JSON that is no request is refused", "[infer_json]") {
+  const std::string refused[] = {
+      "",
+      "[]",
+      "{",
+      "{}",
+      R"({"inputs": 3})",
+      R"({"inputs": [3]})",
+      R"({"inputs": [{"name": "x"}]})",
+      R"({"inputs": [{"name": "x", "datatype": "INT32", "shape": [1], "data": ["1"]}]})",
+      R"({"inputs": [{"name": "x", "datatype": "INT32", "shape": [1], "data": [5000000000]}]})",
+      R"({"inputs": [{"name": "x", "datatype": "UINT8", "shape": [1], "data": [-1]}]})",
+      R"({"inputs": [], "outputs": [{}]})",
+      R"({"inputs": [], "outputs": 1})",
+      std::string(1000000, '['),
+  };
+  for (const std::string& body : refused) {
+    CAPTURE(body.substr(0, 100));
+    CHECK(absl::IsInvalidArgument(ParseInferJson(body).status()));
+  }
+}
+
+TEST_CASE("An answer is written with its values by type", "[infer_json]") {
+  const float values[] = {1.5F, -2.0F};
+  InferResponse response;
+  response.model = "echo";
+  response.version = 1;
+  Tensor& output = response.outputs.emplace_back();
+  output.name = "y";
+  output.type = DataType::kFp32;
+  output.shape = {2};
+  output.pieces.push_back(Bytes(reinterpret_cast<const std::byte*>(values), sizeof(values)));
+  const auto body = WriteInferJson(response, "mine");
+  REQUIRE(body.ok());
+  CHECK(body->at("outputs").at(0).at("data").dump() == "[1.5,-2.0]");
+  CHECK(body->at("id").get<std::string>() == "mine");
+
+  output.type = DataType::kFp16;
+  CHECK(absl::IsInvalidArgument(WriteInferJson(response, "").status()));
+  response.status = absl::NotFoundError("gone");
+  CHECK(absl::IsNotFound(WriteInferJson(response, "").status()));
+}
+
+}  // namespace tandem::server

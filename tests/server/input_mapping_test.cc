@@ -1,0 +1,75 @@
+#include "server/input_mapping.h"
+
+#include <string>
+
+#include "tests/support/catch.h"
+
+namespace tandem::server {
+namespace {
+
+std::vector<Tensor> Tensors(const std::vector<std::string>& names) {
+  std::vector<Tensor> tensors;
+  for (const std::string& name : names) tensors.emplace_back().name = name;
+  return tensors;
+}
+
+std::vector<TensorSpec> Signature(const std::vector<std::string>& names) {
+  std::vector<TensorSpec> specs;
+  for (const std::string& name : names) specs.emplace_back().name = name;
+  return specs;
+}
+
+std::vector<std::string> Names(const absl::StatusOr<std::vector<Tensor>>& tensors) {
+  std::vector<std::string> names;
+  if (!tensors.ok()) return {std::string(tensors.status().message())};
+  for (const Tensor& tensor : *tensors) names.push_back(tensor.name);
+  return names;
+}
+
+using Strings = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("A model takes the shared tensors of its inputs' names and no others", "[mapping]") {
+  CHECK(Names(MapInputs(Tensors({"a", "b", "c"}), true, {}, Signature({"c", "a"}))) ==
+        Strings{"c", "a"});
+}
+
+TEST_CASE("A model with one input takes the only tensor, whatever its name", "[mapping]") {
+  CHECK(Names(MapInputs(Tensors({"anything"}), true, {}, Signature({"x"}))) == Strings{"x"});
+  CHECK(Names(MapInputs(Tensors({"anything"}), false, {}, Signature({"x"}))) == Strings{"x"});
+  // With two tensors there is no telling which: none is taken, and the router says what is missing.
+  CHECK(Names(MapInputs(Tensors({"one", "two"}), true, {}, Signature({"x"}))).empty());
+}
+
+TEST_CASE("Input names lead tensors to inputs, one tensor perhaps to several", "[mapping]") {
+  NameMap names;
+  names["x"] = "shared";
+  names["y"] = "shared";
+  CHECK(Names(MapInputs(Tensors({"shared", "z"}), true, names, Signature({"x", "y", "z"}))) ==
+        Strings{"x", "y", "z"});
+}
+
+TEST_CASE("Own tensors that no input takes are passed on, to be refused", "[mapping]") {
+  CHECK(Names(MapInputs(Tensors({"x", "odd"}), false, {}, Signature({"x"}))) ==
+        Strings{"x", "odd"});
+}
+
+TEST_CASE("Input names that lead nowhere are refused", "[mapping]") {
+  NameMap from_nothing;
+  from_nothing["x"] = "nothing";
+  CHECK(absl::IsInvalidArgument(
+      MapInputs(Tensors({"a"}), true, from_nothing, Signature({"x"})).status()));
+  NameMap to_nothing;
+  to_nothing["nothing"] = "a";
+  CHECK(absl::IsInvalidArgument(
+      MapInputs(Tensors({"a"}), true, to_nothing, Signature({"x"})).status()));
+}
+
+TEST_CASE("Without a signature all tensors pass, under the names given", "[mapping]") {
+  NameMap names;
+  names["x"] = "a";
+  CHECK(Names(MapInputs(Tensors({"a", "b"}), true, names, {})) == Strings{"x", "b"});
+}
+
+}  // namespace tandem::server

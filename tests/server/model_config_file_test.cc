@@ -1,0 +1,120 @@
+#include "server/model_config_file.h"
+
+#include <string>
+
+#include "tests/support/catch.h"
+
+namespace tandem::server {
+namespace {
+
+constexpr PoolKinds kBoth{true, true};
+
+void CheckRefused(const std::string& text, const std::string& expected) {
+  CAPTURE(text);
+  const auto file = ParseModelConfig(text, "model", kBoth);
+  REQUIRE_FALSE(file.ok());
+  CAPTURE(std::string(file.status().message()));
+  CHECK(std::string(file.status().message()).find(expected) != std::string::npos);
+}
+
+ModelConfig Parse(const std::string& text, PoolKinds pools = kBoth) {
+  const auto file = ParseModelConfig(text, "model", pools);
+  INFO(std::string(file.status().message()));
+  REQUIRE(file.ok());
+  return file->config;
+}
+
+}  // namespace
+
+TEST_CASE("A configuration in Triton's field names is read", "[model_config]") {
+  const auto file = ParseModelConfig(R"(name: "model"
+platform: "pytorch_libtorch"
+max_batch_size: 8
+input [ { name: "INPUT__0" data_type: TYPE_FP32 dims: [ 3, -1 ] },
+        { name: "INPUT__1" data_type: TYPE_STRING dims: [ 1 ] optional: true } ]
+output [ { name: "OUTPUT__0" data_type: TYPE_INT64 dims: [ 1 ] } ]
+instance_group [ { kind: KIND_CPU count: 2 }, { kind: KIND_GPU count: 1 } ]
+dynamic_batching { preferred_batch_size: [ 8, 4 ] max_queue_delay_microseconds: 500 }
+version_policy { specific { versions: [ 2, 5 ] } }
+parameters { key: "method" value { string_value: "audio_forward" } }
+default_model_filename: "net.pt"
+)",
+                                     "model", kBoth);
+  REQUIRE(file.ok());
+  const ModelConfig& config = file->config;
+  CHECK(config.max_batch_size == 8);
+  REQUIRE(config.inputs.size() == 2);
+  CHECK(config.inputs[0].dims == Shape{3, -1});
+  CHECK(config.inputs[1].type == DataType::kBytes);
+  CHECK(config.inputs[1].optional);
+  CHECK(config.outputs[0].type == DataType::kInt64);
+  CHECK(config.instances_cpu == 2);
+  CHECK(config.instances_gpu == 1);
+  CHECK(config.dynamic_batching);
+  CHECK(config.preferred_batch_sizes == std::vector<uint32_t>{4, 8});
+  CHECK(config.max_queue_delay == std::chrono::microseconds(500));
+  CHECK(config.method == "audio_forward");
+  CHECK(file->versions.versions == std::vector<int64_t>{2, 5});
+  CHECK(file->model_file == "net.pt");
+  CHECK(file->notes.empty());
+}
+
+TEST_CASE("The instance groups decide which pools hold the model", "[model_config]") {
+  const ModelConfig cpu = Parse("instance_group { kind: KIND_CPU }");
+  CHECK(cpu.on_cpu);
+  CHECK_FALSE(cpu.on_gpu);
+  const ModelConfig automatic = Parse("instance_group { kind: KIND_AUTO count: 3 }");
+  CHECK(automatic.on_cpu);
+  CHECK(automatic.on_gpu);
+  CHECK(automatic.instances_gpu == 3);
+  const ModelConfig summed =
+      Parse("instance_group [ { kind: KIND_CPU count: 1 }, { kind: KIND_CPU count: 2 } ]");
+  CHECK(summed.instances_cpu == 3);
+  const ModelConfig none = Parse("", {true, false});
+  CHECK(none.on_cpu);
+  CHECK_FALSE(none.on_gpu);
+  // A group without a count may use every lane, whatever another one says.
+  CHECK(Parse("instance_group [ { kind: KIND_CPU }, { kind: KIND_CPU count: 2 } ]").instances_cpu ==
+        0);
+}
+
+TEST_CASE("What cannot be is refused with line and field", "[model_config]") {
+  CheckRefused("\nname: \"other\"", "config.pbtxt:2: name");
+  CheckRefused("platform: \"onnx\"", "config.pbtxt:1: platform");
+  CheckRefused("backend: \"python\"", "config.pbtxt:1: backend");
+  CheckRefused("\n\nmax_batch_size: -1", "config.pbtxt:3: max_batch_size");
+  CheckRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 0 ]\n}",
+               "config.pbtxt:4: dims");
+  CheckRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 3, 0 ]\n}",
+               "config.pbtxt:4: dims");
+  CheckRefused("input { name: \"x\" dims: [ 1 ] }", "data_type");
+  CheckRefused("input { data_type: TYPE_FP32 dims: [ 1 ] }", "name");
+  CheckRefused(
+      "input [ { name: \"x\" data_type: TYPE_FP32 },\n{ name: \"x\" data_type: TYPE_FP32 } ]",
+      "config.pbtxt:2: name");
+  CheckRefused("input { name: \"x\" data_type: TYPE_FP32 dims: [1,1,1,1,1,1,1,1,1] }",
+               "dimensions");
+  CheckRefused("output { name: \"y\" data_type: TYPE_FP32 reshape { shape: [ 1 ] } }", "reshape");
+  CheckRefused("instance_group { kind: KIND_CPU count: -1 }", "config.pbtxt:1: count");
+  CheckRefused("dynamic_batching { }", "max_batch_size");
+  CheckRefused("max_batch_size: 4\ndynamic_batching {\n preferred_batch_size: [ 8 ] }",
+               "config.pbtxt:3: preferred_batch_size");
+  CheckRefused("default_model_filename: \"../other/1/model.pt\"", "default_model_filename");
+  CheckRefused("version_policy { specific { versions: 0 } }", "version");
+  CheckRefused("max_batch_size: many", "config.pbtxt:1:");
+  CheckRefused("no_such_field: 1", "no_such_field");
+}
+
+TEST_CASE("What Tandem cannot do is refused, what it need not do is noted", "[model_config]") {
+  CheckRefused("ensemble_scheduling { }", "config.pbtxt:1: ensemble_scheduling");
+  CheckRefused("sequence_batching { }", "sequence_batching");
+  CheckRefused("model_transaction_policy { decoupled: true }", "decoupled");
+  const auto noted = ParseModelConfig(
+      "optimization { }\ninstance_group { kind: KIND_GPU gpus: [ 0 ] }", "model", kBoth);
+  REQUIRE(noted.ok());
+  REQUIRE(noted->notes.size() == 2);
+  CHECK(noted->notes[0] == "config.pbtxt:1: optimization is passed over");
+  CHECK(noted->notes[1] == "config.pbtxt:2: gpus is passed over");
+}
+
+}  // namespace tandem::server

@@ -1,0 +1,121 @@
+#include "server/model_repository.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+
+#include "tests/server/temporary_folder.h"
+#include "tests/support/catch.h"
+
+namespace tandem::server {
+namespace {
+
+constexpr PoolKinds kCpuOnly{true, false};
+
+ModelRepository Scan(const TemporaryFolder& folder) {
+  auto repository = ScanModelRepository(folder.path().string(), kCpuOnly);
+  REQUIRE(repository.ok());
+  return *std::move(repository);
+}
+
+std::string Reason(const ModelRepository& repository, const std::string& name) {
+  for (const UnusableModel& model : repository.unusable) {
+    if (model.name == name) return model.reason;
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("A repository's models are found, without and with a configuration", "[repository]") {
+  TemporaryFolder folder;
+  folder.Write("plain/1/model.pt", "x");
+  folder.Write("plain/2/model.pt", "x");
+  folder.Write("made/config.pbtxt", "platform: \"synthetic\"");
+  folder.Write("README.md", "not a model");
+  const ModelRepository repository = Scan(folder);
+  CHECK(repository.unusable.empty());
+  REQUIRE(repository.versions.size() == 2);
+  CHECK(repository.versions[0]->config.name == "made");
+  CHECK(repository.versions[0]->version == 1);
+  CHECK(repository.versions[0]->file.empty());
+  CHECK(repository.versions[1]->config.name == "plain");
+  CHECK(repository.versions[1]->config.platform == "pytorch_libtorch");
+  // The latest alone.
+  CHECK(repository.versions[1]->version == 2);
+  CHECK(std::filesystem::path(repository.versions[1]->file).is_absolute());
+  CHECK(repository.versions[0]->handle != repository.versions[1]->handle);
+}
+
+TEST_CASE("The version policy chooses among the folders", "[repository]") {
+  TemporaryFolder folder;
+  for (const char* version : {"1", "2", "10"}) {
+    folder.Write(std::string("all/") + version + "/model.pt", "x");
+    folder.Write(std::string("some/") + version + "/model.pt", "x");
+    folder.Write(std::string("two/") + version + "/model.pt", "x");
+  }
+  folder.Write("all/config.pbtxt", "version_policy { all { } }");
+  folder.Write("some/config.pbtxt", "version_policy { specific { versions: [ 1, 7 ] } }");
+  folder.Write("two/config.pbtxt", "version_policy { latest { num_versions: 2 } }");
+  const ModelRepository repository = Scan(folder);
+  std::vector<std::string> served;
+  for (const auto& model : repository.versions) {
+    served.push_back(model->config.name + "/" + std::to_string(model->version));
+  }
+  CHECK(served ==
+        std::vector<std::string>{"all/1", "all/2", "all/10", "some/1", "two/2", "two/10"});
+  REQUIRE(repository.unusable.size() == 1);
+  CHECK(repository.unusable[0].version == 7);
+  CHECK(repository.unusable[0].reason == "some/7/model.pt cannot be found");
+}
+
+TEST_CASE("One broken model does not keep the others from being served", "[repository]") {
+  TemporaryFolder folder;
+  folder.Write("good/1/model.pt", "x");
+  folder.Write("bad/1/model.pt", "x");
+  folder.Write("bad/config.pbtxt", "\nmax_batch_size: -1");
+  folder.Write("empty/notes.txt", "x");
+  std::filesystem::create_directories(folder.path() / "folder/1/model.pt");
+  const ModelRepository repository = Scan(folder);
+  REQUIRE(repository.versions.size() == 1);
+  CHECK(Reason(repository, "bad").find("config.pbtxt:2: max_batch_size") == 0);
+  CHECK(Reason(repository, "empty").find("version") != std::string::npos);
+  CHECK(Reason(repository, "folder").find("not a regular file") != std::string::npos);
+  for (const UnusableModel& model : repository.unusable) {
+    CHECK(model.reason.find(folder.path().string()) == std::string::npos);
+  }
+}
+
+TEST_CASE("Links may lead within the repository, and not out of it", "[repository]") {
+  TemporaryFolder outside;
+  outside.Write("1/model.pt", "x");
+  TemporaryFolder folder;
+  folder.Write("real/1/model.pt", "x");
+  std::filesystem::create_directory_symlink("real", folder.path() / "alias");
+  std::filesystem::create_directory_symlink(outside.path(), folder.path() / "escape");
+  std::filesystem::create_directories(folder.path() / "file/1");
+  std::filesystem::create_symlink(outside.path() / "1/model.pt", folder.path() / "file/1/model.pt");
+  const ModelRepository repository = Scan(folder);
+  REQUIRE(repository.versions.size() == 2);
+  CHECK(repository.versions[0]->config.name == "alias");
+  CHECK(Reason(repository, "escape").find("out of the model repository") != std::string::npos);
+  CHECK(Reason(repository, "file").find("out of the model repository") != std::string::npos);
+}
+
+TEST_CASE("Folders whose names are no model's or no version's are noted", "[repository]") {
+  TemporaryFolder folder;
+  folder.Write("has space/1/model.pt", "x");
+  folder.Write("model/1/model.pt", "x");
+  folder.Write("model/01/model.pt", "x");
+  folder.Write(".git/1/model.pt", "x");
+  const ModelRepository repository = Scan(folder);
+  CHECK(repository.versions.size() == 1);
+  CHECK(repository.unusable.empty());
+  CHECK(repository.notes.size() == 2);
+}
+
+TEST_CASE("A repository that is not there is not found", "[repository]") {
+  CHECK(absl::IsNotFound(ScanModelRepository("no/such/folder", kCpuOnly).status()));
+}
+
+}  // namespace tandem::server

@@ -1,0 +1,96 @@
+#include "server/pool_spec.h"
+
+#include <string>
+
+#include "tests/support/catch.h"
+
+namespace tandem::server {
+namespace {
+
+const Machine kMachine{{0, 1, 2, 3}, {0}};
+
+absl::StatusOr<PoolSpec> Parse(const std::string& text) {
+  const absl::StatusOr<PoolSpecFields> fields = ParsePoolFields(text);
+  if (!fields.ok()) return fields.status();
+  return MakePoolSpec(*fields, kMachine);
+}
+
+void CheckRefused(const std::string& text, const std::string& word) {
+  CAPTURE(text);
+  const absl::StatusOr<PoolSpec> pool = Parse(text);
+  REQUIRE_FALSE(pool.ok());
+  CAPTURE(std::string(pool.status().message()));
+  CHECK(std::string(pool.status().message()).find(word) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("A pool takes every key", "[pool_spec]") {
+  const auto pool = Parse(
+      "stand-in=device:cpu,serves:gpu,processes:2,lanes:3,threads:4,cores:0-1,3,"
+      "input_arena:64MiB,output_arena:1GiB");
+  REQUIRE(pool.ok());
+  CHECK(pool->name == "stand-in");
+  CHECK(pool->device == "cpu");
+  CHECK(pool->serves == PoolKind::kGpu);
+  CHECK(pool->processes == 2);
+  CHECK(pool->lanes == 3);
+  CHECK(pool->threads == 4);
+  CHECK(pool->cores == std::vector<int>{0, 1, 3});
+  CHECK(pool->input_arena_bytes == uint64_t{64} << 20);
+  CHECK(pool->output_arena_bytes == uint64_t{1} << 30);
+}
+
+TEST_CASE("What a pool leaves out follows from its device and its cores", "[pool_spec]") {
+  const auto cpu = Parse("cpu=device:cpu");
+  REQUIRE(cpu.ok());
+  CHECK(cpu->serves == PoolKind::kCpu);
+  CHECK(cpu->lanes == 4);
+  CHECK(Parse("cpu=device:cpu,cores:1-2")->lanes == 2);
+  CHECK(Parse("cpu=processes:2,threads:2")->lanes == 1);
+  const auto gpu = Parse("gpu=device:gpu:0");
+  REQUIRE(gpu.ok());
+  CHECK(gpu->serves == PoolKind::kGpu);
+  CHECK(gpu->lanes == 2);
+}
+
+TEST_CASE("A pool that cannot be is refused with key, value and choices", "[pool_spec]") {
+  CheckRefused("a=wheels:2", "wheels");
+  CheckRefused("a=device:tpu", "cpu or gpu");
+  CheckRefused("a=device:gpu:-1", "gpu:-1");
+  CheckRefused("a=serves:tpu", "cpu or gpu");
+  CheckRefused("a=lanes:0", "lanes:0");
+  CheckRefused("a=lanes:many", "many");
+  CheckRefused("a=cores:2-1", "2-1");
+  CheckRefused("a=cores:0-9", "core 4");
+  CheckRefused("a=input_arena:1", "input_arena:1");
+  CheckRefused("a b=device:cpu", "a b");
+  CheckRefused("", "pool name");
+  CheckRefused("..=device:cpu", "..");
+}
+
+TEST_CASE("A server that was told no pools has one for the CPU and one for each GPU", "[pool]") {
+  const std::vector<PoolSpec> pools = DefaultPools({{0, 1}, {0, 1}});
+  REQUIRE(pools.size() == 3);
+  CHECK(pools[0].name == "cpu");
+  CHECK(pools[0].lanes == 2);
+  CHECK(pools[2].name == "gpu1");
+  CHECK(pools[2].device == "gpu:1");
+  CHECK(pools[2].serves == PoolKind::kGpu);
+}
+
+TEST_CASE("Sizes have units, and overflow is no size", "[pool_spec]") {
+  CHECK(*ParseSize("4096") == 4096);
+  CHECK(*ParseSize("3KiB") == 3072);
+  CHECK(*ParseSize("2TiB") == uint64_t{2} << 40);
+  CHECK_FALSE(ParseSize("18446744073709551615KiB").ok());
+  CHECK_FALSE(ParseSize("MiB").ok());
+  CHECK_FALSE(ParseSize("12MB").ok());
+  CHECK_FALSE(ParseSize("-1").ok());
+}
+
+TEST_CASE("This machine has at least one core", "[machine]") {
+  CHECK_FALSE(FindMachine().cores.empty());
+}
+
+}  // namespace tandem::server

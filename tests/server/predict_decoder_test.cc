@@ -1,0 +1,92 @@
+#include "server/predict_decoder.h"
+
+#include <string>
+
+#include "tests/server/buffers.h"
+#include "tests/support/catch.h"
+
+namespace tandem::server {
+namespace {
+
+using v1::PredictRequest;
+
+absl::StatusOr<DecodedPredict> Decode(const PredictRequest& request) {
+  return DecodePredictRequest(MakeBuffer(request.SerializeAsString(), 16));
+}
+
+PredictRequest TwoModels() {
+  PredictRequest request;
+  *request.mutable_inputs() = RawRequest({1, 2}).inputs();
+  *request.mutable_raw_input_contents() = RawRequest({1, 2}).raw_input_contents();
+  request.add_gpu_models()->set_name("net");
+  request.add_cpu_models()->set_name("forest");
+  return request;
+}
+
+void CheckRefused(const PredictRequest& request, const std::string& word) {
+  const auto decoded = Decode(request);
+  REQUIRE_FALSE(decoded.ok());
+  CHECK(absl::IsInvalidArgument(decoded.status()));
+  CAPTURE(std::string(decoded.status().message()));
+  CHECK(std::string(decoded.status().message()).find(word) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("Calls come in the order of the lists, each with its pool and key", "[predict_decoder]") {
+  PredictRequest request = TwoModels();
+  v1::ModelCall* any = request.add_models();
+  any->set_name("net");
+  any->set_key("again");
+  any->set_version("2");
+  const auto decoded = Decode(request);
+  REQUIRE(decoded.ok());
+  REQUIRE(decoded->calls.size() == 3);
+  CHECK(decoded->calls[0].key == "forest");
+  CHECK(decoded->calls[0].pool == PoolPreference::kCpu);
+  CHECK(decoded->calls[1].key == "net");
+  CHECK(decoded->calls[1].pool == PoolPreference::kGpu);
+  CHECK(decoded->calls[2].key == "again");
+  CHECK(decoded->calls[2].pool == PoolPreference::kAny);
+  CHECK(decoded->calls[2].version == 2);
+  REQUIRE(decoded->shared_inputs.size() == 1);
+  CHECK(decoded->shared_inputs[0].byte_size() == 8);
+}
+
+TEST_CASE("A call may bring inputs of its own", "[predict_decoder]") {
+  PredictRequest request = TwoModels();
+  v1::ModelCall* call = request.mutable_cpu_models(0);
+  *call->mutable_inputs() = RawRequest({1, 2, 3}).inputs();
+  *call->mutable_raw_input_contents() = RawRequest({1, 2, 3}).raw_input_contents();
+  const auto decoded = Decode(request);
+  REQUIRE(decoded.ok());
+  REQUIRE(decoded->calls[0].inputs.size() == 1);
+  CHECK(decoded->calls[0].inputs[0].byte_size() == 12);
+}
+
+TEST_CASE("A Predict request that makes no sense is refused", "[predict_decoder]") {
+  CheckRefused(PredictRequest(), "names no model");
+
+  PredictRequest twice = TwoModels();
+  twice.add_models()->set_name("net");
+  CheckRefused(twice, "key 'net'");
+
+  PredictRequest nameless = TwoModels();
+  nameless.add_models();
+  CheckRefused(nameless, "names no model");
+
+  PredictRequest many = TwoModels();
+  for (int i = 0; i < 300; ++i) many.add_models()->set_name("m" + std::to_string(i));
+  CheckRefused(many, "at most");
+
+  PredictRequest member = TwoModels();
+  member.mutable_combine()->set_method(v1::Combine::METHOD_MEAN);
+  member.mutable_combine()->add_members()->set_key("nobody");
+  CheckRefused(member, "'nobody'");
+
+  PredictRequest both = TwoModels();
+  both.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1);
+  CheckRefused(both, "both");
+}
+
+}  // namespace tandem::server
