@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Measures a build: bench/run.sh [FOLDER]. Prints a table; FOLDER (default: the cache) keeps the models.
+# Measures a build: bench/run.sh [PART...]. Prints a table; the parts are those of figures.py, all by default.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/environment.sh
 source tools/environment.sh
-models=${1:-$TANDEM_CACHE/bench-models}
+models=$TANDEM_CACHE/bench-models
 if [[ ! -e $models/resnet18/1/model.pt ]]; then
   step "Making the models"
   "${TANDEM_MODEL_PYTHON:-$TANDEM_PYTHON}" bench/make_models.py "$models"
@@ -14,4 +14,4 @@ step "Measuring"
 export TANDEM_DEMO_DIR
 export TANDEM_BUILD_DIR=${TANDEM_BUILD_DIR:-$PWD/build}
 export PYTHONPATH=$PWD/tests/support
-exec "$TANDEM_PYTHON" -B bench/figures.py "$models"
+exec "$TANDEM_PYTHON" -B bench/figures.py "$models" "$@"

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "client/bench/bench_command.h"
 #include "client/completion.h"
 #include "client/exit_code.h"
 #include "client/infer_command.h"
@@ -37,6 +38,7 @@ void AddCompletionCommand(CLI::App& app, int& exit_code) {
 void AddClientCommands(CLI::App& app, int& exit_code) {
   AddPredictCommand(app, exit_code);
   AddInferCommand(app, exit_code);
+  AddBenchCommand(app, exit_code);
   AddModelsCommand(app, exit_code);
   AddStatusCommand(app, exit_code);
   AddCompletionCommand(app, exit_code);

@@ -1,4 +1,5 @@
-// The client's half of the `tandem` program: predict, infer, models, status, completion.
+// The client's half of the `tandem` program: predict, infer, bench, models, status,
+// completion.
 #pragma once
 
 namespace CLI {

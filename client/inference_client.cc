@@ -31,7 +31,17 @@ void SetDeadline(grpc::ClientContext& context, std::chrono::milliseconds timeout
   if (timeout.count() > 0) context.set_deadline(std::chrono::system_clock::now() + timeout);
 }
 
-inference::ModelInferRequest ToRequest(const InferCall& call) {
+// What one asynchronous call needs until it ends.
+struct PendingPredict {
+  grpc::ClientContext context;
+  v1::PredictRequest request;
+  v1::PredictResponse response;
+  InferenceClient::PredictCallback done;
+};
+
+}  // namespace
+
+inference::ModelInferRequest MakeInferRequest(const InferCall& call) {
   inference::ModelInferRequest request;
   request.set_model_name(call.model);
   request.set_model_version(call.version);
@@ -45,16 +55,6 @@ inference::ModelInferRequest ToRequest(const InferCall& call) {
   for (const std::string& output : call.outputs) request.add_outputs()->set_name(output);
   return request;
 }
-
-// What one asynchronous call needs until it ends.
-struct PendingPredict {
-  grpc::ClientContext context;
-  v1::PredictRequest request;
-  v1::PredictResponse response;
-  InferenceClient::PredictCallback done;
-};
-
-}  // namespace
 
 class InferenceClient::Connection {
  public:
@@ -94,7 +94,7 @@ bool InferenceClient::is_connected() const {
 absl::StatusOr<InferReply> InferenceClient::Infer(const InferCall& call) {
   absl::StatusOr<inference::ModelInferResponse> response =
       connection_->Call(*connection_->inference, &GRPCInferenceService::Stub::ModelInfer,
-                        ToRequest(call), options_.timeout);
+                        MakeInferRequest(call), options_.timeout);
   if (!response.ok()) return response.status();
   return DecodeInferResponse(*response);
 }

@@ -34,6 +34,9 @@ struct InferCall {
   std::vector<std::string> outputs;
 };
 
+// The call as the protocol's message.
+inference::ModelInferRequest MakeInferRequest(const InferCall& call);
+
 // Statuses are the server's own. UNAVAILABLE with is_connected() false: the server was not reached.
 class InferenceClient {
  public:

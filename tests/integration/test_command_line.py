@@ -55,6 +55,42 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual([pool["name"] for pool in status["pools"]], ["cpu", "gpu"])
         self.assertIn("cpu/0", self.run_command("status"))
 
+    def test_bench_measures_closed_and_open_loops(self):
+        closed = json.loads(
+            self.run_command(
+                "bench", "light", "--json", "--concurrency=1:4", "--seconds=0.2", "--warm-up=0.05"
+            )
+        )
+        self.assertEqual([level["concurrency"] for level in closed["levels"]], [1, 2, 4])
+        for level in closed["levels"]:
+            self.assertGreater(level["calls"], 0)
+            self.assertEqual(level["failures"], 0)
+            self.assertLessEqual(level["latency_us"]["p50"], level["latency_us"]["p99"])
+        # The slow model takes 20 ms a run and has two lanes: 200 calls a second must wait, and the
+        # open loop has to show it.
+        opened = json.loads(
+            self.run_command("bench", "slow", "--json", "--rate=200", "--poisson", "--seconds=0.5")
+        )
+        self.assertGreater(opened["levels"][0]["latency_us"]["p99"], 40_000)
+        shown = self.run_command("bench", "light", "--seconds=0.1", "--input", "[1, 2, 3, 4]")
+        self.assertIn("CALLS AT A TIME", shown)
+        self.assertIn("Latencies", shown)
+
+    def test_bench_refuses_what_cannot_be_sent(self):
+        requests = self.path("requests.json")
+        with open(requests, "w", encoding="ascii") as file:
+            json.dump({"data": [{"INPUT0": [1, 2, 3, 4]}, {"INPUT0": [1, 2]}]}, file)
+        for arguments, code in (
+            (["light", "--concurrency=0"], BAD_USAGE),
+            (["light", "--input-data=" + self.path("nothing.json")], BAD_USAGE),
+            (["light", "--shape=OTHER:3"], BAD_USAGE),
+            (["unknown"], FAILED),
+            # The second request is refused by the server before anything is measured.
+            (["light", "--input-data=" + requests], FAILED),
+        ):
+            with self.subTest(arguments=arguments):
+                self.run_command("bench", *arguments, "--seconds=0.1", code=code)
+
     def test_infer_adds_the_batch_dimension_and_prints_the_outputs(self):
         answer = json.loads(
             self.run_command("infer", "light", "--json", "--input", "INPUT0=[1, 2, 3, 4]")

@@ -1,0 +1,248 @@
+#include "client/bench/bench_command.h"
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/array_json.h"
+#include "client/bench/bench_input.h"
+#include "client/bench/load_generator.h"
+#include "client/bench/load_levels.h"
+#include "client/bench/load_report.h"
+#include "client/connection_options.h"
+#include "client/exit_code.h"
+#include "client/input_argument.h"
+
+namespace tandem::client {
+namespace {
+
+constexpr size_t kPlotWidth = 50;
+
+constexpr char kFooter[] =
+    "A closed loop (--concurrency) sends the next call when one is answered: it shows what the "
+    "server can do. An open loop (--rate) sends calls when they are due, answered or not, and "
+    "counts "
+    "from then: it shows what clients see who do not wait for each other.\n\n"
+    "Examples:\n"
+    "  tandem bench digits_forest --concurrency 1:64\n"
+    "  tandem bench vad --rate 100:800 --poisson --input x=speech.npy --input sr=16000\n"
+    "  tandem bench resnet18 --target triton:8001 --concurrency 8 --seconds 20 --json\n\n"
+    "Exit codes: 0 done, 1 calls failed, 2 bad usage, 3 no server.";
+
+struct BenchOptions {
+  ConnectionOptions connection;
+  std::string model;
+  std::string version;
+  std::string concurrency;
+  std::string rate;
+  bool poisson = false;
+  std::vector<std::string> inputs;
+  std::string input_data = "random";
+  std::vector<std::string> shapes;
+  int64_t batch = 1;
+  double seconds = 5;
+  double warm_up = 1;
+  int channels = 0;
+  int threads = 0;
+};
+
+std::chrono::nanoseconds Seconds(double seconds) {
+  return std::chrono::nanoseconds(std::llround(seconds * 1e9));
+}
+
+absl::StatusOr<std::vector<LoadLevel>> Levels(const BenchOptions& options) {
+  std::vector<LoadLevel> levels;
+  if (!options.rate.empty()) {
+    const absl::StatusOr<std::vector<double>> rates = ParseLevels("--rate", options.rate);
+    if (!rates.ok()) return rates.status();
+    for (const double rate : *rates) levels.push_back({0, rate, options.poisson});
+    return levels;
+  }
+  const absl::StatusOr<std::vector<double>> counts =
+      ParseLevels("--concurrency", options.concurrency.empty() ? "1" : options.concurrency);
+  if (!counts.ok()) return counts.status();
+  for (const double count : *counts) {
+    constexpr double kMost = 4096;
+    if (count != std::floor(count) || count > kMost) {
+      return absl::InvalidArgumentError(absl::StrCat("--concurrency ", options.concurrency,
+                                                     ": expected whole numbers up to ", kMost));
+    }
+    levels.push_back({static_cast<int>(count), 0, false});
+  }
+  return levels;
+}
+
+absl::StatusOr<std::vector<InputSet>> ReadInputs(const BenchOptions& options,
+                                                 const Signature& signature) {
+  if (!options.inputs.empty()) {
+    absl::StatusOr<InputSet> inputs = ParseInputArguments(options.inputs);
+    if (!inputs.ok()) return inputs.status();
+    return std::vector<InputSet>{*std::move(inputs)};
+  }
+  if (options.input_data == "random" || options.input_data == "zero") {
+    absl::StatusOr<std::map<std::string, Shape>> shapes = ParseShapes(options.shapes);
+    if (!shapes.ok()) return shapes.status();
+    absl::StatusOr<InputSet> inputs =
+        MakeUpInputs(signature, {options.input_data == "zero", options.batch, *std::move(shapes)});
+    if (!inputs.ok()) return inputs.status();
+    return std::vector<InputSet>{*std::move(inputs)};
+  }
+  std::ifstream stream(options.input_data);
+  if (!stream) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--input-data ", options.input_data,
+                     ": expected random, zero or a JSON file that can be read"));
+  }
+  absl::StatusOr<std::vector<InputSet>> sets =
+      InputsFromJson(nlohmann::json::parse(stream, nullptr, false));
+  if (sets.ok()) return sets;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--input-data ", options.input_data, ": ", sets.status().message()));
+}
+
+// One call of each kind, so that what the server refuses is told before anything is measured.
+absl::Status TryEach(InferenceClient& client, const std::vector<InferCall>& calls) {
+  for (const InferCall& call : calls) {
+    if (const absl::StatusOr<InferReply> reply = client.Infer(call); !reply.ok())
+      return reply.status();
+  }
+  return absl::OkStatus();
+}
+
+std::vector<grpc::ByteBuffer> Serialise(const std::vector<InferCall>& calls) {
+  std::vector<grpc::ByteBuffer> requests;
+  for (const InferCall& call : calls) {
+    const grpc::Slice slice(MakeInferRequest(call).SerializeAsString());
+    requests.emplace_back(&slice, 1);
+  }
+  return requests;
+}
+
+LoadOptions ToLoadOptions(const BenchOptions& options) {
+  LoadOptions load;
+  load.target = options.connection.target;
+  load.channels = options.channels;
+  load.threads = options.threads > 0
+                     ? options.threads
+                     : static_cast<int>(std::max(std::thread::hardware_concurrency() / 4, 1U));
+  load.warm_up = Seconds(options.warm_up);
+  load.duration = Seconds(options.seconds);
+  if (options.connection.timeout > 0) load.timeout = Seconds(options.connection.timeout);
+  return load;
+}
+
+int Measure(const BenchOptions& options, const std::vector<LoadLevel>& levels,
+            const std::vector<grpc::ByteBuffer>& requests) {
+  const bool json = options.connection.json;
+  std::vector<LoadResult> results;
+  nlohmann::json reports = nlohmann::json::array();
+  uint64_t failures = 0;
+  std::string first_failure;
+  for (const LoadLevel& level : levels) {
+    results.push_back(GenerateLoad(ToLoadOptions(options), level, requests));
+    reports.push_back(ToJson(results.back()));
+    failures += results.back().failures;
+    if (first_failure.empty()) first_failure = results.back().first_failure;
+  }
+  if (json) {
+    std::puts(DumpJson({{"target", options.connection.target},
+                        {"model", options.model},
+                        {"seconds", options.seconds},
+                        {"levels", reports}})
+                  .c_str());
+  } else {
+    std::printf("%s\n%s", RenderTable(results, Style::For(stdout)).c_str(),
+                RenderPlot(results, kPlotWidth).c_str());
+  }
+  if (failures == 0) return kExitOk;
+  std::fprintf(stderr, "tandem: %s calls failed, the first with: %s\n",
+               absl::StrCat(failures).c_str(), Printable(first_failure).c_str());
+  return kExitFailed;
+}
+
+int Run(const BenchOptions& options) {
+  const absl::StatusOr<std::vector<LoadLevel>> levels = Levels(options);
+  if (!levels.ok()) return ReportUsage(levels.status());
+  InferenceClient client(options.connection.ToClientOptions());
+  const absl::StatusOr<Signature> signature =
+      FetchSignature(client, options.model, options.version);
+  if (!signature.ok()) return Report(signature.status(), client);
+  absl::StatusOr<std::vector<InputSet>> sets = ReadInputs(options, *signature);
+  if (!sets.ok()) return ReportUsage(sets.status());
+  std::vector<InferCall> calls;
+  for (InputSet& set : *sets) {
+    absl::StatusOr<InputSet> fitted = FitInputs(*signature, std::move(set));
+    if (!fitted.ok()) return ReportUsage(fitted.status());
+    calls.push_back({options.model, options.version, *std::move(fitted), {}});
+  }
+  if (const absl::Status tried = TryEach(client, calls); !tried.ok()) return Report(tried, client);
+  return Measure(options, *levels, Serialise(calls));
+}
+
+void AddLoadOptions(CLI::App& command, BenchOptions& options) {
+  CLI::Option* concurrency = command.add_option(
+      "--concurrency", options.concurrency,
+      "Closed loop: calls at a time; a number, a list 1,4,16, or a range 1:64 (doubled) or 1:64:8");
+  CLI::Option* rate =
+      command.add_option("--rate", options.rate, "Open loop: calls a second; likewise");
+  rate->excludes(concurrency);
+  command.add_flag("--poisson", options.poisson, "With --rate: gaps as of independent clients")
+      ->needs(rate);
+  command.add_option("--seconds", options.seconds, "Time that is measured, for each level")
+      ->check(CLI::Range(0.01, 1e6))
+      ->capture_default_str();
+  command.add_option("--warm-up", options.warm_up, "Seconds before that")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command
+      .add_option("--channels", options.channels,
+                  "Connections; 0: one for each four calls, at most 16")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command
+      .add_option("--threads", options.threads, "Threads of the client; 0: one for each four cores")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+}
+
+void AddInputOptions(CLI::App& command, BenchOptions& options) {
+  CLI::Option* inputs =
+      command.add_option("-i,--input", options.inputs, "NAME=VALUE as for `tandem infer`")
+          ->allow_extra_args(false);
+  command
+      .add_option("--input-data", options.input_data,
+                  "random, zero, or a JSON file of requests that are sent in turn: {\"data\": "
+                  "[{\"INPUT0\": [1, 2]}, …]}")
+      ->capture_default_str()
+      ->excludes(inputs);
+  command
+      .add_option("--shape", options.shapes,
+                  "NAME:D1,D2: sizes that the model leaves open, without the batch's; NAME: is not "
+                  "needed for its only input")
+      ->allow_extra_args(false);
+  command.add_option("--batch", options.batch, "Rows of each made-up request")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void AddBenchCommand(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("bench", "Put a load on a model and measure");
+  const auto options = std::make_shared<BenchOptions>();
+  command->add_option("model", options->model, "Name of the model")->required();
+  command->add_option("--model-version", options->version, "Version; the latest by default");
+  AddLoadOptions(*command, *options);
+  AddInputOptions(*command, *options);
+  AddConnectionOptions(*command, options->connection);
+  command->footer(kFooter);
+  command->callback([options, &exit_code] { exit_code = Run(*options); });
+}
+
+}  // namespace tandem::client
