@@ -2,7 +2,8 @@
 include(Torch)
 
 tandem_library(worker_torch torch_errors.cc torch_executor.cc torch_module.cc torch_outputs.cc
-  torch_parameters.cc torch_runtime.cc torch_signature.cc torch_types.cc torch_values.cc)
+  torch_parameters.cc torch_runtime.cc torch_signature.cc torch_types.cc torch_values.cc
+  torch_warm_up.cc)
 target_link_libraries(tandem_worker_torch PUBLIC tandem::core tandem_torch_cpu PRIVATE tandem_torch_headers)
 
 tandem_library(worker_torch_cuda torch_cuda_device.cc torch_cuda_runtimes.cc)

@@ -3,12 +3,14 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
+#include <torch/csrc/jit/runtime/jit_exception.h>
 
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "backends/worker/torch_errors.h"
 #include "backends/worker/torch_module.h"
+#include "backends/worker/torch_warm_up.h"
 
 namespace tandem::worker {
 namespace {
@@ -18,54 +20,6 @@ void PrepareThread(uint32_t threads) {
   // Numbers next to zero cost a hundredfold and mean nothing to a net.
   at::globalContext().setFlushDenormal(true);
 }
-
-// Takes outputs and forgets them.
-class DiscardingSink : public OutputSink {
- public:
-  absl::StatusOr<std::vector<std::byte*>> Allocate(std::vector<OutputTensor> outputs) override {
-    std::vector<std::byte*> places;
-    for (const OutputTensor& output : outputs) {
-      buffers_.emplace_back(output.bytes);
-      places.push_back(buffers_.back().data());
-    }
-    return places;
-  }
-
- private:
-  std::vector<std::vector<std::byte>> buffers_;
-};
-
-// Zeros for each input, or nothing where the signature leaves a size open.
-class ZeroInputs {
- public:
-  ZeroInputs(const std::vector<TensorSpec>& specs, int64_t batch, bool batched) {
-    for (const TensorSpec& spec : specs) {
-      InputTensor input{.type = spec.type, .shape = {}, .data = nullptr, .bytes = 0};
-      if (batched) input.shape.push_back(batch);
-      input.shape.insert(input.shape.end(), spec.dims.begin(), spec.dims.end());
-      const absl::StatusOr<size_t> bytes = ByteSize(spec.type, input.shape);
-      const bool open = spec.any_shape || ElementSize(spec.type) == 0;
-      if (open || !bytes.ok() || *bytes > kMostBytes) {
-        known_ = false;
-        return;
-      }
-      buffers_.emplace_back(*bytes);
-      input.data = buffers_.back().data();
-      input.bytes = *bytes;
-      inputs_.push_back(std::move(input));
-    }
-  }
-
-  bool known() const { return known_; }
-  absl::Span<const InputTensor> inputs() const { return inputs_; }
-
- private:
-  static constexpr size_t kMostBytes = size_t{1} << 28;
-
-  bool known_ = true;
-  std::vector<std::vector<std::byte>> buffers_;
-  std::vector<InputTensor> inputs_;
-};
 
 }  // namespace
 
@@ -93,7 +47,8 @@ absl::StatusOr<std::unique_ptr<Executor>> TorchExecutor::Load(const ModelSpec& s
         new TorchExecutor(device, spec.threads, *std::move(arguments), *std::move(outputs)));
     executor->signature_.inputs = executor->arguments_.inputs();
     executor->signature_.outputs = spec.outputs.empty() ? DescribeReturns(schema) : spec.outputs;
-    executor->WarmUp(loaded->module, spec);
+    const absl::Status warm = executor->WarmUp(loaded->module, spec);
+    if (!warm.ok()) return warm;
     for (uint32_t i = 0; i < spec.lanes; ++i) {
       executor->lanes_.push_back({loaded->module.deepcopy().get_method(method)});
     }
@@ -103,19 +58,37 @@ absl::StatusOr<std::unique_ptr<Executor>> TorchExecutor::Load(const ModelSpec& s
   }
 }
 
-void TorchExecutor::WarmUp(const torch::jit::Module& module, const ModelSpec& spec) {
+absl::Status TorchExecutor::WarmUp(const torch::jit::Module& module, const ModelSpec& spec) {
   const std::string method = spec.method.empty() ? "forward" : spec.method;
   const bool batched = spec.max_batch_size > 0;
   std::vector<int64_t> sizes = {1};
   if (spec.max_batch_size > 1) sizes.push_back(spec.max_batch_size);
   for (const int64_t size : sizes) {
-    const ZeroInputs zeros(signature_.inputs, size, batched);
-    if (!zeros.known()) return;
+    MadeUpInputs inputs(signature_.inputs, size, batched);
+    if (!inputs.known()) break;
     Lane lane{module.deepcopy().get_method(method), /*thread_ready=*/true};
-    DiscardingSink sink;
-    // A model may refuse zeros; that says nothing about real inputs.
-    (void)RunOn(lane, 0, zeros.inputs(), sink);
+    absl::Status tried;
+    // Zeros can be what a sound model fails on, as one that inverts a matrix does.
+    for (const bool vary : {false, true}) {
+      if (vary) inputs.Vary();
+      TrialSink sink;
+      tried = RunOn(lane, 0, inputs.inputs(), sink);
+      if (tried.ok()) {
+        const absl::Status checked = sink.Check(spec.outputs, size, batched);
+        if (!checked.ok()) return checked;
+        break;
+      }
+    }
+    // What the model itself raises is its word on these numbers, and says nothing about others; and
+    // a scalar can be one that makes no sense, such as a rate of 0.
+    const bool contradicts = absl::IsInternal(tried) && !lane.raised && !spec.inputs.empty() &&
+                             arguments_.takes_tensors_alone();
+    if (contradicts) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the model fails on inputs of the configured types and shapes: ", tried.message()));
+    }
   }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<c10::IValue> TorchExecutor::CallMethod(Lane& lane,
@@ -125,6 +98,9 @@ absl::StatusOr<c10::IValue> TorchExecutor::CallMethod(Lane& lane,
         arguments_.Arguments(inputs, device_.device());
     if (!arguments.ok()) return arguments.status();
     return lane.method(*std::move(arguments));
+  } catch (const torch::jit::JITException&) {
+    lane.raised = true;
+    return StatusOfCurrentException();
   } catch (...) {
     return StatusOfCurrentException();
   }

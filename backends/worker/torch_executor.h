@@ -32,6 +32,8 @@ class TorchExecutor : public Executor {
     torch::jit::Method method;
     // The lane's thread has its settings: LibTorch keeps them per thread.
     bool thread_ready = false;
+    // The model itself has raised an exception: a `raise` or an `assert` in its source.
+    bool raised = false;
   };
 
   TorchExecutor(TorchDevice& device, uint32_t threads, ArgumentBinding arguments,
@@ -42,7 +44,8 @@ class TorchExecutor : public Executor {
   absl::Status RunOn(Lane& lane, uint32_t lane_number, absl::Span<const InputTensor> inputs,
                      OutputSink& sink);
   // Runs the sizes that can be told from the signature on a copy that is thrown away.
-  void WarmUp(const torch::jit::Module& module, const ModelSpec& spec);
+  // INVALID_ARGUMENT where the model cannot run what the configuration says, or answers otherwise.
+  absl::Status WarmUp(const torch::jit::Module& module, const ModelSpec& spec);
 
   TorchDevice& device_;
   uint32_t threads_;

@@ -90,6 +90,7 @@ absl::Status ArgumentBinding::BindByRules() {
     parameter_of_input_ = by_index;
   } else {
     parameter_of_input_ = by_order;
+    if (absl::Status order = CheckOrder(); !order.ok()) return order;
   }
   std::vector<bool> taken(parameters_.size(), false);
   for (size_t i = 0; i < inputs_.size(); ++i) {
@@ -105,6 +106,26 @@ absl::Status ArgumentBinding::BindByRules() {
                                                      parameters_[index].name));
     }
     taken[index] = true;
+  }
+  return absl::OkStatus();
+}
+
+bool ArgumentBinding::takes_tensors_alone() const {
+  return std::all_of(parameter_of_input_.begin(), parameter_of_input_.end(), [this](size_t index) {
+    return parameters_[index].kind == ParameterKind::kTensor;
+  });
+}
+
+absl::Status ArgumentBinding::CheckOrder() const {
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const std::optional<size_t> named = FindByName(parameters_, inputs_[i].name);
+    if (!named || *named == i) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the configured input \"", inputs_[i].name, "\" has the name of argument ",
+                     *named, " and the place of argument ", i,
+                     ", since not all inputs are named as arguments; the "
+                     "method takes ",
+                     Describe(parameters_)));
   }
   return absl::OkStatus();
 }

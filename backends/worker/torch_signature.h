@@ -32,6 +32,8 @@ class ArgumentBinding {
 
   // The inputs that Arguments takes, in its order.
   const std::vector<TensorSpec>& inputs() const { return inputs_; }
+  // No input becomes a scalar or a string.
+  bool takes_tensors_alone() const;
 
   // The method's arguments, without `self`. INVALID_ARGUMENT, naming the input, where one does not
   // fit.
@@ -42,6 +44,8 @@ class ArgumentBinding {
   ArgumentBinding() = default;
 
   absl::Status BindByRules();
+  // Of inputs that go by their order: none may be named as an argument at another place.
+  absl::Status CheckOrder() const;
   absl::Status CheckTypes() const;
   absl::Status CheckAllGiven() const;
   // The list or the dict of all inputs.

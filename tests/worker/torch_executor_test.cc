@@ -272,6 +272,45 @@ TEST_CASE("A warm-up with zeros that the model refuses does not fail the load") 
   CHECK(RunOnce(*executor, {HeldTensor::Floats({1, 2}, {1, 1})}).ok());
 }
 
+TEST_CASE("A model that cannot run what the configuration says is refused at its load") {
+  const auto runtime = MakeCpuRuntime();
+  const auto refusal = [&](const std::string& methods, const ModelSpec& spec) {
+    const absl::Status status = LoadMethods(*runtime, methods, spec).status();
+    CHECK(absl::IsInvalidArgument(status));
+    return std::string(status.message());
+  };
+  ModelSpec spec;
+  spec.inputs = {{.name = "x", .type = DataType::kFp32, .dims = {2, 3}}};
+  SECTION("a shape") {
+    CHECK(refusal("def forward(self, x):\n    return torch.mm(x, x)\n", spec) ==
+          "the model fails on inputs of the configured types and shapes: mat1 and mat2 shapes "
+          "cannot be multiplied (2x3 and 2x3)");
+  }
+  SECTION("an output's type") {
+    spec.outputs = {{.name = "y", .type = DataType::kInt64, .dims = {2, 3}}};
+    CHECK(refusal("def forward(self, x):\n    return x\n", spec) ==
+          "the output \"y\" is configured as INT64, but the model gives FP32");
+  }
+  SECTION("an output's shape") {
+    spec.max_batch_size = 4;
+    spec.outputs = {{.name = "y", .type = DataType::kFp32, .dims = {3, -1}}};
+    CHECK(refusal("def forward(self, x):\n    return x\n", spec) ==
+          "the output \"y\" is configured with the shape [1,3,-1], but the model gives [1,2,3]");
+  }
+  SECTION("an output that the model does not give") {
+    spec.outputs = {{.name = "masks", .type = DataType::kFp32, .dims = {2, 3}}};
+    CHECK(refusal("def forward(self, x):\n    return {\"scores\": x}\n", spec).find("masks") !=
+          std::string::npos);
+  }
+}
+
+TEST_CASE("A model that fails on zeros alone is loaded") {
+  const auto runtime = MakeCpuRuntime();
+  ModelSpec spec;
+  spec.inputs = {{.name = "x", .type = DataType::kFp32, .dims = {2, 2}}};
+  Require(LoadMethods(*runtime, "def forward(self, x):\n    return torch.inverse(x)\n", spec));
+}
+
 TEST_CASE("A lane that the model was not loaded for is refused") {
   const auto runtime = MakeCpuRuntime();
   const auto executor = Require(LoadMethods(*runtime, kEcho));

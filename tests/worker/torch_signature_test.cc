@@ -53,6 +53,9 @@ TEST_CASE("A configuration that does not fit the method is refused with the reas
         "no input is configured for the argument y; the method takes (x: Tensor, y: Tensor)");
   CHECK(LoadError(kTwoInputs, {Fp32("a"), Fp32("b"), Fp32("c")}) ==
         "the configured input \"c\" is argument 2, but the method takes (x: Tensor, y: Tensor)");
+  CHECK(LoadError(kTwoInputs, {Fp32("z"), Fp32("x")}) ==
+        "the configured input \"x\" has the name of argument 0 and the place of argument 1, since "
+        "not all inputs are named as arguments; the method takes (x: Tensor, y: Tensor)");
   CHECK(LoadError(kTwoInputs, {Fp32("a__1"), Fp32("b__1")}).find("both") != std::string::npos);
   CHECK(LoadError("def forward(self, x):\n    return x\n",
                   {{.name = "x", .type = DataType::kBytes, .dims = {1}}}) ==
