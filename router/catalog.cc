@@ -1,5 +1,7 @@
 #include "router/catalog.h"
 
+#include "absl/strings/str_cat.h"
+
 namespace tandem {
 
 const char* ModelStateName(ModelState state) {
@@ -13,5 +15,7 @@ const char* ModelStateName(ModelState state) {
   }
   return "UNKNOWN";
 }
+
+std::string VersionText(int64_t version) { return version > 0 ? absl::StrCat(version) : ""; }
 
 }  // namespace tandem

@@ -15,9 +15,13 @@ enum class ModelState { kLoading, kReady, kUnavailable };
 // "LOADING", "READY", "UNAVAILABLE".
 const char* ModelStateName(ModelState state);
 
+// "3"; "" for 0, a model of which no version could be read.
+std::string VersionText(int64_t version);
+
 // One version, as it is now.
 struct ModelStatus {
   std::string name;
+  // 0: the model as a whole, of which no version could be read.
   int64_t version = 0;
   ModelState state = ModelState::kLoading;
   // Why it is not ready. Empty where it is.

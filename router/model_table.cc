@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "router/quoted.h"
 
 namespace tandem {
 
@@ -68,11 +69,14 @@ absl::Status ModelTable::CheckServed(const ModelConfig& config) const {
 absl::StatusOr<const ModelEntry*> ModelTable::Find(const std::string& name, int64_t version) const {
   const auto versions = by_name_.find(name);
   if (versions == by_name_.end()) {
-    return absl::NotFoundError(absl::StrCat("there is no model \"", name.substr(0, 100), "\""));
+    return absl::NotFoundError(absl::StrCat("there is no model ", Quoted(name)));
   }
   if (version >= 0) {
     const auto entry = versions->second.find(version);
     if (entry != versions->second.end()) return entry->second;
+    // A model that could not be read has no versions at all.
+    const ModelEntry& first = *versions->second.begin()->second;
+    if (first.version == 0) return &first;
     const std::string served =
         absl::StrJoin(versions->second, ", ",
                       [](std::string* out, const auto& item) { absl::StrAppend(out, item.first); });
@@ -164,6 +168,17 @@ ModelState ModelTable::StateOf(const ModelEntry& entry) const {
   return Count(entry).loading > 0 ? ModelState::kLoading : ModelState::kUnavailable;
 }
 
+bool ModelTable::HasLaneUp(const ModelEntry& entry) const {
+  if (!entry.unusable.empty()) return true;
+  for (uint32_t pool = 0; pool < entry.seats.size(); ++pool) {
+    const std::vector<LaneState>& lanes = pools_[pool].lanes;
+    if (entry.seats[pool].held && std::count(lanes.begin(), lanes.end(), LaneState::kUp) > 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 ModelStatus ModelTable::StatusOf(const ModelEntry& entry) const {
   ModelStatus status;
   status.name = entry.name;
@@ -198,7 +213,8 @@ ModelStatus ModelTable::StatusOf(const ModelEntry& entry) const {
 
 absl::Status ModelTable::CheckReady(const ModelEntry& entry) const {
   if (entry.ready_lanes > 0) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("model \"", entry.name, "\" version ", entry.version,
+  const std::string version = entry.version > 0 ? absl::StrCat(" version ", entry.version) : "";
+  return absl::UnavailableError(absl::StrCat("model \"", entry.name, "\"", version,
                                              " is not ready: ", StatusOf(entry).reason));
 }
 

@@ -81,6 +81,8 @@ class ModelTable {
   // All but `queued`.
   ModelStatus StatusOf(const ModelEntry& entry) const;
   ModelState StateOf(const ModelEntry& entry) const;
+  // Whether a lane is up that may run the version. True of a version that no pool will ever run.
+  bool HasLaneUp(const ModelEntry& entry) const;
   // UNAVAILABLE, with the reason, for a version that is not ready.
   absl::Status CheckReady(const ModelEntry& entry) const;
   // INVALID_ARGUMENT, naming the kinds, where no pool of the wanted kind holds the version.

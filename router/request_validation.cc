@@ -4,20 +4,13 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/shape.h"
+#include "router/quoted.h"
 
 namespace tandem {
 namespace {
-
-// A name that a client chose, fit for a message: short and printable.
-std::string Quoted(const std::string& name) {
-  constexpr size_t kLongest = 100;
-  if (name.size() <= kLongest) return absl::StrCat("\"", absl::CHexEscape(name), "\"");
-  return absl::StrCat("\"", absl::CHexEscape(name.substr(0, kLongest)), "…\"");
-}
 
 std::string NameList(const std::vector<TensorSpec>& specs) {
   if (specs.empty()) return "none";

@@ -1,8 +1,10 @@
 #include "router/response_merger.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/retry_hint.h"
 
 namespace tandem {
 
@@ -46,6 +48,9 @@ void ResponseMerger::Fail(size_t index) {
   const absl::Status& why = results_[index].response.status;
   status_ = absl::Status(
       why.code(), absl::StrCat("call \"", results_[index].key, "\" failed: ", why.message()));
+  if (const std::optional<Duration> after = RetryAfter(why)) {
+    status_ = WithRetryAfter(std::move(status_), *after);
+  }
   complete_ = true;
   for (size_t i = 0; i < results_.size(); ++i) {
     if (answered_[i]) continue;

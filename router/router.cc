@@ -1,5 +1,6 @@
 #include "router/router.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "router/router_state.h"
@@ -32,6 +33,10 @@ absl::StatusOr<ModelStatus> Router::FindModel(const std::string& name, int64_t v
 }
 
 bool Router::AllModelsSettled() const { return state_->AllModelsSettled(); }
+
+bool Router::AllModelsHaveLanes() const { return state_->AllModelsHaveLanes(); }
+
+void Router::SetLimits(RouterOptions limits) { state_->SetLimits(limits); }
 
 RouterGauges Router::Gauges() const { return state_->Gauges(); }
 
@@ -87,8 +92,21 @@ bool Router::State::AllModelsSettled() const {
   return true;
 }
 
+bool Router::State::AllModelsHaveLanes() const {
+  const std::shared_lock table_lock(table_mutex_);
+  const std::vector<const ModelEntry*> all = table_.All();
+  return std::all_of(all.begin(), all.end(),
+                     [this](const ModelEntry* entry) { return table_.HasLaneUp(*entry); });
+}
+
 RouterGauges Router::State::Gauges() const {
   return {bytes_in_flight_.load(std::memory_order_relaxed), requests_in_flight_.load()};
+}
+
+void Router::State::SetLimits(RouterOptions limits) {
+  max_bytes_in_flight_.store(limits.max_bytes_in_flight, std::memory_order_relaxed);
+  const std::lock_guard lock(mutex_);
+  scheduler_.SetMaxQueueLength(limits.max_queue_length);
 }
 
 bool Router::State::Drain(Duration timeout) {

@@ -81,7 +81,14 @@ class Router : public BackendEvents {
   // True when no model is loading any more (each is ready or unavailable).
   bool AllModelsSettled() const;
 
+  // False while all workers that could run some model are down. Models that no pool will ever run
+  // do not count.
+  bool AllModelsHaveLanes() const;
+
   RouterGauges Gauges() const;
+
+  // For the requests that come from now on.
+  void SetLimits(RouterOptions limits);
 
   // Refuses new requests with UNAVAILABLE from now on, and returns when all accepted ones are
   // answered or `timeout` has passed (then the waiting ones are answered UNAVAILABLE). True if all

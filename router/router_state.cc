@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/retry_hint.h"
 #include "router/request_validation.h"
 #include "router/response_splitter.h"
 
@@ -13,6 +14,9 @@ namespace {
 
 // Longest sleep of the timer thread. Keeps far deadlines away from the end of the clock's range.
 constexpr Duration kLongestSleep = std::chrono::hours(1);
+
+// What a client is told to wait whose bytes do not fit at present: they come free with each answer.
+constexpr Duration kRetryForBytes = std::chrono::milliseconds(100);
 
 std::vector<uint32_t> WorkersOfLanes(const Backend& backend) {
   std::vector<uint32_t> workers;
@@ -36,9 +40,9 @@ absl::Status NameModel(const std::string& model, const absl::Status& status) {
 
 Router::State::State(const Clock& clock, RouterOptions options, RouterObserver& observer)
     : clock_(clock),
-      options_(options),
       observer_(observer),
       scheduler_(options.max_queue_length),
+      max_bytes_in_flight_(options.max_bytes_in_flight),
       timer_thread_([this] { RunTimer(); }) {}
 
 Router::State::~State() {
@@ -118,14 +122,17 @@ absl::Status Router::State::Admit(QueuedRequest& queued) {
   if (!checked.ok()) return checked.status();
   queued.inputs = std::move(checked->tensors);
   queued.rows = checked->rows;
+  const uint64_t most = max_bytes_in_flight_.load(std::memory_order_relaxed);
   const uint64_t before = bytes_in_flight_.fetch_add(checked->bytes, std::memory_order_relaxed);
   queued.bytes = checked->bytes;
-  if (checked->bytes > options_.max_bytes_in_flight ||
-      before > options_.max_bytes_in_flight - checked->bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "model \"", request.model, "\": the request's ", checked->bytes,
-        " bytes of inputs do not fit beside the ", before, " bytes in flight; at most ",
-        options_.max_bytes_in_flight, " are taken at a time"));
+  if (checked->bytes > most || before > most - checked->bytes) {
+    absl::Status full = absl::ResourceExhaustedError(
+        absl::StrCat("model \"", request.model, "\": the request's ", checked->bytes,
+                     " bytes of inputs do not fit beside the ", before,
+                     " bytes in flight; at most ", most, " are taken at a time"));
+    // What is too large by itself will not fit later either.
+    if (checked->bytes > most) return full;
+    return WithRetryAfter(std::move(full), kRetryForBytes);
   }
   return absl::OkStatus();
 }

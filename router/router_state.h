@@ -32,7 +32,9 @@ class Router::State {
   std::vector<ModelStatus> Models() const;
   absl::StatusOr<ModelStatus> FindModel(const std::string& name, int64_t version) const;
   bool AllModelsSettled() const;
+  bool AllModelsHaveLanes() const;
   RouterGauges Gauges() const;
+  void SetLimits(RouterOptions limits);
   bool Drain(Duration timeout);
 
   void LaneUp(LaneId lane);
@@ -64,7 +66,6 @@ class Router::State {
   void RunTimer();
 
   const Clock& clock_;
-  const RouterOptions options_;
   RouterObserver& observer_;
   std::deque<Pool> pools_;
 
@@ -79,6 +80,7 @@ class Router::State {
   TimePoint armed_ = kNever;
   bool stopping_ = false;
 
+  std::atomic<uint64_t> max_bytes_in_flight_;
   std::atomic<uint64_t> bytes_in_flight_{0};
   std::atomic<uint64_t> requests_in_flight_{0};
   std::atomic<bool> draining_{false};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "core/retry_hint.h"
 
 namespace tandem {
 
@@ -88,11 +89,14 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
     UpdateActive(model);
   }
   if (wanted.queue.size() >= max_queue_length_) {
+    // How long the oldest has waited is how long the whole queue takes.
+    const Duration half = (now - wanted.queue.front().request->arrival) / 2;
     actions.refusals.push_back(
         {std::move(request),
-         absl::ResourceExhaustedError(
-             absl::StrCat("model \"", wanted.name, "\": ", wanted.queue.size(),
-                          " requests wait for it already, the most that may; try again later"))});
+         WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat(
+                            "model \"", wanted.name, "\": ", wanted.queue.size(),
+                            " requests wait for it already, the most that may; try again later")),
+                        std::clamp<Duration>(half, kSoonestRetry, kLatestRetry))});
     return;
   }
   request->sequence = next_sequence_++;

@@ -45,7 +45,14 @@ class Scheduler {
   // late.
   static constexpr Duration kSweepInterval = std::chrono::milliseconds(50);
 
+  // Bounds of what a client is told to wait whose request finds the queue full.
+  static constexpr Duration kSoonestRetry = std::chrono::milliseconds(10);
+  static constexpr Duration kLatestRetry = std::chrono::seconds(10);
+
   explicit Scheduler(uint32_t max_queue_length) : max_queue_length_(max_queue_length) {}
+
+  // For the requests that come from now on.
+  void SetMaxQueueLength(uint32_t most) { max_queue_length_ = most; }
 
   uint32_t AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane);
   // After all pools. Returns the number of the model.
@@ -137,7 +144,7 @@ class Scheduler {
   void UpdateActive(uint32_t model);
   void NoteWaiting(TimePoint now);
 
-  const uint32_t max_queue_length_;
+  uint32_t max_queue_length_;
   LaneTable lanes_;
   std::deque<Model> models_;
   // Models whose queue is not empty.

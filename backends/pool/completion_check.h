@@ -2,9 +2,6 @@
 // trusted: its models are code. Thread-safe.
 #pragma once
 
-#include <string>
-#include <string_view>
-
 #include "absl/status/statusor.h"
 #include "backends/ipc/region_layout.h"
 #include "backends/pool/worker_memory.h"
@@ -18,8 +15,5 @@ namespace tandem {
 // worker's own measure is believed.
 absl::StatusOr<BatchResult> CheckCompletion(WorkerMemory& memory, const ipc::CompletionEntry& entry,
                                             Duration elapsed);
-
-// The text with everything replaced that is not printable UTF-8.
-std::string Printable(std::string_view text);
 
 }  // namespace tandem

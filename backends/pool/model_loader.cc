@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "backends/pool/completion_check.h"
 #include "backends/pool/tensor_specs.h"
+#include "core/printable.h"
 
 namespace tandem {
 namespace {

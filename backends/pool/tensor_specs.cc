@@ -5,7 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "backends/ipc/tensor_record.h"
-#include "backends/pool/completion_check.h"
+#include "core/printable.h"
 
 namespace tandem {
 namespace {

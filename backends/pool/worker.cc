@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "backends/ipc/region_layout.h"
-#include "backends/pool/completion_check.h"
 #include "backends/pool/launched_worker.h"
+#include "core/printable.h"
 
 namespace tandem {
 namespace {
@@ -219,8 +219,11 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
     status_.state = WorkerStatus::State::kRestarting;
     status_.last_exit = how;
   }
-  current_link_->Close(absl::UnavailableError(absl::StrCat(
-      "worker ", name_, " died (", how, ") while it ran the request; it is safe to retry")));
+  // Whoever sent what crashed it would crash the next one too.
+  const char* advice =
+      IsCrash(exit) ? "the request itself may be the cause" : "it is safe to retry";
+  current_link_->Close(absl::UnavailableError(
+      absl::StrCat("worker ", name_, " died (", how, ") while it ran the request; ", advice)));
   current_link_.reset();
   process_.reset();
   control_.reset();

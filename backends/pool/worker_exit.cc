@@ -14,4 +14,17 @@ std::string Describe(const WorkerExit& exit) {
   return absl::StrCat("killed by signal ", exit.signal, " (SIG", name, ")");
 }
 
+bool IsCrash(const WorkerExit& exit) {
+  switch (exit.signal) {
+    case SIGSEGV:
+    case SIGABRT:
+    case SIGBUS:
+    case SIGILL:
+    case SIGFPE:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace tandem

@@ -54,6 +54,21 @@ TEST_CASE("A version is loaded anew when a worker comes back", "[models]") {
   CHECK(table.State() == ModelState::kReady);
 }
 
+TEST_CASE("A version lacks a lane while all lanes of its pools are down", "[models]") {
+  Table table;
+  const ModelEntry& entry = *table.entries[0];
+  CHECK(table.HasLaneUp(entry));
+  table.LaneDown({0, 0}, absl::UnavailableError("killed"));
+  CHECK(table.HasLaneUp(entry));
+  table.LaneDown({0, 1}, absl::UnavailableError("killed"));
+  CHECK_FALSE(table.HasLaneUp(entry));
+  table.LaneUp({0, 1});
+  CHECK(table.HasLaneUp(entry));
+  // No lane would help this one.
+  table.AddUnusable("broken", 0, "config.pbtxt, line 3: no such field");
+  CHECK(table.HasLaneUp(**table.Find("broken", -1)));
+}
+
 TEST_CASE("The latest version is the highest that is ready, else the highest", "[models]") {
   Table table({1, 3, 2});
   CHECK((*table.Find("m", -1))->version == 3);
@@ -69,6 +84,8 @@ TEST_CASE("Names and versions that are not listed are not found", "[models]") {
   CHECK(table.Find("n", -1).status().code() == absl::StatusCode::kNotFound);
   CHECK(table.Find("m", 2).status().message() ==
         "model \"m\" has no version 2; its versions are: 1, 3");
+  CHECK(table.Find("a\nb", -1).status().message() == "there is no model \"a\\nb\"");
+  CHECK(table.Find(std::string(5000, 'a'), -1).status().message().size() < 150);
   CHECK(table.FindHandle(99) == nullptr);
 }
 
@@ -86,6 +103,15 @@ TEST_CASE("A version that could not be read is listed with its reason", "[models
   CHECK(status.model == nullptr);
   CHECK(table.All().size() == 2);
   CHECK(table.All()[0]->name == "broken");
+}
+
+TEST_CASE("A model of which no version could be read is told without one", "[models]") {
+  Table table;
+  table.AddUnusable("broken", 0, "config.pbtxt, line 3: no such field");
+  const absl::StatusOr<ModelEntry*> any = table.Find("broken", 7);
+  REQUIRE(any.ok());
+  CHECK(table.CheckReady(**any).message() ==
+        "model \"broken\" is not ready: config.pbtxt, line 3: no such field");
 }
 
 TEST_CASE("The workers' signature takes the place of what the config says", "[models]") {

@@ -3,6 +3,7 @@
 #include <future>
 #include <string>
 
+#include "core/retry_hint.h"
 #include "tests/router/fake_backend.h"
 #include "tests/router/requests.h"
 #include "tests/support/catch.h"
@@ -258,7 +259,13 @@ TEST_CASE("Bytes in flight are bounded", "[router]") {
   Bench bench(FakeBackend::Answers::kByHand, options);
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   auto first = bench.Ask(Request(2));
-  CHECK(bench.Ask(Request(1)).get().status.code() == absl::StatusCode::kResourceExhausted);
+  const absl::Status full = bench.Ask(Request(1)).get().status;
+  CHECK(full.code() == absl::StatusCode::kResourceExhausted);
+  CHECK(RetryAfter(full).has_value());
+  // What never fits need not try again.
+  const absl::Status too_large = bench.Ask(Request(3)).get().status;
+  CHECK(too_large.code() == absl::StatusCode::kResourceExhausted);
+  CHECK_FALSE(RetryAfter(too_large).has_value());
   bench.cpu.Finish(bench.cpu.Next());
   CHECK(first.get().status.ok());
   auto second = bench.Ask(Request(2));

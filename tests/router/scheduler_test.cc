@@ -1,5 +1,6 @@
 #include "router/scheduler.h"
 
+#include "core/retry_hint.h"
 #include "tests/router/schedule_bench.h"
 #include "tests/support/catch.h"
 
@@ -135,6 +136,7 @@ TEST_CASE("A full queue refuses the next request, unless some in it wait for nob
   bench.Submit(model);
   REQUIRE(bench.actions.refusals.size() == 1);
   CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kResourceExhausted);
+  CHECK(RetryAfter(bench.actions.refusals[0].status) == Scheduler::kSoonestRetry);
   CHECK(bench.actions.refusals[0].status.message() ==
         "model \"m\": 2 requests wait for it already, the most that may; try again later");
   *cancelled = true;
@@ -142,6 +144,23 @@ TEST_CASE("A full queue refuses the next request, unless some in it wait for nob
   REQUIRE(bench.actions.refusals.size() == 2);
   CHECK(bench.actions.refusals[1].status.code() == absl::StatusCode::kCancelled);
   CHECK(bench.scheduler.queued(model) == 2);
+}
+
+TEST_CASE("Who finds the queue full is told to wait for as long as half of the queue takes",
+          "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}}, 1);
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  REQUIRE(bench.Start() != nullptr);
+  bench.Submit(model);
+  for (const Duration waited :
+       {Duration(std::chrono::seconds(4)), Duration(std::chrono::hours(1))}) {
+    bench.now += waited;
+    bench.Submit(model);
+  }
+  REQUIRE(bench.actions.refusals.size() == 2);
+  CHECK(RetryAfter(bench.actions.refusals[0].status) == Duration(std::chrono::seconds(2)));
+  CHECK(RetryAfter(bench.actions.refusals[1].status) == Scheduler::kLatestRetry);
 }
 
 TEST_CASE("A waiting request expires at its deadline", "[scheduler]") {

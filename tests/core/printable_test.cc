@@ -1,4 +1,5 @@
-#include "backends/pool/completion_check.h"
+#include "core/printable.h"
+
 #include "tests/support/catch.h"
 
 namespace tandem {
