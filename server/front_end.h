@@ -26,15 +26,14 @@ struct Ports {
 
 class FrontEnd {
  public:
-  // `requests`: the registry with what is counted; its owner and this share it with the metrics'
-  // server, which may be answering while either ends.
+  // `requests`: the registry with what is counted.
   FrontEnd(const ServeOptions& options, const Clock& clock, Router& router,
-           const ServingState& state, PoolReporter pools,
-           std::shared_ptr<prometheus::Registry> requests);
+           const ServingState& state, const PoolReporter& pools,
+           const prometheus::Registry& requests);
   // Stops at once.
   ~FrontEnd();
 
-  // Takes the three ports and answers on them. UNAVAILABLE, naming the port, where one is taken.
+  // Takes the three ports and answers on them. See WhyNotListening for its errors.
   absl::Status Start();
 
   // Health tells the present state when it returns. Thread-safe after Start.

@@ -39,7 +39,7 @@ void AppendModels(const Router& router, std::vector<MetricFamily>* families) {
   MetricFamily pending =
       NewFamily("nv_inference_pending_request_count", "Number of requests that wait to be run.");
   for (const ModelStatus& model : router.Models()) {
-    const LabelList labels{{"model", model.name}, {"version", absl::StrCat(model.version)}};
+    const LabelList labels{{"model", model.name}, {"version", VersionText(model.version)}};
     Add(ready, labels, model.state == ModelState::kReady ? 1 : 0);
     Add(queue, labels, static_cast<double>(model.queued));
     Add(pending, labels, static_cast<double>(model.queued));

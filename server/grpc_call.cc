@@ -1,12 +1,53 @@
 #include "server/grpc_call.h"
 
+#include <google/protobuf/util/time_util.h>
+#include <grpcpp/support/proto_buffer_reader.h>
+
+#include <chrono>
+#include <optional>
+#include <random>
 #include <string>
 
+#include "absl/strings/str_cat.h"
+#include "core/printable.h"
+#include "core/retry_hint.h"
+#include "google_rpc.pb.h"
+
 namespace tandem::server {
+namespace {
+
+// gRPC sends the message in the trailing metadata, of which clients take 8 KiB by default. It may
+// hold names that the client chose, at up to 3 bytes for each of theirs.
+constexpr size_t kLongestMessage = 2000;
+
+// Between a half and three halves of it.
+int64_t Spread(int64_t milliseconds) {
+  thread_local std::minstd_rand random(std::random_device{}());
+  return std::uniform_int_distribution<int64_t>(milliseconds / 2, milliseconds * 3 / 2)(random);
+}
+
+}  // namespace
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   // absl's codes are gRPC's.
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
+                      Printable(std::string(status.message().substr(0, kLongestMessage))));
+}
+
+grpc::Status EndingStatus(const absl::Status& status, grpc::CallbackServerContext& context) {
+  const grpc::Status plain = ToGrpcStatus(status);
+  const std::optional<Duration> after = RetryAfter(status);
+  if (!after.has_value()) return plain;
+  const int64_t milliseconds = Spread(std::chrono::ceil<std::chrono::milliseconds>(*after).count());
+  context.AddTrailingMetadata("grpc-retry-pushback-ms", absl::StrCat(milliseconds));
+  google::rpc::RetryInfo retry;
+  *retry.mutable_retry_delay() =
+      google::protobuf::util::TimeUtil::MillisecondsToDuration(milliseconds);
+  google::rpc::Status details;
+  details.set_code(plain.error_code());
+  details.set_message(plain.error_message());
+  details.add_details()->PackFrom(retry);
+  return grpc::Status(plain.error_code(), plain.error_message(), details.SerializeAsString());
 }
 
 TimePoint CallDeadline(const grpc::CallbackServerContext& context, TimePoint now) {
@@ -16,6 +57,34 @@ TimePoint CallDeadline(const grpc::CallbackServerContext& context, TimePoint now
   const std::chrono::system_clock::time_point wall = std::chrono::system_clock::now();
   if (deadline > wall + kFarAway) return kNever;
   return now + std::chrono::duration_cast<Duration>(deadline - wall);
+}
+
+absl::Status ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {
+  // The reader wants to change it; a copy shares the bytes.
+  grpc::ByteBuffer buffer = bytes;
+  bool parsed = false;
+  if (buffer.Valid()) {
+    grpc::ProtoBufferReader reader(&buffer);
+    parsed = message->ParseFromZeroCopyStream(&reader);
+  } else {
+    parsed = message->ParseFromArray(nullptr, 0);
+  }
+  if (parsed) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the request is not a valid ", message->GetTypeName(), " message"));
+}
+
+grpc::ByteBuffer SerializeMessage(const google::protobuf::MessageLite& message) {
+  const std::string bytes = message.SerializeAsString();
+  const grpc::Slice slice(bytes);
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+grpc::ServerUnaryReactor* EndUnary(grpc::CallbackServerContext* context,
+                                   const absl::Status& status) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
+  return reactor;
 }
 
 }  // namespace tandem::server

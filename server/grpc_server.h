@@ -19,6 +19,12 @@ struct GrpcServerOptions {
   // 0: a free one.
   uint16_t port = 8001;
   uint64_t max_message_bytes = uint64_t{64} << 20;
+  // Calls of one connection at a time; more wait at the client.
+  uint32_t max_streams_per_connection = 1024;
+  // Of a call's metadata.
+  uint64_t max_metadata_bytes = uint64_t{16} << 10;
+  // For the buffers of all connections.
+  uint64_t max_network_bytes = uint64_t{1} << 30;
 };
 
 class GrpcServer {
@@ -27,8 +33,8 @@ class GrpcServer {
   // Stops at once.
   ~GrpcServer();
 
-  // Takes the port and serves the services, which outlive this. UNAVAILABLE, naming the port, where
-  // it is taken.
+  // Takes the port and serves the services, which outlive this. See WhyNotListening for
+  // its errors.
   absl::Status Start(const std::vector<grpc::Service*>& services);
 
   // Takes no more calls, and returns when the last has ended or was cut off after `grace`.

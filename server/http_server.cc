@@ -1,17 +1,14 @@
 #include "server/http_server.h"
 
-#include <httplib.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <functional>
 #include <future>
 #include <nlohmann/json.hpp>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/version.h"
+#include "server/http_listener.h"
 #include "server/infer_json.h"
 #include "server/model_description.h"
 #include "server/request_decoder.h"
@@ -24,7 +21,8 @@ using nlohmann::json;
 // JSON is for small requests; tensors of size go by gRPC.
 constexpr uint64_t kLargestBody = uint64_t{16} << 20;
 constexpr size_t kThreads = 8;
-constexpr auto kReadTimeout = std::chrono::seconds(10);
+// What httplib itself has.
+constexpr size_t kCallsPerConnection = 100;
 
 int HttpCode(absl::StatusCode code) {
   switch (code) {
@@ -57,6 +55,16 @@ void Reply(const absl::StatusOr<json>& body, httplib::Response* response) {
   response->set_content(Dump(sent), "application/json");
 }
 
+HttpListenerOptions ListenerOptions(const HttpServerOptions& options) {
+  HttpListenerOptions listener;
+  listener.address = options.address;
+  listener.port = options.port;
+  listener.port_flag = "http-port";
+  listener.threads = kThreads;
+  listener.calls_per_connection = kCallsPerConnection;
+  return listener;
+}
+
 json DescribeTensors(
     const google::protobuf::RepeatedPtrField<inference::ModelMetadataResponse::TensorMetadata>&
         tensors) {
@@ -73,62 +81,27 @@ json DescribeTensors(
 
 class HttpServer::Impl {
  public:
-  Impl(HttpServerOptions options, const Clock& clock, Router& router, const ServingState& state)
-      : options_(std::move(options)), clock_(clock), router_(router), state_(state) {
-    server_.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
-    server_.set_payload_max_length(std::min(options_.max_message_bytes, kLargestBody));
-    server_.set_read_timeout(kReadTimeout);
-    // The library's default shares the port with other servers (SO_REUSEPORT).
-    server_.set_socket_options([](int fd) {
-      const int yes = 1;
-      setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-    });
+  Impl(const HttpServerOptions& options, const Clock& clock, Router& router,
+       const ServingState& state)
+      : clock_(clock), router_(router), state_(state), listener_(ListenerOptions(options)) {
+    listener_.routes().set_payload_max_length(std::min(options.max_message_bytes, kLargestBody));
     AddHealthRoutes();
     AddModelRoutes();
   }
 
-  ~Impl() { Stop(); }
-
-  absl::Status Start() {
-    int port = options_.port;
-    bool bound = false;
-    if (port == 0) {
-      port = server_.bind_to_any_port(options_.address);
-      bound = port > 0;
-    } else {
-      bound = server_.bind_to_port(options_.address, port);
-    }
-    if (!bound) {
-      return absl::UnavailableError(
-          absl::StrCat("port ", options_.port, " of ", options_.address,
-                       " cannot be listened on: it is taken, or not ours; choose another with "
-                       "--http-port"));
-    }
-    port_ = static_cast<uint16_t>(port);
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-    return absl::OkStatus();
-  }
-
-  void Stop() {
-    if (!thread_.joinable()) return;
-    // The library forgets a stop that comes before its loop has begun.
-    while (!server_.is_running()) std::this_thread::yield();
-    server_.stop();
-    thread_.join();
-  }
-
-  uint16_t port() const { return port_; }
+  HttpListener& listener() { return listener_; }
 
  private:
   using Request = httplib::Request;
   using Response = httplib::Response;
 
   void AddHealthRoutes() {
-    server_.Get("/v2/health/live", [](const Request&, Response&) {});
-    server_.Get("/v2/health/ready", [this](const Request&, Response& response) {
+    httplib::Server& routes = listener_.routes();
+    routes.Get("/v2/health/live", [](const Request&, Response&) {});
+    routes.Get("/v2/health/ready", [this](const Request&, Response& response) {
       response.status = state_.ready() ? 200 : 503;
     });
-    server_.Get("/v2/?", [](const Request&, Response& response) {
+    routes.Get("/v2/?", [](const Request&, Response& response) {
       Reply(json{{"name", "tandem"},
                  {"version", std::string(Version())},
                  {"extensions", json::array()}},
@@ -137,19 +110,20 @@ class HttpServer::Impl {
   }
 
   void AddModelRoutes() {
+    httplib::Server& routes = listener_.routes();
     static constexpr char kModel[] = R"(/v2/models/([^/]+)(?:/versions/([^/]+))?)";
-    server_.Get(kModel, [this](const Request& request, Response& response) {
+    routes.Get(kModel, [this](const Request& request, Response& response) {
       Reply(Metadata(request), &response);
     });
-    server_.Get(absl::StrCat(kModel, "/ready"), [this](const Request& request, Response& response) {
+    routes.Get(absl::StrCat(kModel, "/ready"), [this](const Request& request, Response& response) {
       const absl::StatusOr<ModelStatus> model = Find(request);
       if (!model.ok()) return Reply(model.status(), &response);
       const bool ready = model->state == ModelState::kReady && !state_.draining();
       if (!ready) Reply(absl::UnavailableError(model->reason), &response);
     });
-    server_.Post(
-        absl::StrCat(kModel, "/infer"),
-        [this](const Request& request, Response& response) { Reply(Infer(request), &response); });
+    routes.Post(absl::StrCat(kModel, "/infer"), [this](const Request& request, Response& response) {
+      Reply(Infer(request), &response);
+    });
   }
 
   absl::StatusOr<ModelStatus> Find(const Request& request) const {
@@ -189,25 +163,22 @@ class HttpServer::Impl {
     return WriteInferJson(answered.get_future().get(), decoded->id);
   }
 
-  const HttpServerOptions options_;
   const Clock& clock_;
   Router& router_;
   const ServingState& state_;
-  httplib::Server server_;
-  uint16_t port_ = 0;
-  std::thread thread_;
+  HttpListener listener_;
 };
 
-HttpServer::HttpServer(HttpServerOptions options, const Clock& clock, Router& router,
+HttpServer::HttpServer(const HttpServerOptions& options, const Clock& clock, Router& router,
                        const ServingState& state)
-    : impl_(std::make_unique<Impl>(std::move(options), clock, router, state)) {}
+    : impl_(std::make_unique<Impl>(options, clock, router, state)) {}
 
 HttpServer::~HttpServer() = default;
 
-absl::Status HttpServer::Start() { return impl_->Start(); }
+absl::Status HttpServer::Start() { return impl_->listener().Start(); }
 
-void HttpServer::Stop() { impl_->Stop(); }
+void HttpServer::Stop() { impl_->listener().Stop(); }
 
-uint16_t HttpServer::port() const { return impl_->port(); }
+uint16_t HttpServer::port() const { return impl_->listener().port(); }
 
 }  // namespace tandem::server

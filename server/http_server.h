@@ -23,12 +23,12 @@ struct HttpServerOptions {
 
 class HttpServer {
  public:
-  HttpServer(HttpServerOptions options, const Clock& clock, Router& router,
+  HttpServer(const HttpServerOptions& options, const Clock& clock, Router& router,
              const ServingState& state);
   // Stops.
   ~HttpServer();
 
-  // Takes the port and answers on it. UNAVAILABLE, naming the port, where it is taken.
+  // Takes the port and answers on it. See WhyNotListening for its errors.
   absl::Status Start();
 
   // Returns when the last answer has gone. Idempotent.

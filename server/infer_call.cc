@@ -10,9 +10,9 @@
 namespace tandem::server {
 
 InferCall* InferCall::Start(const Clock& clock, Router& router,
-                            const grpc::CallbackServerContext& context,
-                            const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
-  auto* call = new InferCall(response);
+                            grpc::CallbackServerContext& context, const grpc::ByteBuffer& request,
+                            grpc::ByteBuffer* response) {
+  auto* call = new InferCall(context, response);
   const TimePoint arrival = clock.Now();
   absl::StatusOr<DecodedRequest> decoded = DecodeInferRequest(request, arrival);
   if (!decoded.ok()) {
@@ -33,7 +33,7 @@ void InferCall::Answer(const InferResponse& response) {
   if (response.status.ok()) {
     *response_ = EncodeInferResponse(response, std::move(id_), wants_placement_);
   }
-  Finish(ToGrpcStatus(response.status));
+  Finish(EndingStatus(response.status, context_));
 }
 
 void InferCall::OnCancel() { cancelled_->store(true, std::memory_order_relaxed); }

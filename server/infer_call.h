@@ -20,17 +20,19 @@ class InferCall : public grpc::ServerUnaryReactor {
  public:
   // Decodes the request and submits it. `response` is filled before the call finishes; gRPC keeps
   // it.
-  static InferCall* Start(const Clock& clock, Router& router,
-                          const grpc::CallbackServerContext& context,
+  static InferCall* Start(const Clock& clock, Router& router, grpc::CallbackServerContext& context,
                           const grpc::ByteBuffer& request, grpc::ByteBuffer* response);
 
   void OnCancel() override;
   void OnDone() override;
 
  private:
-  explicit InferCall(grpc::ByteBuffer* response) : response_(response) {}
+  InferCall(grpc::CallbackServerContext& context, grpc::ByteBuffer* response)
+      : context_(context), response_(response) {}
   void Answer(const InferResponse& response);
 
+  // gRPC's, as the response is.
+  grpc::CallbackServerContext& context_;
   grpc::ByteBuffer* const response_;
   std::string id_;
   bool wants_placement_ = false;

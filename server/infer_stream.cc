@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/grpc_call.h"
 #include "server/request_decoder.h"
 #include "server/response_encoder.h"
 
@@ -30,14 +31,13 @@ InferStream::InferStream(const Clock& clock, Router& router, TimePoint deadline)
 }
 
 void InferStream::OnReadDone(bool ok) {
-  ModelInferRequest message;
+  grpc::ByteBuffer bytes;
   bool done = false;
   {
     absl::MutexLock lock(&mutex_);
     reading_ = false;
     if (ok) {
-      message = std::move(request_);
-      request_.Clear();
+      bytes.Swap(&request_);
       ++open_;
     } else {
       reads_ended_ = true;
@@ -45,13 +45,18 @@ void InferStream::OnReadDone(bool ok) {
     done = Proceed();
   }
   if (ok) {
-    Submit(std::move(message));
+    Submit(bytes);
   } else if (done) {
     Finish(grpc::Status::OK);
   }
 }
 
-void InferStream::Submit(ModelInferRequest message) {
+void InferStream::Submit(const grpc::ByteBuffer& bytes) {
+  ModelInferRequest message;
+  if (const absl::Status parsed = ParseMessage(bytes, &message); !parsed.ok()) {
+    Send(ErrorMessage(parsed, ""));
+    return;
+  }
   const std::string id = message.id();
   absl::StatusOr<DecodedRequest> decoded = DecodeInferRequest(std::move(message), clock_.Now());
   if (!decoded.ok()) {
@@ -68,15 +73,16 @@ void InferStream::Submit(ModelInferRequest message) {
     }
     ModelStreamInferResponse answer;
     *answer.mutable_infer_response() = MakeInferResponse(response, id, wants_placement);
-    Send(std::move(answer));
+    Send(answer);
   });
 }
 
-void InferStream::Send(ModelStreamInferResponse message) {
+void InferStream::Send(const ModelStreamInferResponse& message) {
+  grpc::ByteBuffer bytes = SerializeMessage(message);
   bool done = false;
   {
     absl::MutexLock lock(&mutex_);
-    answers_.push_back(std::move(message));
+    answers_.push_back(std::move(bytes));
     done = Proceed();
   }
   if (done) Finish(grpc::Status::OK);

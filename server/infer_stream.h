@@ -4,6 +4,7 @@
 #pragma once
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <atomic>
@@ -19,8 +20,7 @@
 
 namespace tandem::server {
 
-class InferStream : public grpc::ServerBidiReactor<inference::ModelInferRequest,
-                                                   inference::ModelStreamInferResponse> {
+class InferStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   // Both outlive the call.
   InferStream(const Clock& clock, Router& router, TimePoint deadline);
@@ -31,8 +31,8 @@ class InferStream : public grpc::ServerBidiReactor<inference::ModelInferRequest,
   void OnDone() override;
 
  private:
-  void Submit(inference::ModelInferRequest message);
-  void Send(inference::ModelStreamInferResponse message);
+  void Submit(const grpc::ByteBuffer& bytes);
+  void Send(const inference::ModelStreamInferResponse& message);
   // Reads the next request where there is room and writes the next answer. True, once, when all is
   // done: the caller then ends the call, without the lock, because the call may delete itself at
   // once.
@@ -43,7 +43,7 @@ class InferStream : public grpc::ServerBidiReactor<inference::ModelInferRequest,
   const TimePoint deadline_;
   // Shared with the router, which may look at it after the call has ended.
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
-  inference::ModelInferRequest request_;
+  grpc::ByteBuffer request_;
 
   absl::Mutex mutex_;
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
@@ -55,7 +55,7 @@ class InferStream : public grpc::ServerBidiReactor<inference::ModelInferRequest,
   // Requests that were read and whose answer is not yet sent.
   size_t open_ ABSL_GUARDED_BY(mutex_) = 0;
   // The first is being written while writing_.
-  std::deque<inference::ModelStreamInferResponse> answers_ ABSL_GUARDED_BY(mutex_);
+  std::deque<grpc::ByteBuffer> answers_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tandem::server

@@ -6,64 +6,85 @@
 #include "core/clock.h"
 #include "inference.grpc.pb.h"
 #include "router/router.h"
+#include "server/grpc_call.h"
+#include "server/inference_queries.h"
 #include "server/serving_state.h"
 
 namespace tandem::server {
 
-// ModelInfer takes and gives bytes as they are on the wire; the other methods have messages.
-using InferenceServiceBase = inference::GRPCInferenceService::WithRawCallbackMethod_ModelInfer<
-    inference::GRPCInferenceService::CallbackService>;
+// Every method takes and gives bytes as they are on the wire: gRPC would answer bytes that are no
+// such message with UNIMPLEMENTED and not a word.
+using InferenceProtocol = inference::GRPCInferenceService;
+using InferenceServiceBase =
+    RawMethods<InferenceProtocol::Service, InferenceProtocol::WithRawCallbackMethod_ServerLive,
+               InferenceProtocol::WithRawCallbackMethod_ServerReady,
+               InferenceProtocol::WithRawCallbackMethod_ModelReady,
+               InferenceProtocol::WithRawCallbackMethod_ServerMetadata,
+               InferenceProtocol::WithRawCallbackMethod_ModelMetadata,
+               InferenceProtocol::WithRawCallbackMethod_ModelInfer,
+               InferenceProtocol::WithRawCallbackMethod_ModelStreamInfer,
+               InferenceProtocol::WithRawCallbackMethod_ModelConfig,
+               InferenceProtocol::WithRawCallbackMethod_ModelStatistics,
+               InferenceProtocol::WithRawCallbackMethod_RepositoryIndex,
+               InferenceProtocol::WithRawCallbackMethod_RepositoryModelLoad,
+               InferenceProtocol::WithRawCallbackMethod_RepositoryModelUnload>::type;
 
 class InferenceService final : public InferenceServiceBase {
  public:
   InferenceService(const Clock& clock, Router& router, const ServingState& state)
-      : clock_(clock), router_(router), state_(state) {}
+      : clock_(clock), router_(router), state_(state), queries_(router, state) {}
 
-  grpc::ServerUnaryReactor* ModelInfer(grpc::CallbackServerContext* context,
-                                       const grpc::ByteBuffer* request,
-                                       grpc::ByteBuffer* response) override;
-  grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
-  ModelStreamInfer(grpc::CallbackServerContext* context) override;
+  using Reactor = grpc::ServerUnaryReactor;
+  using Context = grpc::CallbackServerContext;
+  using Buffer = grpc::ByteBuffer;
 
-  grpc::ServerUnaryReactor* ServerLive(grpc::CallbackServerContext* context,
-                                       const inference::ServerLiveRequest* request,
-                                       inference::ServerLiveResponse* response) override;
-  grpc::ServerUnaryReactor* ServerReady(grpc::CallbackServerContext* context,
-                                        const inference::ServerReadyRequest* request,
-                                        inference::ServerReadyResponse* response) override;
-  grpc::ServerUnaryReactor* ModelReady(grpc::CallbackServerContext* context,
-                                       const inference::ModelReadyRequest* request,
-                                       inference::ModelReadyResponse* response) override;
-  grpc::ServerUnaryReactor* ServerMetadata(grpc::CallbackServerContext* context,
-                                           const inference::ServerMetadataRequest* request,
-                                           inference::ServerMetadataResponse* response) override;
-  grpc::ServerUnaryReactor* ModelMetadata(grpc::CallbackServerContext* context,
-                                          const inference::ModelMetadataRequest* request,
-                                          inference::ModelMetadataResponse* response) override;
-  grpc::ServerUnaryReactor* ModelConfig(grpc::CallbackServerContext* context,
-                                        const inference::ModelConfigRequest* request,
-                                        inference::ModelConfigResponse* response) override;
-  grpc::ServerUnaryReactor* ModelStatistics(grpc::CallbackServerContext* context,
-                                            const inference::ModelStatisticsRequest* request,
-                                            inference::ModelStatisticsResponse* response) override;
-  grpc::ServerUnaryReactor* RepositoryIndex(grpc::CallbackServerContext* context,
-                                            const inference::RepositoryIndexRequest* request,
-                                            inference::RepositoryIndexResponse* response) override;
-  // Models are loaded at start alone: UNIMPLEMENTED.
-  grpc::ServerUnaryReactor* RepositoryModelLoad(
-      grpc::CallbackServerContext* context, const inference::RepositoryModelLoadRequest* request,
-      inference::RepositoryModelLoadResponse* response) override;
-  grpc::ServerUnaryReactor* RepositoryModelUnload(
-      grpc::CallbackServerContext* context, const inference::RepositoryModelUnloadRequest* request,
-      inference::RepositoryModelUnloadResponse* response) override;
+  Reactor* ModelInfer(Context* context, const Buffer* request, Buffer* response) override;
+  grpc::ServerBidiReactor<Buffer, Buffer>* ModelStreamInfer(Context* context) override;
+
+  Reactor* ServerLive(Context* context, const Buffer* request, Buffer* response) override {
+    return Ask<inference::ServerLiveRequest>(context, *request, response);
+  }
+  Reactor* ServerReady(Context* context, const Buffer* request, Buffer* response) override {
+    return Ask<inference::ServerReadyRequest>(context, *request, response);
+  }
+  Reactor* ModelReady(Context* context, const Buffer* request, Buffer* response) override {
+    return Ask<inference::ModelReadyRequest>(context, *request, response);
+  }
+  Reactor* ServerMetadata(Context* context, const Buffer* request, Buffer* response) override {
+    return Ask<inference::ServerMetadataRequest>(context, *request, response);
+  }
+  Reactor* ModelMetadata(Context* context, const Buffer* request, Buffer* response) override {
+    return Ask<inference::ModelMetadataRequest>(context, *request, response);
+  }
+  Reactor* ModelConfig(Context* context, const Buffer* request, Buffer* response) override {
+    return Ask<inference::ModelConfigRequest>(context, *request, response);
+  }
+  Reactor* ModelStatistics(Context* context, const Buffer* request, Buffer* response) override {
+    return Ask<inference::ModelStatisticsRequest>(context, *request, response);
+  }
+  Reactor* RepositoryIndex(Context* context, const Buffer* request, Buffer* response) override {
+    return Ask<inference::RepositoryIndexRequest>(context, *request, response);
+  }
+  Reactor* RepositoryModelLoad(Context* context, const Buffer* request, Buffer* response) override {
+    return Ask<inference::RepositoryModelLoadRequest>(context, *request, response);
+  }
+  Reactor* RepositoryModelUnload(Context* context, const Buffer* request,
+                                 Buffer* response) override {
+    return Ask<inference::RepositoryModelUnloadRequest>(context, *request, response);
+  }
 
  private:
-  // The version that a request names; NOT_FOUND, or INVALID_ARGUMENT for what is no version.
-  absl::StatusOr<ModelStatus> Find(const std::string& name, const std::string& version) const;
+  template <typename Request>
+  Reactor* Ask(Context* context, const Buffer& request, Buffer* response) const {
+    return AnswerUnary<Request>(context, request, response, [this](const Request& message) {
+      return queries_.Answer(message);
+    });
+  }
 
   const Clock& clock_;
   Router& router_;
   const ServingState& state_;
+  const InferenceQueries queries_;
 };
 
 }  // namespace tandem::server

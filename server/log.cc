@@ -1,11 +1,15 @@
 #include "server/log.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <memory>
 #include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
 
 namespace tandem::server {
 namespace {
@@ -43,22 +47,41 @@ std::string Escape(const std::string& line, LogFormat format) {
   return escaped;
 }
 
+// Of the process, as Protobuf's handler is; never destroyed, since threads may log until the end.
+LogSink& ProtobufLog() {
+  static LogSink& log = *new LogSink;
+  return log;
+}
+
+void OnProtobufLog(google::protobuf::LogLevel level, const char* /*file*/, int /*line*/,
+                   const std::string& message) {
+  const bool fatal = level == google::protobuf::LOGLEVEL_FATAL;
+  ProtobufLog()(fatal ? LogLevel::kError : LogLevel::kDebug, absl::StrCat("protobuf: ", message));
+}
+
 }  // namespace
 
-LogSink MakeLog(LogLevel level, LogFormat format) {
-  auto logger =
-      std::make_shared<spdlog::logger>("tandem", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_level(ToSpdlog(level));
-  logger->flush_on(spdlog::level::trace);
-  logger->set_pattern(format == LogFormat::kJson
-                          ? R"({"time":"%Y-%m-%dT%H:%M:%S.%fZ","level":"%l","message":"%v"})"
-                          : "%Y-%m-%d %H:%M:%S.%e %l %v",
-                      format == LogFormat::kJson ? spdlog::pattern_time_type::utc
-                                                 : spdlog::pattern_time_type::local);
-  return [logger, format](LogLevel line_level, const std::string& line) {
+Log::Log(LogLevel level, LogFormat format)
+    : logger_(std::make_shared<spdlog::logger>("tandem",
+                                               std::make_shared<spdlog::sinks::stderr_sink_mt>())) {
+  SetLevel(level);
+  logger_->flush_on(spdlog::level::trace);
+  logger_->set_pattern(format == LogFormat::kJson
+                           ? R"({"time":"%Y-%m-%dT%H:%M:%S.%fZ","level":"%l","message":"%v"})"
+                           : "%Y-%m-%d %H:%M:%S.%e %l %v",
+                       format == LogFormat::kJson ? spdlog::pattern_time_type::utc
+                                                  : spdlog::pattern_time_type::local);
+  sink_ = [logger = logger_, format](LogLevel line_level, const std::string& line) {
     const spdlog::level::level_enum spdlog_level = ToSpdlog(line_level);
     if (logger->should_log(spdlog_level)) logger->log(spdlog_level, Escape(line, format));
   };
+}
+
+void Log::SetLevel(LogLevel level) { logger_->set_level(ToSpdlog(level)); }
+
+void TakeProtobufLog(LogSink log) {
+  ProtobufLog() = std::move(log);
+  google::protobuf::SetLogHandler(&OnProtobufLog);
 }
 
 }  // namespace tandem::server

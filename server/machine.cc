@@ -1,6 +1,7 @@
 #include "server/machine.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -43,12 +44,20 @@ std::vector<int> DriverGpus() {
   return gpus;
 }
 
+uint64_t PhysicalMemory() {
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long page_bytes = sysconf(_SC_PAGE_SIZE);
+  if (pages < 0 || page_bytes < 0) return 0;
+  return static_cast<uint64_t>(pages) * static_cast<uint64_t>(page_bytes);
+}
+
 }  // namespace
 
 Machine FindMachine() {
   Machine machine;
   machine.cores = UsableCores();
   machine.gpus = DriverGpus();
+  machine.memory_bytes = PhysicalMemory();
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
   if (visible == nullptr) return machine;
   // CUDA's rule: the list ends before the first entry that names no device.

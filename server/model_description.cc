@@ -95,7 +95,7 @@ inference::ModelConfig DescribeConfig(const ModelConfig& config) {
 inference::ModelStatistics DescribeStatistics(const ModelStatus& version) {
   inference::ModelStatistics statistics;
   statistics.set_name(version.name);
-  statistics.set_version(absl::StrCat(version.version));
+  statistics.set_version(VersionText(version.version));
   const uint64_t succeeded = version.requests - std::min(version.requests, version.failures);
   statistics.set_inference_count(succeeded);
   statistics.mutable_inference_stats()->mutable_success()->set_count(succeeded);

@@ -23,12 +23,12 @@ class Root {
  public:
   explicit Root(fs::path root) : root_(std::move(root)) {}
 
-  // Canonical path of something inside. NOT_FOUND where there is nothing; PERMISSION_DENIED where
-  // it lies elsewhere.
+  // Canonical path of something inside. NOT_FOUND where there is nothing; INVALID_ARGUMENT where
+  // links lead nowhere; PERMISSION_DENIED where it lies elsewhere, or may not be looked at.
   absl::StatusOr<fs::path> Resolve(const fs::path& relative) const {
     std::error_code error;
     const fs::path resolved = fs::canonical(root_ / relative, error);
-    if (error) return absl::NotFoundError(absl::StrCat(relative.string(), " cannot be found"));
+    if (error) return Unresolved(relative, error);
     const auto [end, ignored] =
         std::mismatch(root_.begin(), root_.end(), resolved.begin(), resolved.end());
     if (end != root_.end()) {
@@ -39,6 +39,23 @@ class Root {
   }
 
  private:
+  absl::Status Unresolved(const fs::path& relative, const std::error_code& error) const {
+    const std::string name = relative.string();
+    if (error == std::errc::too_many_symbolic_link_levels) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " cannot be followed: its symbolic links lead in a circle"));
+    }
+    if (error == std::errc::permission_denied) {
+      return absl::PermissionDeniedError(absl::StrCat(name, " is not for this user to read"));
+    }
+    std::error_code ignored;
+    if (fs::is_symlink(root_ / relative, ignored)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " is a symbolic link that leads to nothing"));
+    }
+    return absl::NotFoundError(absl::StrCat(name, " cannot be found"));
+  }
+
   fs::path root_;
 };
 
@@ -61,10 +78,13 @@ absl::StatusOr<ModelConfigFile> ReadConfig(const Root& root, const std::string& 
   if (absl::IsNotFound(path.status())) return DefaultModelConfig(name, pools);
   if (!path.ok()) return path.status();
   std::error_code error;
+  if (!fs::is_regular_file(*path, error)) {
+    return absl::InvalidArgumentError("config.pbtxt is not a regular file");
+  }
   const uintmax_t size = fs::file_size(*path, error);
   if (error || size > kLargestConfig) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("config.pbtxt: expected a file of at most ", kLargestConfig, " bytes"));
+    return absl::InvalidArgumentError(absl::StrCat("config.pbtxt: expected a file of at most ",
+                                                   kLargestConfig, " bytes, got ", size));
   }
   std::ifstream stream(*path, std::ios::binary);
   const std::string text((std::istreambuf_iterator<char>(stream)),

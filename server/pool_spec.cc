@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -93,6 +94,16 @@ absl::Status CheckCores(const PoolSpec& spec, const Machine& machine) {
   return absl::OkStatus();
 }
 
+// Arenas hold only what is written to them, but what is more than there is can never be held.
+absl::Status CheckArenas(const PoolSpec& spec, const Machine& machine) {
+  // Both are at most kLargestArena, so this cannot overflow.
+  const uint64_t all = spec.processes * (spec.input_arena_bytes + spec.output_arena_bytes);
+  if (machine.memory_bytes == 0 || all <= machine.memory_bytes) return absl::OkStatus();
+  return Invalid("input_arena, output_arena: with processes:", spec.processes, " they take ",
+                 all >> 20, " MiB in all, but the machine has ", machine.memory_bytes >> 20,
+                 " MiB of memory");
+}
+
 }  // namespace
 
 std::vector<PoolSpec> DefaultPools(const Machine& machine) {
@@ -118,12 +129,17 @@ absl::StatusOr<PoolSpecFields> ParsePoolFields(absl::string_view text) {
       absl::StrSplit(text, absl::MaxSplits('=', 1));
   fields.name = std::string(halves.first);
   absl::string_view key;
+  std::set<absl::string_view> given;
   for (const absl::string_view part : absl::StrSplit(halves.second, ',', absl::SkipEmpty())) {
     const std::pair<absl::string_view, absl::string_view> pair =
         absl::StrSplit(part, absl::MaxSplits(':', 1));
     // "cores:0-1,4": a part without a key goes on with the last one.
     const bool goes_on = key == "cores" && !absl::StrContains(part, ':');
-    if (!goes_on) key = pair.first;
+    if (!goes_on) {
+      key = pair.first;
+      if (!given.insert(key).second) return Invalid(key, ": it is given twice");
+      if (pair.second.empty()) return Invalid(key, ": its value is missing");
+    }
     const absl::Status parsed = ParseField(key, goes_on ? part : pair.second, &fields);
     if (!parsed.ok()) return parsed;
   }
@@ -170,6 +186,7 @@ absl::StatusOr<PoolSpec> MakePoolSpec(const PoolSpecFields& fields, const Machin
         CheckRange("output_arena", spec.output_arena_bytes, kSmallestArena, kLargestArena)}) {
     if (!checked.ok()) return checked;
   }
+  if (const absl::Status checked = CheckArenas(spec, machine); !checked.ok()) return checked;
   return spec;
 }
 

@@ -28,6 +28,8 @@ struct PoolSpec {
   std::vector<int> cores;
   uint64_t input_arena_bytes = uint64_t{256} << 20;
   uint64_t output_arena_bytes = uint64_t{256} << 20;
+
+  friend bool operator==(const PoolSpec&, const PoolSpec&) = default;
 };
 
 // What a pool may leave out, and what it gets then.

@@ -12,7 +12,7 @@ void PredictCall::Start(const Clock& clock, Router& router, DecodedPredict reque
   PredictRun::Callbacks callbacks;
   callbacks.merged = [this](MergedPredict merged) {
     if (merged.status.ok()) *response_ = EncodePredictResponse(merged);
-    Finish(ToGrpcStatus(merged.status));
+    Finish(EndingStatus(merged.status, context_));
   };
   const auto run = std::make_shared<PredictRun>(clock, router, std::move(request), arrival,
                                                 deadline, std::move(callbacks));
@@ -39,7 +39,7 @@ void PredictStreamCall::Start(const Clock& clock, Router& router, DecodedPredict
   };
   callbacks.merged = [this](MergedPredict merged) {
     if (merged.status.ok()) Send(EncodeStreamMerged(merged));
-    End(ToGrpcStatus(merged.status));
+    End(EndingStatus(merged.status, context_));
   };
   const auto run = std::make_shared<PredictRun>(clock, router, std::move(request), arrival,
                                                 deadline, std::move(callbacks));

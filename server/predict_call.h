@@ -17,7 +17,8 @@ namespace tandem::server {
 // Answers once.
 class PredictCall : public grpc::ServerUnaryReactor {
  public:
-  explicit PredictCall(grpc::ByteBuffer* response) : response_(response) {}
+  PredictCall(grpc::CallbackServerContext& context, grpc::ByteBuffer* response)
+      : context_(context), response_(response) {}
 
   // `deadline` is of the whole call.
   void Start(const Clock& clock, Router& router, DecodedPredict request, TimePoint arrival,
@@ -27,6 +28,8 @@ class PredictCall : public grpc::ServerUnaryReactor {
   void OnDone() override;
 
  private:
+  // gRPC's, as the response is.
+  grpc::CallbackServerContext& context_;
   grpc::ByteBuffer* const response_;
   absl::Mutex mutex_;
   // Shared with the router's callbacks.
@@ -36,6 +39,8 @@ class PredictCall : public grpc::ServerUnaryReactor {
 // Answers with each result as it arrives, then with the merged reply.
 class PredictStreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
+  explicit PredictStreamCall(grpc::CallbackServerContext& context) : context_(context) {}
+
   void Start(const Clock& clock, Router& router, DecodedPredict request, TimePoint arrival,
              TimePoint deadline);
 
@@ -50,6 +55,8 @@ class PredictStreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   // the lock.
   [[nodiscard]] bool Proceed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // gRPC's.
+  grpc::CallbackServerContext& context_;
   absl::Mutex mutex_;
   // Shared with the router's callbacks.
   std::shared_ptr<PredictRun> run_ ABSL_GUARDED_BY(mutex_);

@@ -5,9 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "core/version.h"
-#include "server/grpc_call.h"
 #include "server/predict_call.h"
 #include "server/predict_decoder.h"
 #include "server/process_usage.h"
@@ -40,7 +38,7 @@ void FillPool(const PoolReport& pool, v1::PoolStatus* message) {
 
 void FillModel(const ModelStatus& model, v1::ModelStatus* message) {
   message->set_name(model.name);
-  if (model.version > 0) message->set_version(absl::StrCat(model.version));
+  message->set_version(VersionText(model.version));
   message->set_state(ModelStateName(model.state));
   message->set_reason(model.reason);
   for (const std::string& pool : model.pools) message->add_pools(pool);
@@ -67,49 +65,49 @@ TimePoint PredictionService::Deadline(const grpc::CallbackServerContext& context
   return deadline;
 }
 
-grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext* context,
-                                                     const grpc::ByteBuffer* request,
-                                                     grpc::ByteBuffer* response) {
+template <typename Call>
+Call* PredictionService::Run(const grpc::CallbackServerContext& context,
+                             const grpc::ByteBuffer& request, Call* call) {
   const TimePoint arrival = clock_.Now();
-  auto* call = new PredictCall(response);
   const absl::Status accepts = state_.accepts();
   absl::StatusOr<DecodedPredict> decoded =
-      accepts.ok() ? DecodePredictRequest(*request) : absl::StatusOr<DecodedPredict>(accepts);
+      accepts.ok() ? DecodePredictRequest(request) : absl::StatusOr<DecodedPredict>(accepts);
   if (!decoded.ok()) {
     call->Finish(ToGrpcStatus(decoded.status()));
     return call;
   }
-  const TimePoint deadline = Deadline(*context, *decoded, arrival);
+  const TimePoint deadline = Deadline(context, *decoded, arrival);
   call->Start(clock_, router_, *std::move(decoded), arrival, deadline);
   return call;
+}
+
+grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext* context,
+                                                     const grpc::ByteBuffer* request,
+                                                     grpc::ByteBuffer* response) {
+  return Run(*context, *request, new PredictCall(*context, response));
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* PredictionService::PredictStream(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
-  const TimePoint arrival = clock_.Now();
-  auto* call = new PredictStreamCall;
-  const absl::Status accepts = state_.accepts();
-  absl::StatusOr<DecodedPredict> decoded =
-      accepts.ok() ? DecodePredictRequest(*request) : absl::StatusOr<DecodedPredict>(accepts);
-  if (!decoded.ok()) {
-    call->Finish(ToGrpcStatus(decoded.status()));
-    return call;
-  }
-  const TimePoint deadline = Deadline(*context, *decoded, arrival);
-  call->Start(clock_, router_, *std::move(decoded), arrival, deadline);
-  return call;
+  return Run(*context, *request, new PredictStreamCall(*context));
 }
 
 grpc::ServerUnaryReactor* PredictionService::ServerStatus(grpc::CallbackServerContext* context,
-                                                          const v1::ServerStatusRequest*,
-                                                          v1::ServerStatusResponse* response) {
-  response->set_version(std::string(Version()));
-  response->set_uptime_seconds(ToSeconds(clock_.Now() - started_));
-  for (const PoolReport& pool : pools_()) FillPool(pool, response->add_pools());
-  for (const ModelStatus& model : router_.Models()) FillModel(model, response->add_models());
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(grpc::Status::OK);
-  return reactor;
+                                                          const grpc::ByteBuffer* request,
+                                                          grpc::ByteBuffer* response) {
+  return AnswerUnary<v1::ServerStatusRequest>(
+      context, *request, response, [this](const v1::ServerStatusRequest&) {
+        return absl::StatusOr<v1::ServerStatusResponse>(Status());
+      });
+}
+
+v1::ServerStatusResponse PredictionService::Status() const {
+  v1::ServerStatusResponse response;
+  response.set_version(std::string(Version()));
+  response.set_uptime_seconds(ToSeconds(clock_.Now() - started_));
+  for (const PoolReport& pool : pools_()) FillPool(pool, response.add_pools());
+  for (const ModelStatus& model : router_.Models()) FillModel(model, response.add_models());
+  return response;
 }
 
 }  // namespace tandem::server

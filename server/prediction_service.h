@@ -4,6 +4,7 @@
 
 #include "core/clock.h"
 #include "router/router.h"
+#include "server/grpc_call.h"
 #include "server/pool_report.h"
 #include "server/predict_decoder.h"
 #include "server/serving_state.h"
@@ -11,10 +12,11 @@
 
 namespace tandem::server {
 
-// Predict and PredictStream take and give bytes as they are on the wire.
-using PredictionServiceBase = v1::PredictionService::WithRawCallbackMethod_Predict<
-    v1::PredictionService::WithRawCallbackMethod_PredictStream<
-        v1::PredictionService::CallbackService>>;
+// Every method takes and gives bytes as they are on the wire.
+using PredictionServiceBase =
+    RawMethods<v1::PredictionService::Service, v1::PredictionService::WithRawCallbackMethod_Predict,
+               v1::PredictionService::WithRawCallbackMethod_PredictStream,
+               v1::PredictionService::WithRawCallbackMethod_ServerStatus>::type;
 
 class PredictionService final : public PredictionServiceBase {
  public:
@@ -32,10 +34,15 @@ class PredictionService final : public PredictionServiceBase {
   grpc::ServerWriteReactor<grpc::ByteBuffer>* PredictStream(
       grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) override;
   grpc::ServerUnaryReactor* ServerStatus(grpc::CallbackServerContext* context,
-                                         const v1::ServerStatusRequest* request,
-                                         v1::ServerStatusResponse* response) override;
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response) override;
 
  private:
+  // Decodes the request and runs it in the call, a PredictCall or a PredictStreamCall.
+  template <typename Call>
+  Call* Run(const grpc::CallbackServerContext& context, const grpc::ByteBuffer& request,
+            Call* call);
+  v1::ServerStatusResponse Status() const;
   // When the whole call must be answered.
   TimePoint Deadline(const grpc::CallbackServerContext& context, const DecodedPredict& request,
                      TimePoint arrival) const;

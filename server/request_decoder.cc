@@ -10,6 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "router/quoted.h"
 #include "server/tensor_decoder.h"
 
 namespace tandem::server {
@@ -27,7 +28,7 @@ struct RequestBytes {
 
 absl::Status ParameterError(const std::string& name, absl::string_view expected) {
   return absl::InvalidArgumentError(
-      absl::StrCat("request parameter '", name, "': expected ", expected));
+      absl::StrCat("request parameter ", Quoted(name), ": expected ", expected));
 }
 
 absl::Status ReadTimeout(const std::string& name, const InferParameter& parameter,
@@ -159,8 +160,8 @@ absl::StatusOr<int64_t> ParseVersion(absl::string_view version) {
   // SimpleAtoi alone would take signs and blanks too.
   const bool digits = std::all_of(version.begin(), version.end(), absl::ascii_isdigit);
   if (!digits || !absl::SimpleAtoi(version, &number) || number < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("model version '", version,
-                                                   "': expected a number of 1 or more, or nothing "
+    return absl::InvalidArgumentError(absl::StrCat("model version ", Quoted(version),
+                                                   ": expected a number of 1 or more, or nothing "
                                                    "for the latest"));
   }
   return number;

@@ -28,13 +28,15 @@ constexpr char kFooter[] =
 
 int Serve(const ServeFlags& flags) {
   const Environment environment = [](const std::string& name) { return std::getenv(name.c_str()); };
-  const absl::StatusOr<ServeOptions> options =
-      ResolveServeOptions(flags, environment, FindMachine());
+  const OptionsReader resolve = [&flags, &environment, machine = FindMachine()] {
+    return ResolveServeOptions(flags, environment, machine);
+  };
+  const absl::StatusOr<ServeOptions> options = resolve();
   if (!options.ok()) {
     std::fprintf(stderr, "tandem: %s\n", std::string(options.status().message()).c_str());
     return 2;
   }
-  return RunServer(*options);
+  return RunServer(*options, resolve);
 }
 
 }  // namespace

@@ -28,6 +28,10 @@ constexpr Setting kSettings[] = {
     {"log-format", "FORMAT", "text or json (default text)"},
     {"drain-timeout", "TIME", "Time for accepted requests to end after SIGTERM (default 30s)"},
     {"max-message-bytes", "SIZE", "Largest message that is read (default 64MiB)"},
+    {"max-streams-per-connection", "COUNT",
+     "Calls of one connection at a time; more wait at the client (default 1024)"},
+    {"max-metadata-bytes", "SIZE", "Largest metadata of a call (default 16KiB)"},
+    {"max-network-bytes", "SIZE", "Memory of all connections together (default 1GiB)"},
     {"max-queue-length", "COUNT", "Requests of one model that may wait (default 1024)"},
     {"max-bytes-in-flight", "SIZE", "Bytes of inputs of all requests (default 1GiB)"},
     {"port-file", "FILE", "Write the ports and the process id there, as JSON, once ready"},
@@ -51,6 +55,15 @@ absl::Status ReadSize(absl::string_view value, uint64_t most, uint64_t* size) {
     return Expected(absl::StrCat("a size from 1KiB to ", most, " bytes, such as 64MiB"));
   }
   *size = *parsed;
+  return absl::OkStatus();
+}
+
+// gRPC takes the counts as ints.
+absl::Status ReadCount(absl::string_view value, uint32_t* count) {
+  constexpr uint32_t kMost = std::numeric_limits<int32_t>::max();
+  if (!absl::SimpleAtoi(value, count) || *count < 1 || *count > kMost) {
+    return Expected("a number of 1 or more");
+  }
   return absl::OkStatus();
 }
 
@@ -79,6 +92,7 @@ absl::Status ReadDuration(absl::string_view value, Duration* to) {
 
 // gRPC counts the bytes of a message in an int.
 constexpr uint64_t kLargestMessage = std::numeric_limits<int32_t>::max();
+constexpr uint64_t kLargestMetadata = uint64_t{1} << 20;
 
 absl::Status Apply(absl::string_view name, const std::string& value, ServeOptions* options) {
   if (name == "model-repository") {
@@ -101,12 +115,16 @@ absl::Status Apply(absl::string_view name, const std::string& value, ServeOption
     return ReadDuration(value, &options->drain_timeout);
   } else if (name == "max-message-bytes") {
     return ReadSize(value, kLargestMessage, &options->max_message_bytes);
+  } else if (name == "max-metadata-bytes") {
+    return ReadSize(value, kLargestMetadata, &options->max_metadata_bytes);
+  } else if (name == "max-network-bytes") {
+    return ReadSize(value, uint64_t{1} << 50, &options->max_network_bytes);
   } else if (name == "max-bytes-in-flight") {
     return ReadSize(value, uint64_t{1} << 50, &options->max_bytes_in_flight);
   } else if (name == "max-queue-length") {
-    if (!absl::SimpleAtoi(value, &options->max_queue_length) || options->max_queue_length < 1) {
-      return Expected("a number of 1 or more");
-    }
+    return ReadCount(value, &options->max_queue_length);
+  } else if (name == "max-streams-per-connection") {
+    return ReadCount(value, &options->max_streams_per_connection);
   } else if (name == "port-file") {
     options->port_file = value;
   } else {

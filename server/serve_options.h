@@ -34,6 +34,12 @@ struct ServeOptions {
   Duration drain_timeout = std::chrono::seconds(30);
   // Largest message that is read.
   uint64_t max_message_bytes = uint64_t{64} << 20;
+  // Calls of one connection at a time; more wait at the client.
+  uint32_t max_streams_per_connection = 1024;
+  // A call's metadata, in bytes.
+  uint64_t max_metadata_bytes = uint64_t{16} << 10;
+  // Memory that gRPC may hold for all connections.
+  uint64_t max_network_bytes = uint64_t{1} << 30;
   // Requests of one model that wait.
   uint32_t max_queue_length = 1024;
   // Bytes of inputs of all requests.

@@ -1,12 +1,10 @@
 #include "server/server_process.h"
 
 #include <prometheus/registry.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <future>
 #include <memory>
 #include <utility>
@@ -20,6 +18,8 @@
 #include "server/front_end.h"
 #include "server/log.h"
 #include "server/model_repository.h"
+#include "server/port_file.h"
+#include "server/reload.h"
 #include "server/request_metrics.h"
 #include "server/serving_state.h"
 #include "server/signals.h"
@@ -87,16 +87,21 @@ PoolReport ReportOf(const Pool& pool) {
   return report;
 }
 
+RouterOptions LimitsOf(const ServeOptions& options) {
+  return {options.max_queue_length, options.max_bytes_in_flight};
+}
+
 // Owns the parts of the server, in the order in which they may end.
 class ServerProcess {
  public:
   explicit ServerProcess(const ServeOptions& options)
       : options_(options),
-        log_(MakeLog(options.log_level, options.log_format)),
-        registry_(std::make_shared<prometheus::Registry>()),
-        metrics_(*registry_),
-        router_(clock_, {options.max_queue_length, options.max_bytes_in_flight}, metrics_),
+        log_file_(options.log_level, options.log_format),
+        log_(log_file_.sink()),
+        metrics_(registry_),
+        router_(clock_, LimitsOf(options), metrics_),
         state_(router_) {
+    TakeProtobufLog(log_);
     for (const PoolSpec& spec : options.pools) {
       pools_.push_back(std::make_unique<Pool>(MakePoolOptions(spec),
                                               static_cast<uint32_t>(pools_.size()), router_, log_));
@@ -116,8 +121,9 @@ class ServerProcess {
   void Load(const ModelRepository& repository) {
     for (const std::string& note : repository.notes) log_(LogLevel::kInfo, note);
     for (const auto& model : repository.versions) {
+      // One that no pool serves is listed with that reason, and told with all others.
       const absl::Status added = router_.AddModel(model);
-      if (!added.ok()) log_(LogLevel::kWarning, std::string(added.message()));
+      if (!added.ok()) log_(LogLevel::kDebug, std::string(added.message()));
     }
     for (const UnusableModel& model : repository.unusable) {
       router_.AddUnusable(model.name, model.version, model.reason);
@@ -149,7 +155,22 @@ class ServerProcess {
     log_(LogLevel::kInfo,
          absl::StrCat("READY: tandem ", std::string(Version()), " listens on ", options_.address,
                       ", gRPC ", ports.grpc, ", HTTP ", ports.http, ", metrics ", ports.metrics));
-    return options_.port_file.empty() ? absl::OkStatus() : WritePortFile(ports);
+    return options_.port_file.empty() ? absl::OkStatus() : WritePortFile(options_.port_file, ports);
+  }
+
+  // Takes over what may change while the server runs. Where the configuration has an error, or
+  // differs in something else, all stays as it is.
+  void Reload(const absl::StatusOr<ServeOptions>& options) {
+    const absl::Status status = options.ok() ? CheckReload(options_, *options) : options.status();
+    if (!status.ok()) {
+      log_(LogLevel::kError, absl::StrCat("the configuration was refused, and the old one stays: ",
+                                          status.message()));
+      return;
+    }
+    options_ = *options;
+    log_file_.SetLevel(options_.log_level);
+    router_.SetLimits(LimitsOf(options_));
+    log_(LogLevel::kInfo, "the configuration was read again and taken");
   }
 
   // Tells everybody that it ends, and lets what was accepted end.
@@ -190,32 +211,11 @@ class ServerProcess {
     return reports;
   }
 
-  absl::Status WritePortFile(Ports ports) const {
-    const std::string text =
-        absl::StrCat("{\"grpc\":", ports.grpc, ",\"http\":", ports.http,
-                     ",\"metrics\":", ports.metrics, ",\"pid\":", getpid(), "}\n");
-    // Under another name first, so that whoever waits for the file reads all of it; a pipe or a
-    // device is written to as it is.
-    std::error_code error;
-    const std::filesystem::file_status status = std::filesystem::status(options_.port_file, error);
-    const bool in_place =
-        std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
-    const std::string draft = in_place ? options_.port_file : options_.port_file + ".new";
-    std::ofstream stream(draft);
-    stream << text;
-    stream.close();
-    if (!stream || (!in_place && std::rename(draft.c_str(), options_.port_file.c_str()) != 0)) {
-      return absl::UnavailableError(
-          absl::StrCat("--port-file=", options_.port_file, ": the file cannot be written"));
-    }
-    return absl::OkStatus();
-  }
-
-  const ServeOptions& options_;
+  ServeOptions options_;
+  Log log_file_;
   const LogSink log_;
   const SystemClock clock_;
-  // Shared with the metrics' server.
-  const std::shared_ptr<prometheus::Registry> registry_;
+  prometheus::Registry registry_;
   RequestMetrics metrics_;
   Router router_;
   ServingState state_;
@@ -233,8 +233,12 @@ PoolKinds KindsOf(const std::vector<PoolSpec>& pools) {
 
 }  // namespace
 
-int RunServer(const ServeOptions& options) {
+int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
   Signals signals;
+  if (!options.port_file.empty()) {
+    const absl::Status writable = CheckPortFile(options.port_file);
+    if (!writable.ok()) return Fail(kExitUsage, writable);
+  }
   const absl::StatusOr<ModelRepository> repository =
       ScanModelRepository(options.model_repository, KindsOf(options.pools));
   if (!repository.ok()) return Fail(kExitUsage, repository.status());
@@ -242,13 +246,22 @@ int RunServer(const ServeOptions& options) {
   const absl::Status started = process.Start();
   if (!started.ok()) return Fail(kExitFailed, started);
   process.Load(*repository);
+  // The signal that asks the server to end, if one came within the time.
+  const auto end_within = [&](Duration timeout) {
+    std::optional<int> signal = signals.WaitFor(timeout);
+    if (signal == SIGHUP) {
+      process.Reload(read_again());
+      signal.reset();
+    }
+    return signal;
+  };
   std::optional<int> signal;
-  while (!signal.has_value() && !process.settled()) signal = signals.WaitFor(kPollLoading);
+  while (!signal.has_value() && !process.settled()) signal = end_within(kPollLoading);
   if (!signal.has_value()) {
     const absl::Status announced = process.AnnounceReady();
     if (!announced.ok()) return Fail(kExitFailed, announced);
   }
-  while (!signal.has_value()) signal = signals.WaitFor(kPollServing);
+  while (!signal.has_value()) signal = end_within(kPollServing);
   signals.ExitOnNext();
   process.Drain();
   process.Stop();

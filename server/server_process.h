@@ -2,12 +2,18 @@
 // serves, drains, stops.
 #pragma once
 
+#include <functional>
+
+#include "absl/status/statusor.h"
 #include "server/serve_options.h"
 
 namespace tandem::server {
 
+// Resolves the options anew, from the same flags and the file as it is now.
+using OptionsReader = std::function<absl::StatusOr<ServeOptions>()>;
+
 // Returns the program's exit code. What goes wrong before serving is told in one line on standard
-// error. To be called by a process without other threads.
-int RunServer(const ServeOptions& options);
+// error. `read_again` is asked at SIGHUP. To be called by a process without other threads.
+int RunServer(const ServeOptions& options, const OptionsReader& read_again);
 
 }  // namespace tandem::server

@@ -1,5 +1,6 @@
-// Whether the server wants requests: not before its models have loaded, and not while it drains.
-// Thread-safe. Borrows the router, which outlives it.
+// Whether the server wants requests: not before its models have loaded, not while it drains, and
+// not while all workers that could run some model are down. Thread-safe. Borrows the router, which
+// outlives it.
 #pragma once
 
 #include <atomic>
@@ -26,7 +27,7 @@ class ServingState {
   }
   bool ready() const {
     return models_added_.load(std::memory_order_acquire) && !draining() &&
-           router_.AllModelsSettled();
+           router_.AllModelsSettled() && router_.AllModelsHaveLanes();
   }
 
  private:

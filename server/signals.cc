@@ -5,22 +5,18 @@
 #include <unistd.h>
 
 namespace tandem::server {
-namespace {
-
-constexpr Duration kPoll = std::chrono::milliseconds(50);
-
-}  // namespace
 
 Signals::Signals() {
   sigemptyset(&set_);
-  sigaddset(&set_, SIGINT);
-  sigaddset(&set_, SIGTERM);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set_, signal);
   pthread_sigmask(SIG_BLOCK, &set_, nullptr);
 }
 
 Signals::~Signals() {
   stopping_.store(true);
-  if (watcher_.joinable()) watcher_.join();
+  if (!watcher_.joinable()) return;
+  pthread_kill(watcher_.native_handle(), SIGHUP);
+  watcher_.join();
 }
 
 std::optional<int> Signals::WaitFor(Duration timeout) const {
@@ -36,8 +32,10 @@ std::optional<int> Signals::WaitFor(Duration timeout) const {
 void Signals::ExitOnNext() {
   watcher_ = std::thread([this] {
     while (!stopping_.load()) {
-      // The shell's convention for a program that a signal ended.
-      if (const std::optional<int> signal = WaitFor(kPoll)) _exit(128 + *signal);
+      int signal = 0;
+      const bool came = sigwait(&set_, &signal) == 0;
+      // The shell's convention for a program that a signal ended. SIGHUP comes too late to matter.
+      if (came && signal != SIGHUP) _exit(128 + signal);
     }
   });
 }

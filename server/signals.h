@@ -1,5 +1,5 @@
-// SIGINT and SIGTERM as something to wait for. One for the process, made before any thread is, so
-// that all of them have these signals blocked. Programs that are started must unblock them.
+// SIGINT, SIGTERM and SIGHUP as something to wait for. One for the process, made before any thread
+// is, so that all of them have these signals blocked. Programs that are started must unblock them.
 #pragma once
 
 #include <signal.h>
@@ -22,7 +22,7 @@ class Signals {
   // The signal that came, or nothing where none does within `timeout`. By one thread.
   std::optional<int> WaitFor(Duration timeout) const;
 
-  // From now on the next signal ends the process at once. Wait no more afterwards.
+  // From now on the next SIGINT or SIGTERM ends the process at once. Wait no more afterwards.
   void ExitOnNext();
 
  private:

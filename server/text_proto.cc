@@ -59,19 +59,57 @@ const FieldDescriptor* Field(const Message& message, absl::string_view name) {
 // The parser wants -1 for a field that is not repeated.
 int Index(const FieldDescriptor& field, int index) { return field.is_repeated() ? index : -1; }
 
+// Keeps nothing: the text has been parsed without an error before.
+class NoErrors : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int, google::protobuf::io::ColumnNumber, const std::string&) override {}
+};
+
+// Line, from 0, of element `number` of the list "field: [ … ]" that begins at `list`. The parser
+// tells where a list begins, and nothing of its elements.
+int LineOfElement(absl::string_view text, const TextFormat::ParseLocation& list, int number) {
+  google::protobuf::io::ArrayInputStream input(text.data(), static_cast<int>(text.size()));
+  NoErrors errors;
+  google::protobuf::io::Tokenizer tokenizer(&input, &errors);
+  // As the text format's parser sets it.
+  tokenizer.set_comment_style(google::protobuf::io::Tokenizer::SH_COMMENT_STYLE);
+  tokenizer.set_require_space_after_number(false);
+  tokenizer.set_allow_f_after_float(true);
+  tokenizer.set_allow_multiline_strings(true);
+  const google::protobuf::io::Tokenizer::Token& token = tokenizer.current();
+  int depth = 0;
+  while (tokenizer.Next()) {
+    if (token.line < list.line || (token.line == list.line && token.column < list.column)) continue;
+    // The element after the last comma, or after the bracket, begins here.
+    if (depth == 1 && number == 0 && token.text != ",") return token.line;
+    if (token.text == "[" || token.text == "{" || token.text == "<") ++depth;
+    if (token.text == "]" || token.text == "}" || token.text == ">") --depth;
+    if (depth == 1 && token.text == ",") --number;
+    if (depth == 0 && token.text == "]") break;
+  }
+  return list.line;
+}
+
 }  // namespace
 
 std::string TextProtoLines::Where(const Message& message, absl::string_view name, int index) const {
   const FieldDescriptor* field = Field(message, name);
   if (tree_ == nullptr || field == nullptr) return file_;
-  const TextFormat::ParseLocation location = tree_->GetLocation(field, Index(*field, index));
-  return location.line < 0 ? file_ : absl::StrCat(file_, ":", location.line + 1);
+  TextFormat::ParseLocation location = tree_->GetLocation(field, Index(*field, index));
+  int line = location.line;
+  // An element of a list that began before.
+  for (int before = index - 1; line < 0 && field->is_repeated() && before >= 0; --before) {
+    location = tree_->GetLocation(field, before);
+    if (location.line >= 0) line = LineOfElement(text_, location, index - before);
+  }
+  return line < 0 ? file_ : absl::StrCat(file_, ":", line + 1);
 }
 
 TextProtoLines TextProtoLines::Nested(const Message& message, absl::string_view name,
                                       int index) const {
   TextProtoLines nested;
   nested.file_ = file_;
+  nested.text_ = text_;
   const FieldDescriptor* field = Field(message, name);
   if (tree_ != nullptr && field != nullptr) {
     nested.tree_ = tree_->GetTreeForNested(field, Index(*field, index));
@@ -87,6 +125,7 @@ absl::Status TextProtoFile::Parse(absl::string_view text, Message* message) {
   google::protobuf::io::ArrayInputStream input(text.data(), static_cast<int>(text.size()));
   if (!parser.Parse(&input, message)) return absl::InvalidArgumentError(errors.error());
   lines_.tree_ = &tree_;
+  lines_.text_ = text;
   return absl::OkStatus();
 }
 

@@ -28,6 +28,8 @@ class TextProtoLines {
   friend class TextProtoFile;
 
   std::string file_;
+  // Of the whole file, wherever this is in it.
+  absl::string_view text_;
   const google::protobuf::TextFormat::ParseInfoTree* tree_ = nullptr;
 };
 
@@ -38,7 +40,8 @@ class TextProtoFile {
   TextProtoFile(const TextProtoFile&) = delete;
   TextProtoFile& operator=(const TextProtoFile&) = delete;
 
-  // Parses `text` into `message`. INVALID_ARGUMENT "FILE:LINE:COLUMN: what" for the first error.
+  // Parses `text`, which outlives this, into `message`. INVALID_ARGUMENT "FILE:LINE:COLUMN: what"
+  // for the first error.
   absl::Status Parse(absl::string_view text, google::protobuf::Message* message);
 
   const TextProtoLines& lines() const { return lines_; }

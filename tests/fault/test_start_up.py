@@ -54,6 +54,28 @@ class RefusedStartTest(unittest.TestCase):
                 flags = [f for f in FREE_PORTS if flag not in f]
                 self.refused([*flags, f"--{flag}={port}", CPU_POOL], [str(port)])
 
+    def test_an_address_that_is_not_this_machines(self):
+        for address, words in (("192.0.2.1", ["no such address"]), ("nowhere.invalid", ["name"])):
+            flags = [f for f in FREE_PORTS if "address" not in f]
+            with self.subTest(address):
+                self.refused([*flags, "--address=" + address, CPU_POOL], [address, *words])
+
+    def test_a_port_file_that_cannot_be_written(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for path in (folder, os.path.join(folder, "none", "ports")):
+                with self.subTest(path):
+                    self.refused([*FREE_PORTS, CPU_POOL, "--port-file=" + path], [path])
+            self.assertEqual(os.listdir(folder), [])
+
+    def test_a_pool_that_says_something_twice_or_not_at_all(self):
+        for pool, words in (
+            ("a=lanes:1,lanes:2", ["lanes", "twice"]),
+            ("a=cores:", ["cores", "missing"]),
+            ("a=input_arena:1TiB", ["input_arena", "memory"]),
+        ):
+            with self.subTest(pool):
+                self.refused([*FREE_PORTS, "--pool=" + pool], [pool, *words])
+
     def test_a_flag_that_does_not_exist(self):
         self.refused([*FREE_PORTS, "--no-such-flag"], ["--no-such-flag"])
 
@@ -105,6 +127,9 @@ class UnusableModelsTest(unittest.TestCase):
         repository.synthetic("load_fails", parameters={"load_mode": "fail"})
         repository.add("no_file", config("no_file", platform="pytorch_libtorch"))
         repository.write("no_models/README", b"not a model")
+        os.symlink("circle", os.path.join(repository.path, "circle"))
+        repository.write("pipe/1/model.pt", b"")
+        os.mkfifo(os.path.join(repository.path, "pipe", "config.pbtxt"))
         cls.server = cls.enterClassContext(Server(repository.path))
         cls.models = cls.server.index()
 
@@ -137,6 +162,23 @@ class UnusableModelsTest(unittest.TestCase):
     def test_a_model_that_does_not_load_is_told_with_the_reason(self):
         self.assertTrue(self.reason("load_fails"))
         self.assertIn("model.pt", self.reason("no_file"))
+
+    def test_what_is_no_file_is_told_in_one_line_of_the_log(self):
+        self.assertIn("circle", self.reason("circle"))
+        self.assertIn("not a regular file", self.reason("pipe"))
+        for name in ("circle", "pipe"):
+            told = [line for line in self.server.log().splitlines() if f"model {name}:" in line]
+            self.assertEqual(len(told), 1, told)
+
+    def test_a_model_of_which_nothing_could_be_read_has_no_version(self):
+        self.assertIn(("syntax", ""), self.models)
+        (status,) = (m for m in self.server.status().models if m.name == "syntax")
+        self.assertEqual(status.version, "")
+        call = self.server.infer.ModelInfer.future(
+            infer_request("syntax", {"INPUT0": ROW}, version="3"), timeout=TIMEOUT
+        )
+        self.assertEqual(call.exception().code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertNotIn("version 0", call.exception().details())
 
     def test_a_model_without_versions_is_told(self):
         self.assertIn("version", self.reason("no_versions"))

@@ -8,6 +8,7 @@ import unittest
 import grpc
 import harness
 import numpy as np
+from harness import protos
 from harness.processes import Watch, children
 from harness.repository import Repository
 from harness.server import Server
@@ -90,6 +91,24 @@ class WorkersTest(unittest.TestCase):
             self.assertIn(codes[-1], (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE))
         self.wait_for_restart("cpu", 1)
 
+    def test_the_server_is_not_ready_while_all_workers_of_a_kind_are_down(self):
+        request = protos.message("inference.ServerReadyRequest")()
+
+        def ready():
+            return self.server.infer.ServerReady(request, timeout=TIMEOUT).ready
+
+        seen = []
+        # The wait before a restart doubles with each death: sooner or later a question falls into it.
+        for deaths in range(1, 6):
+            self.kill(self.worker("cpu").pid)
+            while self.worker("cpu").restarts < deaths:
+                seen.append(ready())
+            self.wait_for_restart("cpu", deaths)
+            if False in seen:
+                break
+        self.assertIn(False, seen)
+        self.assertTrue(ready())
+
     def test_each_of_many_deaths_is_survived(self):
         for number in range(1, 4):
             self.kill(self.worker("gpu").pid)
@@ -103,6 +122,10 @@ class WorkersTest(unittest.TestCase):
                     self.infer(model)
                 self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
                 self.assertIn(model, raised.exception.details())
+                # What crashed a worker may crash the next one too. (A sanitizer makes an exit of it.)
+                if not os.environ.get("TANDEM_SANITIZED"):
+                    safe = "safe to retry" in raised.exception.details()
+                    self.assertEqual(safe, model == "exits", raised.exception.details())
                 self.wait_for_restart("cpu", restarts)
 
     def test_a_worker_that_breaks_the_protocol_is_killed(self):

@@ -17,6 +17,24 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 ROW = np.array([[1, 2, 3, 4]], dtype=np.float32)
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 PREDICT = "/tandem.v1.PredictionService/Predict"
+QUERIES = [
+    *(
+        f"/inference.GRPCInferenceService/{method}"
+        for method in (
+            "ServerLive",
+            "ServerReady",
+            "ServerMetadata",
+            "ModelReady",
+            "ModelMetadata",
+            "ModelConfig",
+            "ModelStatistics",
+            "RepositoryIndex",
+            "RepositoryModelLoad",
+            "RepositoryModelUnload",
+        )
+    ),
+    "/tandem.v1.PredictionService/ServerStatus",
+]
 
 
 class BadInputTest(unittest.TestCase):
@@ -226,6 +244,46 @@ class BadInputTest(unittest.TestCase):
                     call(bad, timeout=TIMEOUT)
                 self.assertEqual(raised.exception.code(), INVALID, (method, bad[:20]))
                 self.check_message(raised.exception.details(), [])
+
+    def test_a_malformed_message_is_refused_by_every_other_method(self):
+        for method in QUERIES:
+            with self.subTest(method):
+                call = self.server.channel.unary_unary(method)
+                with self.assertRaises(grpc.RpcError) as raised:
+                    call(b"\x0a\xff\xff\xff\xff\x7f", timeout=TIMEOUT)
+                self.assertEqual(raised.exception.code(), INVALID)
+                name = method.rsplit("/", 1)[1] + "Request"
+                self.check_message(raised.exception.details(), [name])
+
+    def test_a_malformed_message_of_a_stream_is_answered_and_the_stream_goes_on(self):
+        good = infer_request("echo", {"INPUT0": ROW})
+        call = self.server.channel.stream_stream(
+            "/inference.GRPCInferenceService/ModelStreamInfer",
+            response_deserializer=protos.message("inference.ModelStreamInferResponse").FromString,
+        )
+        answers = list(
+            call(iter([b"\xff" * 20, good.SerializeToString()]), timeout=TIMEOUT),
+        )
+        self.assertEqual(len(answers), 2)
+        bad, right = sorted(answers, key=lambda answer: not answer.error_message)
+        self.check_message(bad.error_message, ["ModelInferRequest"])
+        np.testing.assert_array_equal(infer_outputs(right.infer_response)["OUTPUT0"], ROW)
+
+    def test_protobuf_writes_nothing_of_its_own_to_the_log(self):
+        call = self.server.channel.unary_unary("/inference.GRPCInferenceService/ModelReady")
+        with self.assertRaises(grpc.RpcError):
+            call(b"\x0a\x04\xff\xfe\xfd\xfc", timeout=TIMEOUT)
+        self.assertNotIn("libprotobuf", self.server.log())
+
+    def test_names_of_the_client_come_back_short_and_printable(self):
+        request = protos.message("inference.ModelMetadataRequest")
+        for name, version in (("a\nb\x1b[31m", ""), ("x" * 100_000, ""), ("echo", "y\n" * 50_000)):
+            with self.assertRaises(grpc.RpcError) as raised:
+                self.server.infer.ModelMetadata(
+                    request(name=name, version=version), timeout=TIMEOUT
+                )
+            self.assertLess(len(raised.exception.details()), 1000)
+            self.assertTrue(raised.exception.details().isprintable())
 
     def test_text_that_is_no_utf8_is_refused(self):
         good = infer_request("echo", {"INPUT0": ROW}).SerializeToString()

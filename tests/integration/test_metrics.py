@@ -14,12 +14,14 @@ import urllib.request
 import grpc
 import harness
 import numpy as np
+from harness import source_path
 from harness.repository import Repository
 from harness.server import Server
 from harness.tensors import infer_request, predict_request
 
 PROMETHEUS = os.environ.get("TANDEM_PROMETHEUS") or shutil.which("prometheus")
 PROMTOOL = shutil.which("promtool")
+CONFIG = source_path("docker/prometheus.yml")
 TIMEOUT = 60
 ROW = np.array([[1, 2, 3, 4]], dtype=np.float32)
 CALLS = 5
@@ -31,18 +33,21 @@ def fetch(url):
 
 
 class Prometheus:
-    """A Prometheus that scrapes one address, many times a second."""
+    """A Prometheus with the configuration of the compose file, that scrapes another address, and many
+    times a second.
+    """
 
     def __init__(self, target):
         self.folder = tempfile.mkdtemp(prefix="tandem-prometheus-")
         config = os.path.join(self.folder, "prometheus.yml")
+        with open(CONFIG, encoding="utf-8") as file:
+            text = file.read()
+        changes = {"tandem:8002": target, "scrape_interval: 5s": "scrape_interval: 200ms"}
+        for old, new in changes.items():
+            assert text.count(old) == 1, f"{CONFIG} holds no {old}"
+            text = text.replace(old, new)
         with open(config, "w", encoding="utf-8") as file:
-            file.write(
-                "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
-                "scrape_configs:\n"
-                "- job_name: tandem\n"
-                f"  static_configs: [{{targets: ['{target}']}}]\n"
-            )
+            file.write(text)
         self.log = open(os.path.join(self.folder, "log"), "w+", encoding="utf-8")
         self.process = subprocess.Popen(
             [
@@ -166,6 +171,17 @@ class MetricsTest(unittest.TestCase):
             self.assertTrue(self.series(name), f"there is no {name}")
         self.assertEqual(self.series("tandem_worker_restarts_total", worker="cpu/0"), [0])
         self.assertGreater(sum(self.series("tandem_process_resident_memory_bytes")), 1 << 20)
+
+    @unittest.skipUnless(PROMTOOL, "promtool is not installed")
+    def test_promtool_takes_the_configuration_of_the_compose_file(self):
+        done = subprocess.run(
+            [PROMTOOL, "check", "config", CONFIG],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     @unittest.skipUnless(PROMTOOL, "promtool is not installed")
     def test_promtool_finds_no_malformed_metric(self):

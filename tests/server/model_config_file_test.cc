@@ -87,6 +87,10 @@ TEST_CASE("What cannot be is refused with line and field", "[model_config]") {
                "config.pbtxt:4: dims");
   CheckRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 3, 0 ]\n}",
                "config.pbtxt:4: dims");
+  CheckRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 3, # rows\n 4,\n 0 ]\n}",
+               "config.pbtxt:6: dims");
+  CheckRefused("input { name: \"x\" data_type: TYPE_FP32\n dims: 3\n dims: 0 }",
+               "config.pbtxt:3: dims");
   CheckRefused("input { name: \"x\" dims: [ 1 ] }", "data_type");
   CheckRefused("input { data_type: TYPE_FP32 dims: [ 1 ] }", "name");
   CheckRefused(
@@ -99,6 +103,10 @@ TEST_CASE("What cannot be is refused with line and field", "[model_config]") {
   CheckRefused("dynamic_batching { }", "max_batch_size");
   CheckRefused("max_batch_size: 4\ndynamic_batching {\n preferred_batch_size: [ 8 ] }",
                "config.pbtxt:3: preferred_batch_size");
+  CheckRefused("max_batch_size: 4\ndynamic_batching {\n preferred_batch_size: [ 2,\n4,\n8 ] }",
+               "config.pbtxt:5: preferred_batch_size");
+  CheckRefused("instance_group [\n  { kind: KIND_CPU },\n  { kind: KIND_CPU\n    count: -1 }\n]",
+               "config.pbtxt:4: count");
   CheckRefused("default_model_filename: \"../other/1/model.pt\"", "default_model_filename");
   CheckRefused("version_policy { specific { versions: 0 } }", "version");
   CheckRefused("max_batch_size: many", "config.pbtxt:1:");

@@ -1,6 +1,7 @@
 #include "server/model_repository.h"
 
-#include <algorithm>
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <string>
 
@@ -100,6 +101,32 @@ TEST_CASE("Links may lead within the repository, and not out of it", "[repositor
   CHECK(repository.versions[0]->config.name == "alias");
   CHECK(Reason(repository, "escape").find("out of the model repository") != std::string::npos);
   CHECK(Reason(repository, "file").find("out of the model repository") != std::string::npos);
+}
+
+TEST_CASE("Links that lead nowhere are told as that, not as a missing configuration",
+          "[repository]") {
+  TemporaryFolder folder;
+  namespace fs = std::filesystem;
+  fs::create_directory_symlink("circle", folder.path() / "circle");
+  folder.Write("around/1/model.pt", "x");
+  fs::create_symlink("config.pbtxt", folder.path() / "around/config.pbtxt");
+  folder.Write("dangling/1/model.pt", "x");
+  fs::create_symlink("gone", folder.path() / "dangling/config.pbtxt");
+  const ModelRepository repository = Scan(folder);
+  CHECK(repository.versions.empty());
+  CHECK(Reason(repository, "circle") ==
+        "circle cannot be followed: its symbolic links lead in a circle");
+  CHECK(Reason(repository, "around") ==
+        "around/config.pbtxt cannot be followed: its symbolic links lead in a circle");
+  CHECK(Reason(repository, "dangling") ==
+        "dangling/config.pbtxt is a symbolic link that leads to nothing");
+}
+
+TEST_CASE("A configuration that is a pipe is refused, and not waited for", "[repository]") {
+  TemporaryFolder folder;
+  folder.Write("model/1/model.pt", "x");
+  REQUIRE(mkfifo((folder.path() / "model/config.pbtxt").c_str(), 0600) == 0);
+  CHECK(Reason(Scan(folder), "model") == "config.pbtxt is not a regular file");
 }
 
 TEST_CASE("Folders whose names are no model's or no version's are noted", "[repository]") {

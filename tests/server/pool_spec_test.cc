@@ -7,7 +7,7 @@
 namespace tandem::server {
 namespace {
 
-const Machine kMachine{{0, 1, 2, 3}, {0}};
+const Machine kMachine{{0, 1, 2, 3}, {0}, uint64_t{8} << 30};
 
 absl::StatusOr<PoolSpec> Parse(const std::string& text) {
   const absl::StatusOr<PoolSpecFields> fields = ParsePoolFields(text);
@@ -64,13 +64,19 @@ TEST_CASE("A pool that cannot be is refused with key, value and choices", "[pool
   CheckRefused("a=cores:2-1", "2-1");
   CheckRefused("a=cores:0-9", "core 4");
   CheckRefused("a=input_arena:1", "input_arena:1");
+  CheckRefused("a=lanes:1,lanes:2", "lanes: it is given twice");
+  CheckRefused("a=cores:0,cores:1", "cores: it is given twice");
+  CheckRefused("a=cores:", "cores: its value is missing");
+  CheckRefused("a=lanes", "lanes: its value is missing");
+  CheckRefused("a=input_arena:8GiB", "8192 MiB of memory");
+  CheckRefused("a=processes:64,input_arena:128MiB", "24576 MiB in all");
   CheckRefused("a b=device:cpu", "a b");
   CheckRefused("", "pool name");
   CheckRefused("..=device:cpu", "..");
 }
 
 TEST_CASE("A server that was told no pools has one for the CPU and one for each GPU", "[pool]") {
-  const std::vector<PoolSpec> pools = DefaultPools({{0, 1}, {0, 1}});
+  const std::vector<PoolSpec> pools = DefaultPools({{0, 1}, {0, 1}, 0});
   REQUIRE(pools.size() == 3);
   CHECK(pools[0].name == "cpu");
   CHECK(pools[0].lanes == 2);
@@ -89,8 +95,9 @@ TEST_CASE("Sizes have units, and overflow is no size", "[pool_spec]") {
   CHECK_FALSE(ParseSize("-1").ok());
 }
 
-TEST_CASE("This machine has at least one core", "[machine]") {
+TEST_CASE("This machine has at least one core, and memory", "[machine]") {
   CHECK_FALSE(FindMachine().cores.empty());
+  CHECK(FindMachine().memory_bytes > uint64_t{64} << 20);
 }
 
 }  // namespace tandem::server

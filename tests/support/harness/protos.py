@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from harness import source_path
 
-_FILES = ["inference.proto", "tandem.proto", "server_config.proto"]
+_FILES = ["inference.proto", "tandem.proto", "server_config.proto", "google_rpc.proto"]
 
 
 def _health_file():

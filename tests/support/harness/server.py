@@ -32,12 +32,16 @@ def clean_environment():
     return {name: value for name, value in os.environ.items() if not name.startswith("TANDEM_")}
 
 
-def watch_folder(folder):
-    """A descriptor that gets readable when a file is moved into the folder."""
+# Events of inotify.
+MODIFIED = 0x2
+MOVED_TO = 0x80
+
+
+def watch_folder(folder, event=MOVED_TO):
+    """A descriptor that gets readable when that happens to a file of the folder."""
     libc = ctypes.CDLL(None, use_errno=True)
     events = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-    moved_to = 0x80
-    if events < 0 or libc.inotify_add_watch(events, os.fsencode(folder), moved_to) < 0:
+    if events < 0 or libc.inotify_add_watch(events, os.fsencode(folder), event) < 0:
         raise OSError(ctypes.get_errno(), "inotify")
     return events
 
@@ -135,6 +139,20 @@ class Server:
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
+
+    def wait_for_log(self, text, timeout=START_SECONDS):
+        """Waits until the log holds the text."""
+        events = watch_folder(self._folder, MODIFIED)
+        poll = select.poll()
+        poll.register(events, select.POLLIN)
+        deadline = time.monotonic() + timeout
+        try:
+            while text not in self.log():
+                if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
+                    raise AssertionError(f"the log does not hold '{text}'\n{self.log()}")
+                os.read(events, 4096)
+        finally:
+            os.close(events)
 
     def status(self):
         return self.prediction.ServerStatus(

@@ -1,0 +1,59 @@
+// A port with an HTTP server on it: what the protocol over HTTP and the metrics have in common.
+// Routes are added before Start; Start and Stop by one thread. Handlers run on the listener's own
+// threads, never after Stop.
+#pragma once
+
+#include <httplib.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+
+namespace tandem::server {
+
+struct HttpListenerOptions {
+  std::string address = "0.0.0.0";
+  // 0: a free one.
+  uint16_t port = 0;
+  // The setting of the port, for messages, as in "http-port".
+  const char* port_flag = "";
+  // Calls that are answered at a time.
+  size_t threads = 1;
+  // Calls of one connection; then it is closed.
+  size_t calls_per_connection = 1;
+  // How long a connection may be idle between two calls. An open one delays Stop by so much.
+  std::chrono::seconds idle_connection{1};
+};
+
+class HttpListener {
+ public:
+  explicit HttpListener(HttpListenerOptions options);
+  // Stops.
+  ~HttpListener();
+  HttpListener(const HttpListener&) = delete;
+  HttpListener& operator=(const HttpListener&) = delete;
+
+  httplib::Server& routes() { return server_; }
+
+  // Takes the port and answers on it. See WhyNotListening for its errors.
+  absl::Status Start();
+
+  // Returns when the last answer has gone. Idempotent.
+  void Stop();
+
+  uint16_t port() const { return port_; }
+
+ private:
+  const HttpListenerOptions options_;
+  httplib::Server server_;
+  uint16_t port_ = 0;
+  std::thread thread_;
+  // The library's loop is over, asked or not.
+  std::atomic<bool> ended_{false};
+};
+
+}  // namespace tandem::server

@@ -1,0 +1,40 @@
+// Serves the metrics to Prometheus, at /metrics. Start and Stop by one thread. Borrows what is
+// collected, which outlives it and is thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace prometheus {
+class Collectable;
+}  // namespace prometheus
+
+namespace tandem::server {
+
+class HttpListener;
+
+class MetricsServer {
+ public:
+  MetricsServer(std::string address, uint16_t port,
+                std::vector<const prometheus::Collectable*> collected);
+  // Stops.
+  ~MetricsServer();
+
+  // Takes the port and answers on it; 0: a free one. See WhyNotListening for its errors.
+  absl::Status Start();
+
+  // Returns when the last answer has gone. Idempotent.
+  void Stop();
+
+  uint16_t port() const;
+
+ private:
+  const std::vector<const prometheus::Collectable*> collected_;
+  const std::unique_ptr<HttpListener> listener_;
+};
+
+}  // namespace tandem::server

@@ -1,0 +1,33 @@
+#include "server/reload.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace tandem::server {
+
+absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after) {
+  const std::pair<const char*, bool> kept[] = {
+      {"model-repository", before.model_repository == after.model_repository},
+      {"address", before.address == after.address},
+      {"grpc-port", before.grpc_port == after.grpc_port},
+      {"http-port", before.http_port == after.http_port},
+      {"metrics-port", before.metrics_port == after.metrics_port},
+      {"log-format", before.log_format == after.log_format},
+      {"max-message-bytes", before.max_message_bytes == after.max_message_bytes},
+      {"max-streams-per-connection",
+       before.max_streams_per_connection == after.max_streams_per_connection},
+      {"max-metadata-bytes", before.max_metadata_bytes == after.max_metadata_bytes},
+      {"max-network-bytes", before.max_network_bytes == after.max_network_bytes},
+      {"port-file", before.port_file == after.port_file},
+      {"pools", before.pools == after.pools},
+  };
+  for (const auto& [setting, same] : kept) {
+    if (same) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(setting, " cannot change while the server runs; start it again for that"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tandem::server

@@ -1,0 +1,50 @@
+#include "server/port_file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "tests/server/temporary_folder.h"
+#include "tests/support/catch.h"
+
+namespace tandem::server {
+namespace {
+
+std::string Read(const std::string& path) {
+  std::ifstream stream(path);
+  return std::string(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
+}
+
+}  // namespace
+
+TEST_CASE("The ports and the process are written as JSON, over what was there", "[port_file]") {
+  const TemporaryFolder folder;
+  const std::string path = folder.Write("ports", "of the server before");
+  REQUIRE(CheckPortFile(path).ok());
+  CHECK(Read(path) == "of the server before");
+  REQUIRE(WritePortFile(path, {1, 2, 3}).ok());
+  CHECK(Read(path) ==
+        "{\"grpc\":1,\"http\":2,\"metrics\":3,\"pid\":" + std::to_string(getpid()) + "}\n");
+  CHECK_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+TEST_CASE("A port file that cannot be written is found before", "[port_file]") {
+  const TemporaryFolder folder;
+  CHECK(absl::IsInvalidArgument(CheckPortFile(folder.path().string())));
+  CHECK(absl::IsInvalidArgument(CheckPortFile((folder.path() / "none/ports").string())));
+  CHECK(absl::IsUnavailable(WritePortFile((folder.path() / "none/ports").string(), {})));
+}
+
+TEST_CASE("A pipe is not waited for when it is checked", "[port_file]") {
+  const TemporaryFolder folder;
+  const std::string path = (folder.path() / "pipe").string();
+  REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  CHECK(CheckPortFile(path).ok());
+  CHECK(std::filesystem::is_fifo(path));
+}
+
+}  // namespace tandem::server
