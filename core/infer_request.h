@@ -1,10 +1,12 @@
 // One run of one model, asked for and answered.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -27,6 +29,8 @@ struct InferRequest {
   // Names of the outputs to return. Empty: all.
   std::vector<std::string> requested_outputs;
   PoolPreference pool = PoolPreference::kAny;
+  // Level of urgency, 1 first. 0: the model's default.
+  uint32_t priority = 0;
   // When the server received it, and when an answer is of no use any more.
   TimePoint arrival{};
   TimePoint deadline = kNever;
@@ -39,6 +43,28 @@ struct InferRequest {
     return cancelled != nullptr && cancelled->load(std::memory_order_relaxed);
   }
 };
+
+// Why a request ran on its pool.
+enum class PlacementReason : uint8_t {
+  // No other pool could run it.
+  kOnlyPool,
+  // It named the kind of pool.
+  kAsked,
+  // The pool runs such a batch fastest, or is the one that the model prefers.
+  kFirstChoice,
+  // Another pool is faster, but would have answered it later, since it is busy.
+  kSooner,
+  // The pool that the model prefers would have missed its deadline.
+  kDeadline,
+  // The pool that the model prefers is down.
+  kOtherDown,
+  // The pool's speed was not known yet.
+  kLearning,
+};
+
+// Their names in replies, in the order of the enumerators.
+inline constexpr std::array<std::string_view, 7> kPlacementReasonNames = {
+    "only_pool", "asked", "first_choice", "sooner", "deadline", "other_pool_down", "learning"};
 
 // Where and how a request ran.
 struct Placement {
@@ -54,6 +80,7 @@ struct Placement {
   Duration queue_time{0};
   // Time in the worker.
   Duration compute_time{0};
+  PlacementReason reason = PlacementReason::kOnlyPool;
 };
 
 struct InferResponse {

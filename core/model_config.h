@@ -2,6 +2,7 @@
 // there is none.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -17,6 +18,34 @@ namespace tandem {
 enum class PoolKind : uint8_t { kCpu, kGpu };
 
 inline const char* PoolKindName(PoolKind kind) { return kind == PoolKind::kCpu ? "cpu" : "gpu"; }
+
+// Which pools run a model. What the model's instance groups do not allow stays forbidden.
+enum class PlacementMode : uint8_t {
+  // Every pool that holds it; each request goes where it is answered first.
+  kAuto,
+  // Pools of one kind alone.
+  kCpu,
+  kGpu,
+  // Pools of that kind, and others for requests that would miss their deadlines there.
+  kPreferCpu,
+  kPreferGpu,
+  // GPU pools, and CPU pools only while no GPU pool can run it.
+  kFallback,
+};
+
+// Their names in configurations, in the order of the enumerators.
+inline constexpr std::array<const char*, 6> kPlacementModeNames = {
+    "auto", "cpu", "gpu", "prefer_cpu", "prefer_gpu", "fallback"};
+
+// Limits of the requests that wait, of one priority level or of all.
+struct QueuePolicy {
+  // How long one may wait. 0: no limit.
+  Duration default_timeout{0};
+  // After that it waits on, behind all others, instead of being refused.
+  bool delay_on_timeout = false;
+  // Requests that may wait. 0: only the server's own limit.
+  uint32_t max_queue_size = 0;
+};
 
 struct ModelConfig {
   std::string name;
@@ -39,6 +68,16 @@ struct ModelConfig {
   Duration max_queue_delay{0};
   // A batch of such a size goes at once, without waiting for more. Ascending.
   std::vector<uint32_t> preferred_batch_sizes;
+  // Answers come in the order of the requests: one batch runs at a time, the oldest first.
+  bool preserve_ordering = false;
+  // Requests of level 1 go before those of level 2, and so on. 0: no levels.
+  uint32_t priority_levels = 0;
+  // Level of a request that names none.
+  uint32_t default_priority_level = 0;
+  // Of all levels but those named.
+  QueuePolicy queue_policy;
+  std::map<uint32_t, QueuePolicy> level_policies;
+  PlacementMode placement = PlacementMode::kAuto;
   // Method of the TorchScript module.
   std::string method = "forward";
   std::map<std::string, std::string> parameters;

@@ -26,60 +26,200 @@ bool RowsAreAlike(const QueuedRequest& a, const QueuedRequest& b) {
   return true;
 }
 
+TimePoint Urgency(const QueuedRequest& request) {
+  return std::min(request.deadline(), request.arrival() + BatchQueue::kPatience);
+}
+
+// Batches that are looked over for the members of one.
+constexpr int64_t kBatchesToLookOver = 4;
+
 }  // namespace
 
+bool IsMoreUrgent(const QueuedRequest& a, const QueuedRequest& b) {
+  const TimePoint urgency_a = Urgency(a);
+  const TimePoint urgency_b = Urgency(b);
+  return urgency_a != urgency_b ? urgency_a < urgency_b : a.sequence < b.sequence;
+}
+
 bool IsDead(const QueuedRequest& request, TimePoint now) {
-  return request.deadline() <= now || request.request->is_cancelled();
+  return request.deadline() <= now || request.wait_until <= now || request.request->is_cancelled();
 }
 
 bool MayRunOn(const QueuedRequest& request, PoolKind kind) {
   return request.request->pool == PoolPreference::kAny || InsistsOn(request, kind);
 }
 
-// Requests that would run together, by their places in the queue.
-struct BatchQueue::Selection {
-  absl::InlinedVector<size_t, 16> places;
+// Requests that might run together, by their places in the queue.
+struct BatchQueue::Candidates {
+  absl::InlinedVector<size_t, 32> places;
   int64_t rows = 0;
+  TimePoint first_deadline = kNever;
   // Places before this one were looked at.
   size_t end = 0;
+};
+
+// Those of them that would.
+struct BatchQueue::Selection {
+  Candidates candidates;
+  size_t first = 0;
+  size_t last = 0;
+  int64_t rows = 0;
+
+  bool empty() const { return first == last; }
 };
 
 BatchQueue::BatchQueue(const ModelConfig& config)
     : max_rows_(std::max<int64_t>(config.max_batch_size, 1)),
       joins_(config.dynamic_batching && config.max_batch_size > 1),
+      in_order_(config.preserve_ordering),
       max_delay_(joins_ ? config.max_queue_delay : Duration{0}),
-      preferred_(config.preferred_batch_sizes) {}
+      preferred_(config.preferred_batch_sizes),
+      default_level_(config.default_priority_level),
+      levels_(config.priority_levels + 1) {
+  for (Level& level : levels_) level.policy = config.queue_policy;
+  for (const auto& [number, policy] : config.level_policies) {
+    if (number < levels_.size()) levels_[number].policy = policy;
+  }
+}
+
+void BatchQueue::Classify(QueuedRequest& request) const {
+  const uint32_t asked = request.request->priority;
+  request.level = asked > 0 && asked < levels_.size() ? asked : default_level_;
+  const QueuePolicy& policy = levels_[request.level].policy;
+  if (policy.default_timeout.count() == 0) return;
+  (policy.delay_on_timeout ? request.delay_at : request.wait_until) =
+      request.arrival() + policy.default_timeout;
+}
+
+bool BatchQueue::HasRoom(const QueuedRequest& request) const {
+  const Level& level = levels_[request.level];
+  return level.policy.max_queue_size == 0 || level.waiting < level.policy.max_queue_size;
+}
+
+bool BatchQueue::GoesBefore(const QueuedRequest& a, const QueuedRequest& b) const {
+  if (in_order_) return a.sequence < b.sequence;
+  if (a.delayed != b.delayed) return b.delayed;
+  if (a.level != b.level) return a.level < b.level;
+  return IsMoreUrgent(a, b);
+}
 
 void BatchQueue::Push(std::unique_ptr<QueuedRequest> request) {
   rows_ += request->rows;
+  ++levels_[request->level].waiting;
   earliest_deadline_ = std::min(earliest_deadline_, request->deadline());
+  earliest_wait_end_ = std::min({earliest_wait_end_, request->wait_until, request->delay_at});
   auto place = requests_.end();
-  while (place != requests_.begin() && (*std::prev(place))->sequence > request->sequence) --place;
+  while (place != requests_.begin() && GoesBefore(*request, **std::prev(place))) --place;
   requests_.insert(place, std::move(request));
 }
 
-BatchQueue::Selection BatchQueue::Select(TimePoint now, PoolKind kind,
-                                         int64_t rows_to_leave) const {
-  Selection selection;
+// Of one that the caller takes out.
+std::unique_ptr<QueuedRequest> BatchQueue::TakeOut(std::unique_ptr<QueuedRequest>& place) {
+  rows_ -= place->rows;
+  --levels_[place->level].waiting;
+  return std::move(place);
+}
+
+int64_t BatchQueue::RowsBefore(const QueuedRequest& request) const {
+  int64_t rows = rows_;
+  for (size_t i = requests_.size(); i-- > 0;) {
+    if (!GoesBefore(request, *requests_[i])) break;
+    rows -= requests_[i]->rows;
+  }
+  return rows;
+}
+
+BatchQueue::Candidates BatchQueue::Collect(TimePoint now, const Limits& limits, int64_t max_rows,
+                                           bool look_over) const {
+  Candidates found;
+  int64_t rows_to_leave = limits.rows_to_leave;
   for (size_t i = 0; i < requests_.size(); ++i) {
     const QueuedRequest& request = *requests_[i];
-    selection.end = i + 1;
+    found.end = i + 1;
     if (IsDead(request, now)) continue;
-    if (rows_to_leave > 0 && !InsistsOn(request, kind)) {
+    if (rows_to_leave > 0 && !InsistsOn(request, limits.kind)) {
       rows_to_leave -= std::min(rows_to_leave, request.rows);
       continue;
     }
-    if (!MayRunOn(request, kind)) continue;
-    if (!selection.places.empty()) {
-      if (request.alone || !RowsAreAlike(*requests_[selection.places.front()], request)) continue;
+    if (!MayRunOn(request, limits.kind)) continue;
+    if (!found.places.empty()) {
+      if (request.alone || !RowsAreAlike(*requests_[found.places.front()], request)) continue;
       // Later ones that would still fit do not overtake it.
-      if (selection.rows + request.rows > max_rows_) break;
+      if (found.rows + request.rows > max_rows) break;
     }
-    selection.places.push_back(i);
-    selection.rows += request.rows;
-    if (!joins_ || request.alone || selection.rows >= max_rows_) break;
+    found.places.push_back(i);
+    found.rows += request.rows;
+    found.first_deadline = std::min(found.first_deadline, request.deadline());
+    if ((!joins_ && !look_over) || request.alone || found.rows >= max_rows) break;
+  }
+  return found;
+}
+
+BatchQueue::Selection BatchQueue::Select(TimePoint now, const Limits& limits) const {
+  const int64_t max_rows = std::clamp<int64_t>(limits.max_rows, 1, max_rows_);
+  Selection all;
+  all.candidates = Collect(now, limits, max_rows, /*look_over=*/false);
+  all.last = all.candidates.places.size();
+  all.rows = all.candidates.rows;
+  if (limits.cost == nullptr || all.candidates.first_deadline == kNever) return all;
+  const TimePoint end = now + limits.starts_in + limits.cost->PredictLate(all.rows);
+  if (end <= all.candidates.first_deadline) return all;
+  return FitDeadlines(now, limits, max_rows);
+}
+
+// The batch that loses nobody. Where there is none, the one that answers most requests in time for
+// the time that it takes: with more work than can be done it is better to give up a few that have
+// waited too long than to run one small batch after another for them.
+BatchQueue::Selection BatchQueue::FitDeadlines(TimePoint now, const Limits& limits,
+                                               int64_t max_rows) const {
+  Selection selection;
+  selection.candidates = Collect(now, limits, kBatchesToLookOver * max_rows, /*look_over=*/true);
+  const TimePoint start = now + limits.starts_in;
+  // Rather surely in time; else perhaps; else, where only trying can tell, the first.
+  for (const auto predict : {&CostModel::PredictLate, &CostModel::Predict}) {
+    Fit(
+        start, max_rows, [&](int64_t rows) { return (limits.cost->*predict)(rows); }, selection);
+    if (!selection.empty()) return selection;
+  }
+  if (!limits.running && !selection.candidates.places.empty()) {
+    selection.last = 1;
+    selection.rows = requests_[selection.candidates.places[0]]->rows;
   }
   return selection;
+}
+
+void BatchQueue::Fit(TimePoint start, int64_t max_rows,
+                     absl::FunctionRef<Duration(int64_t)> time_of, Selection& best) const {
+  const auto& places = best.candidates.places;
+  const auto request = [&](size_t i) -> const QueuedRequest& { return *requests_[places[i]]; };
+  double best_rate = 0;
+  int64_t rows_behind = best.candidates.rows;
+  for (size_t first = 0; first < places.size(); ++first) {
+    size_t last = first;
+    int64_t rows = 0;
+    TimePoint deadline = kNever;
+    while (last < places.size() && (last == first || joins_) &&
+           rows + request(last).rows <= max_rows) {
+      deadline = std::min(deadline, request(last).deadline());
+      if (start + time_of(rows + request(last).rows) > deadline) break;
+      rows += request(last++).rows;
+    }
+    if (rows > 0) {
+      const Duration time = time_of(rows);
+      const double rate = static_cast<double>(rows) / ToSeconds(time);
+      if (rate > best_rate) {
+        best_rate = rate;
+        best.first = first;
+        best.last = last;
+        best.rows = rows;
+      }
+      if (last == places.size() || rows >= max_rows) return;
+      // Nobody is lost by it: the next batch will be in time for its most urgent member.
+      const int64_t next_rows = std::min(max_rows, rows_behind - rows);
+      if (start + time + time_of(next_rows) <= request(last).deadline()) return;
+    }
+    rows_behind -= request(first).rows;
+  }
 }
 
 int64_t BatchQueue::Goal(TimePoint now, int64_t available, const QueuedRequest& oldest) const {
@@ -97,63 +237,75 @@ int64_t BatchQueue::next_rows() const {
   return joins_ ? std::min(rows_, max_rows_) : requests_.front()->rows;
 }
 
-BatchQueue::Prospect BatchQueue::Peek(TimePoint now, PoolKind kind, int64_t rows_to_leave) const {
+BatchQueue::Prospect BatchQueue::Peek(TimePoint now, const Limits& limits) const {
   Prospect prospect;
-  const Selection selection = Select(now, kind, rows_to_leave);
-  if (selection.places.empty()) return prospect;
-  prospect.oldest = requests_[selection.places.front()].get();
-  const int64_t goal = Goal(now, selection.rows, *prospect.oldest);
+  const Selection selection = Select(now, limits);
+  if (selection.empty()) return prospect;
+  prospect.first = requests_[selection.candidates.places[selection.first]].get();
+  const int64_t goal = Goal(now, selection.rows, *prospect.first);
   prospect.due = goal > 0;
   prospect.rows = goal > 0 ? goal : selection.rows;
-  prospect.due_at = prospect.due ? now : prospect.oldest->arrival() + max_delay_;
+  prospect.due_at = prospect.due ? now : prospect.first->arrival() + max_delay_;
   return prospect;
 }
 
-Requests BatchQueue::Take(TimePoint now, PoolKind kind, int64_t rows_to_leave, Requests& dead) {
-  const Selection selection = Select(now, kind, rows_to_leave);
+Requests BatchQueue::Take(TimePoint now, const Limits& limits, Requests& dead) {
+  const Selection selection = Select(now, limits);
+  const Candidates& candidates = selection.candidates;
   Requests members;
-  if (!selection.places.empty()) {
-    const int64_t goal = Goal(now, selection.rows, *requests_[selection.places.front()]);
-    members.reserve(selection.places.size());
+  if (!selection.empty()) {
+    const int64_t goal = Goal(now, selection.rows, *requests_[candidates.places[selection.first]]);
+    members.reserve(selection.last - selection.first);
     int64_t rows = 0;
-    for (const size_t place : selection.places) {
-      const int64_t more = requests_[place]->rows;
-      if (!members.empty() && goal > 0 && rows + more > goal) break;
-      rows += more;
-      members.push_back(std::move(requests_[place]));
+    for (size_t i = selection.first; i < selection.last; ++i) {
+      std::unique_ptr<QueuedRequest>& request = requests_[candidates.places[i]];
+      if (!members.empty() && goal > 0 && rows + request->rows > goal) break;
+      rows += request->rows;
+      members.push_back(TakeOut(request));
     }
-    rows_ -= rows;
   }
-  for (size_t i = 0; i < selection.end; ++i) {
+  for (size_t i = 0; i < candidates.end; ++i) {
     if (requests_[i] == nullptr || !IsDead(*requests_[i], now)) continue;
-    rows_ -= requests_[i]->rows;
-    dead.push_back(std::move(requests_[i]));
+    dead.push_back(TakeOut(requests_[i]));
   }
-  Compact(selection.end);
+  Compact(candidates.end);
   return members;
 }
 
 void BatchQueue::TakeDead(TimePoint now, Requests& dead) {
   earliest_deadline_ = kNever;
+  earliest_wait_end_ = kNever;
+  Requests delayed;
   for (std::unique_ptr<QueuedRequest>& request : requests_) {
-    if (IsDead(*request, now)) {
-      rows_ -= request->rows;
-      dead.push_back(std::move(request));
+    if (IsDead(*request, now) || request->deadline() - least_time_ <= now) {
+      dead.push_back(TakeOut(request));
+    } else if (request->delay_at <= now) {
+      delayed.push_back(TakeOut(request));
     } else {
       earliest_deadline_ = std::min(earliest_deadline_, request->deadline());
+      earliest_wait_end_ = std::min({earliest_wait_end_, request->wait_until, request->delay_at});
     }
   }
   Compact(requests_.size());
+  for (std::unique_ptr<QueuedRequest>& request : delayed) {
+    request->delayed = true;
+    request->delay_at = kNever;
+    Push(std::move(request));
+  }
 }
 
 void BatchQueue::TakeUnservable(bool cpu, bool gpu, Requests& taken) {
   for (std::unique_ptr<QueuedRequest>& request : requests_) {
     if (cpu && MayRunOn(*request, PoolKind::kCpu)) continue;
     if (gpu && MayRunOn(*request, PoolKind::kGpu)) continue;
-    rows_ -= request->rows;
-    taken.push_back(std::move(request));
+    taken.push_back(TakeOut(request));
   }
   Compact(requests_.size());
+}
+
+TimePoint BatchQueue::earliest_expiry() const {
+  return std::min(earliest_wait_end_,
+                  earliest_deadline_ == kNever ? kNever : earliest_deadline_ - least_time_);
 }
 
 // Closes the gaps among the first `end` places.
@@ -165,7 +317,7 @@ void BatchQueue::Compact(size_t end) {
     if (kept != i) requests_[kept] = std::move(requests_[i]);
   }
   requests_.erase(requests_.begin(), requests_.begin() + static_cast<std::ptrdiff_t>(kept));
-  if (requests_.empty()) earliest_deadline_ = kNever;
+  if (requests_.empty()) earliest_deadline_ = earliest_wait_end_ = kNever;
 }
 
 }  // namespace tandem

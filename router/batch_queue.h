@@ -1,15 +1,22 @@
-// The requests of one model version that wait, oldest first, and the forming of batches out of
+// The requests of one model version that wait, most urgent first, and the forming of batches out of
 // them. A state machine without clock or threads: time comes with each call. Not thread-safe.
+//
+// Priority levels go one after the other; within one the earliest deadline goes first. A request
+// waits behind younger ones for at most kPatience: that is what one without a deadline is ordered
+// by, and one with a later deadline.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "core/clock.h"
 #include "core/model_config.h"
+#include "router/cost_model.h"
 #include "router/queued_request.h"
 
 namespace tandem {
@@ -23,13 +30,35 @@ class BatchQueue {
   size_t size() const { return requests_.size(); }
   bool empty() const { return requests_.empty(); }
 
-  // Requests stand in the order of their sequence numbers; one that is put back gets its old place.
+  static constexpr Duration kPatience = std::chrono::seconds(1);
+
+  // Gives a new request its level and its limits.
+  void Classify(QueuedRequest& request) const;
+  // The limit of its level allows for one more. For one that is classified.
+  bool HasRoom(const QueuedRequest& request) const;
+
+  // Requests are classified before. One that is put back gets its old place.
   void Push(std::unique_ptr<QueuedRequest> request);
 
-  // What the next batch for a pool would be.
+  // What a batch for a pool may be.
+  struct Limits {
+    PoolKind kind = PoolKind::kCpu;
+    // Rows at the head that are left to other pools, but for requests that insist on this kind.
+    int64_t rows_to_leave = 0;
+    int64_t max_rows = std::numeric_limits<int64_t>::max();
+    // Tells which deadlines the batch would miss. Null: nobody knows.
+    const CostModel* cost = nullptr;
+    // Time until it would start.
+    Duration starts_in{0};
+    // Something of the model runs already. Else a batch goes even if it would miss its deadlines:
+    // the prediction may be wrong, and only a batch can tell.
+    bool running = false;
+  };
+
+  // What the next batch would be.
   struct Prospect {
-    // The oldest of its members; null where no request may run there.
-    const QueuedRequest* oldest = nullptr;
+    // The most urgent of its members; null where no request may run there.
+    const QueuedRequest* first = nullptr;
     int64_t rows = 0;
     // It need not wait for more members.
     bool due = false;
@@ -37,13 +66,19 @@ class BatchQueue {
     TimePoint due_at = kNever;
   };
 
-  // Looks at the next batch for a pool of that kind. `rows_to_leave` rows at the head are left to
-  // other pools, but for requests that insist on this kind.
-  Prospect Peek(TimePoint now, PoolKind kind, int64_t rows_to_leave) const;
+  // Looks at the next batch within those limits. Its size is such that all its members are answered
+  // in time, nine times of ten; where that makes it small and late ones behind would be lost by it,
+  // the most urgent are given up instead.
+  Prospect Peek(TimePoint now, const Limits& limits) const;
 
   // Takes that batch out, and adds the cancelled and expired requests that it met to `dead`. Empty
   // where only those were found.
-  Requests Take(TimePoint now, PoolKind kind, int64_t rows_to_leave, Requests& dead);
+  Requests Take(TimePoint now, const Limits& limits, Requests& dead);
+
+  // The least time that an answer takes, wherever it comes from. What cannot be answered in time
+  // because of it counts as expired, but for a batch that is being formed.
+  void set_least_time(Duration time) { least_time_ = time; }
+  Duration least_time() const { return least_time_; }
 
   // Takes out all that are cancelled or expired.
   void TakeDead(TimePoint now, Requests& dead);
@@ -51,8 +86,15 @@ class BatchQueue {
   // Takes out those that a pool of neither given kind may run.
   void TakeUnservable(bool cpu, bool gpu, Requests& taken);
 
-  // The oldest request. Not for an empty queue.
+  // Rows that wait and go before the request.
+  int64_t RowsBefore(const QueuedRequest& request) const;
+  bool GoesBefore(const QueuedRequest& a, const QueuedRequest& b) const;
+
+  // The most urgent request. Not for an empty queue.
   const QueuedRequest& front() const { return *requests_.front(); }
+
+  // The least urgent one. Not for an empty queue.
+  const QueuedRequest& back() const { return *requests_.back(); }
 
   // Rows that wait, and the rows of the next batch if none of them is left to others.
   int64_t rows() const { return rows_; }
@@ -63,27 +105,51 @@ class BatchQueue {
   // A batch may be held back for more requests.
   bool holds_back() const { return max_delay_.count() > 0; }
 
-  // No deadline of a waiting request is earlier. May be too early.
-  TimePoint earliest_deadline() const { return earliest_deadline_; }
+  // No waiting request expires earlier. May be too early.
+  TimePoint earliest_expiry() const;
 
  private:
   struct Selection;
+  struct Candidates;
 
-  Selection Select(TimePoint now, PoolKind kind, int64_t rows_to_leave) const;
+  Selection Select(TimePoint now, const Limits& limits) const;
+  // The alike requests at the head, up to so many rows: those of the next batch, or all that might
+  // be in it.
+  Candidates Collect(TimePoint now, const Limits& limits, int64_t max_rows, bool look_over) const;
+  Selection FitDeadlines(TimePoint now, const Limits& limits, int64_t max_rows) const;
+  // Picks a batch of `best`'s candidates that ends in time for all its members; none: it stays
+  // empty.
+  void Fit(TimePoint start, int64_t max_rows, absl::FunctionRef<Duration(int64_t)> time_of,
+           Selection& best) const;
   // Rows that a batch of `available` rows should have; 0: better wait.
   int64_t Goal(TimePoint now, int64_t available, const QueuedRequest& oldest) const;
+  std::unique_ptr<QueuedRequest> TakeOut(std::unique_ptr<QueuedRequest>& place);
   void Compact(size_t end);
+
+  struct Level {
+    QueuePolicy policy;
+    uint32_t waiting = 0;
+  };
 
   const int64_t max_rows_;
   const bool joins_;
+  const bool in_order_;
   const Duration max_delay_;
   const std::vector<uint32_t> preferred_;
+  const uint32_t default_level_;
+  // By number; that of number 0 is for models without levels.
+  std::vector<Level> levels_;
   std::deque<std::unique_ptr<QueuedRequest>> requests_;
   int64_t rows_ = 0;
   TimePoint earliest_deadline_ = kNever;
+  TimePoint earliest_wait_end_ = kNever;
+  Duration least_time_{0};
 };
 
-// True where nobody waits for the answer any more.
+// The order in which requests of different models run.
+bool IsMoreUrgent(const QueuedRequest& a, const QueuedRequest& b);
+
+// True where nobody waits for the answer any more, or it has waited for too long.
 bool IsDead(const QueuedRequest& request, TimePoint now);
 
 // Whether a pool of that kind may run the request.

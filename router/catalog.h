@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/model_config.h"
 
 namespace tandem {
@@ -17,6 +18,19 @@ const char* ModelStateName(ModelState state);
 
 // "3"; "" for 0, a model of which no version could be read.
 std::string VersionText(int64_t version);
+// What has been learnt of a version's times on one pool (cost_model.h).
+struct PoolCost {
+  std::string pool;
+  // A batch takes alpha + beta · rows.
+  Duration alpha{0};
+  Duration beta{0};
+  // What half, 90 % and 99 % of the latest batches did not exceed: their time over the predicted
+  // one.
+  double error_p50 = 1;
+  double error_p90 = 1;
+  double error_p99 = 1;
+  uint64_t batches = 0;
+};
 
 // One version, as it is now.
 struct ModelStatus {
@@ -34,6 +48,12 @@ struct ModelStatus {
   uint64_t requests = 0;
   uint64_t failures = 0;
   uint64_t queued = 0;
+  // Predicted time of one row, and of each more, on the pool that is fastest with one. Zero where
+  // nothing ran yet.
+  Duration expected_time{0};
+  Duration expected_row_time{0};
+  // Of the pools that ran it. Only Router::Models tells them.
+  std::vector<PoolCost> costs;
 };
 
 }  // namespace tandem

@@ -1,18 +1,41 @@
 #include "router/cost_model.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace tandem {
 namespace {
 
 // Share of a new sample once there are many.
-constexpr double kWeight = 0.1;
+constexpr double kWeight = 0.03;
+// The same while the latest batches tell that the time has changed.
+constexpr double kWeightOfChange = 0.25;
+// Share of the latest batch in the average that tells so, and the average that does.
+constexpr double kWeightOfBias = 0.2;
+constexpr double kBiasOfChange = 0.3;
 // Share of a sample that is less than half of what was expected.
 constexpr double kWeightOfGain = 0.6;
 // A sample counts as at most so many times what was expected.
 constexpr double kLargestSurprise = 3.0;
-// Variance of the rows below which the slope is not computed anew.
-constexpr double kLeastVariance = 1e-6;
+// Spread of the rows, over their mean, at which the samples tell as much of the slope as what was
+// known of it before.
+constexpr double kSpreadToTrust = 0.05;
+
+// The bins of errors: the first ends at this factor, each other a step above the one before it.
+constexpr double kFirstError = 0.25;
+constexpr double kErrorStep = 1.05;
+// An error's weight over that of the one before it: about the latest 100 count.
+constexpr double kErrorGrowth = 1.01;
+constexpr double kErrorWeightLimit = 1e9;
+// While there are few errors, these stand for them: one right, one late.
+constexpr double kAssumedErrors[] = {1.0, 1.1};
+constexpr double kLateQuantile = 0.9;
+
+size_t BinOf(double factor, size_t bins) {
+  const double bin = std::ceil(std::log(factor / kFirstError) / std::log(kErrorStep));
+  return static_cast<size_t>(std::clamp(bin, 0.0, static_cast<double>(bins - 1)));
+}
 
 }  // namespace
 
@@ -23,27 +46,57 @@ void CostModel::Learn(int64_t rows, Duration time) {
   if (samples_ == 1) {
     mean_rows_ = x;
     mean_ns_ = y;
+    for (const double factor : kAssumedErrors) LearnError(factor);
     return;
   }
   const double expected = PredictNs(x);
+  const bool settled = samples_ > kSamplesToTrust;
+  if (settled) LearnError(y / expected);
   double weight = std::max(kWeight, 1.0 / static_cast<double>(samples_));
+  if (std::abs(bias_) > kBiasOfChange) weight = std::max(weight, kWeightOfChange);
   if (y < expected / 2) {
     weight = std::max(weight, kWeightOfGain);
-  } else if (samples_ > kSamplesToTrust) {
+  } else if (settled) {
     y = std::min(y, expected * kLargestSurprise);
   }
+  bias_ += kWeightOfBias * (y / expected - 1 - bias_);
   const double dx = x - mean_rows_;
   const double dy = y - mean_ns_;
   mean_rows_ += weight * dx;
   mean_ns_ += weight * dy;
   variance_ = (1 - weight) * (variance_ + weight * dx * dx);
   covariance_ = (1 - weight) * (covariance_ + weight * dx * dy);
-  // With one size of batch alone the two fade together, and the last slope stands.
-  if (variance_ > kLeastVariance) {
-    // Between "each row for itself" and "rows are free".
-    slope_ = std::clamp(covariance_ / variance_, 0.0, mean_ns_ / mean_rows_);
-    has_slope_ = true;
+  // What was known of the slope weighs against what the samples tell of it, which is little while
+  // they are of nearly the same size.
+  const double known = has_slope_ ? std::pow(kSpreadToTrust * mean_rows_, 2) : 0.0;
+  if (variance_ + known <= 0) return;
+  // Between "each row for itself" and "rows are free".
+  slope_ =
+      std::clamp((covariance_ + known * slope_) / (variance_ + known), 0.0, mean_ns_ / mean_rows_);
+  has_slope_ = true;
+}
+
+void CostModel::LearnError(double factor) {
+  errors_[BinOf(factor, kErrorBins)] += error_weight_;
+  error_weight_ *= kErrorGrowth;
+  if (error_weight_ > kErrorWeightLimit) {
+    for (double& weight : errors_) weight /= error_weight_;
+    error_weight_ = 1;
   }
+  late_factor_ = std::max(1.0, ErrorQuantile(kLateQuantile));
+}
+
+double CostModel::ErrorQuantile(double q) const {
+  double total = 0;
+  for (const double weight : errors_) total += weight;
+  double left = q * total;
+  double factor = kFirstError;
+  for (const double weight : errors_) {
+    left -= weight;
+    if (left <= 0) break;
+    factor *= kErrorStep;
+  }
+  return total > 0 ? factor : 1.0;
 }
 
 Duration CostModel::Predict(int64_t rows) const {
@@ -51,6 +104,26 @@ Duration CostModel::Predict(int64_t rows) const {
   return Duration{static_cast<int64_t>(PredictNs(static_cast<double>(rows)))};
 }
 
+Duration CostModel::PredictLate(int64_t rows) const {
+  if (samples_ == 0) return Duration{0};
+  return Duration{static_cast<int64_t>(PredictNs(static_cast<double>(rows)) * late_factor_)};
+}
+
+int64_t CostModel::RowsWithin(Duration time) const {
+  if (samples_ == 0 || time < Predict(1)) return 0;
+  const Duration row = beta();
+  if (row.count() <= 0) return std::numeric_limits<int32_t>::max();
+  return std::max<int64_t>(1, (time - alpha()) / row);
+}
+
+Duration CostModel::beta() const {
+  const double slope = has_slope_ ? slope_ : samples_ > 0 ? mean_ns_ / mean_rows_ : 0;
+  return Duration{static_cast<int64_t>(slope)};
+}
+
+Duration CostModel::alpha() const { return Predict(1) - beta(); }
+
+// With one size alone, smaller batches are not taken as shorter.
 double CostModel::PredictNs(double rows) const {
   if (!has_slope_) return mean_ns_ * std::max(1.0, rows / mean_rows_);
   return std::max(1.0, mean_ns_ + slope_ * (rows - mean_rows_));

@@ -63,7 +63,8 @@ absl::Status ModelTable::CheckServed(const ModelConfig& config) const {
   return absl::FailedPreconditionError(
       absl::StrCat("model \"", config.name, "\" wants a pool of kind ", wanted,
                    ", but the server has ", pools.empty() ? "no pools" : pools,
-                   "; add such a pool or change the model's instance_group"));
+                   "; add such a pool, or change the model's instance_group or its placement (",
+                   absl::StrJoin(kPlacementModeNames, ", "), ")"));
 }
 
 absl::StatusOr<const ModelEntry*> ModelTable::Find(const std::string& name, int64_t version) const {

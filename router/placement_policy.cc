@@ -1,29 +1,81 @@
 #include "router/placement_policy.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace tandem {
+namespace {
 
-int64_t RowsToLeave(TimePoint now, const PoolOutlook& self, absl::Span<const PoolOutlook> others) {
-  if (!self.known) {
-    const bool others_known = std::any_of(others.begin(), others.end(),
-                                          [](const PoolOutlook& other) { return other.known; });
-    return self.trying && others_known ? kAllRows : 0;
-  }
-  const TimePoint finish = now + self.batch_time;
+// Nothing is predicted further ahead.
+constexpr Duration kHorizon = std::chrono::hours(1);
+// A time is found to within so much.
+constexpr Duration kResolution = std::chrono::microseconds(50);
+
+int64_t RowsDoneBy(TimePoint now, TimePoint then, absl::Span<const PoolOutlook> pools) {
   int64_t rows = 0;
-  for (const PoolOutlook& other : others) {
-    if (!other.known || other.batch_time >= self.batch_time) continue;
-    const Duration step = std::max(other.full_batch_time, Duration{1});
-    for (const TimePoint free_at : other.lanes_free_at) {
-      const Duration left = finish - std::max(now, free_at);
-      if (left.count() <= 0) continue;
-      rows += (left / step) * other.full_batch_rows;
-      // A line shorter than a full batch is finished sooner.
-      if (left % step >= other.batch_time) rows += other.batch_rows;
-    }
+  for (const PoolOutlook& pool : pools) rows += RowsDoneBy(now, then, pool);
+  return rows;
+}
+
+}  // namespace
+
+int64_t RowsDoneBy(TimePoint now, TimePoint then, const PoolOutlook& pool) {
+  if (!pool.cost->known()) return 0;
+  const Duration full_time = std::max(pool.cost->Predict(pool.full_rows), Duration{1});
+  int64_t rows = 0;
+  for (const TimePoint free_at : pool.lanes_free_at) {
+    const Duration left = then - std::max(now, free_at);
+    if (left.count() <= 0) continue;
+    rows += (left / full_time) * pool.full_rows;
+    rows += std::min(pool.full_rows, pool.cost->RowsWithin(left % full_time));
   }
   return rows;
+}
+
+Share ShareOf(TimePoint start, int64_t waiting, int64_t one, const PoolOutlook& self,
+              absl::Span<const PoolOutlook> others) {
+  const int64_t most = std::min(waiting, self.full_rows);
+  if (!self.cost->known()) {
+    const bool others_known = std::any_of(others.begin(), others.end(),
+                                          [](const auto& other) { return other.cost->known(); });
+    return self.trying && others_known ? Share{kAllRows, most} : Share{0, most};
+  }
+  if (others.empty()) return {0, most};
+  const Duration one_row = self.cost->Predict(1);
+  const auto left = [&](int64_t rows) {
+    const TimePoint finish = start + self.cost->Predict(rows);
+    int64_t done = 0;
+    for (const PoolOutlook& other : others) {
+      // At the same time: the faster one takes it; of equal ones each what the other leaves.
+      const bool faster = other.cost->Predict(1) < one_row;
+      done += RowsDoneBy(start, finish - Duration{faster ? 0 : 1}, other);
+    }
+    return done;
+  };
+  // The larger the batch, the later it ends, and the more the others do until then.
+  int64_t low = std::min(one, most);
+  if (left(low) + low > waiting) return {kAllRows, most};
+  int64_t high = most;
+  while (low < high) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    if (left(middle) + middle <= waiting) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return {left(low), low};
+}
+
+TimePoint DoneAt(TimePoint now, int64_t rows, absl::Span<const PoolOutlook> pools) {
+  Duration low{0};
+  Duration high = kHorizon;
+  if (RowsDoneBy(now, now + high, pools) < rows) return kNever;
+  while (high - low > kResolution) {
+    const Duration middle = low + (high - low) / 2;
+    (RowsDoneBy(now, now + middle, pools) >= rows ? high : low) = middle;
+  }
+  return now + high;
 }
 
 }  // namespace tandem

@@ -1,9 +1,11 @@
-// Which pool takes the next batch of a model that several pools hold. Pure: a snapshot in, a number
-// out.
+// Which pool takes which of the requests of a model that wait. Pure: a snapshot in, a decision out.
 //
-// The aim is the earliest answer, not the busiest machine. A pool takes a request at once unless
-// pools that run the model faster would finish it sooner, all that waits before it included. So a
-// slow pool stays idle while the line is short, and helps with its far end when it is long.
+// The aim is the earliest answer, not the busiest machine. A pool with a lane to spare leaves to
+// the others the requests that they would answer before it could; of the rest it takes as many as
+// leaves that true. So a slow pool stays idle while the line is short, and helps with the line's
+// far end when it is long. With two servers of unequal speed this is the threshold policy that is
+// optimal (W. Lin and P. R. Kumar, "Optimal control of a queueing system with two heterogeneous
+// servers", 1984); here the threshold comes out of the predicted times.
 #pragma once
 
 #include <cstdint>
@@ -12,29 +14,40 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "core/clock.h"
+#include "router/cost_model.h"
 
 namespace tandem {
 
 // One pool that can run the model, as it looks now.
 struct PoolOutlook {
-  // False until it has run the model often enough to predict; the durations are then meaningless.
-  bool known = false;
+  // What it knows of the model; it may be too little to predict from. Not null.
+  const CostModel* cost = nullptr;
   // It runs the model at present.
   bool trying = false;
-  // Predicted time of the batch in question, and of a full one, with their rows.
-  Duration batch_time{0};
-  int64_t batch_rows = 1;
-  Duration full_batch_time{0};
-  int64_t full_batch_rows = 1;
+  // Most rows of one batch.
+  int64_t full_rows = 1;
   // When each lane that may run the model is predicted to be free. Times that have passed mean now.
   absl::InlinedVector<TimePoint, 8> lanes_free_at;
 };
 
 inline constexpr int64_t kAllRows = std::numeric_limits<int64_t>::max();
 
-// Rows at the head of the model's queue that `self`, with a lane to spare, leaves to `others`. 0:
-// it takes the oldest request; kAllRows: it takes nothing. A pool whose speed is not known takes
-// one batch at a time, to learn.
-int64_t RowsToLeave(TimePoint now, const PoolOutlook& self, absl::Span<const PoolOutlook> others);
+// What a pool takes: at most `rows`, behind the first `leave` ones. kAllRows: nothing.
+struct Share {
+  int64_t leave = 0;
+  int64_t rows = 0;
+};
+
+// What `self` takes of `waiting` rows if it starts a batch at `start`. `one` is the least that a
+// batch can have, the rows of the first request. A pool whose speed is not known takes one batch at
+// a time, to learn.
+Share ShareOf(TimePoint start, int64_t waiting, int64_t one, const PoolOutlook& self,
+              absl::Span<const PoolOutlook> others);
+
+// Rows that the pool would have done by then, at full batches, from when its lanes are free.
+int64_t RowsDoneBy(TimePoint now, TimePoint then, const PoolOutlook& pool);
+
+// When the pools would have done so many rows; kNever where no pool's speed is known.
+TimePoint DoneAt(TimePoint now, int64_t rows, absl::Span<const PoolOutlook> pools);
 
 }  // namespace tandem

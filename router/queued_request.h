@@ -32,6 +32,12 @@ struct QueuedRequest {
   bool alone = false;
   // Order of acceptance over all models. Set by the scheduler.
   uint64_t sequence = 0;
+  // From here on set by its queue, from the model's configuration. The priority level.
+  uint32_t level = 0;
+  // Until when it may wait, and when it is to wait behind all others.
+  TimePoint wait_until = kNever;
+  TimePoint delay_at = kNever;
+  bool delayed = false;
 
   TimePoint deadline() const { return request->deadline; }
   TimePoint arrival() const { return request->arrival; }
@@ -45,7 +51,9 @@ struct ScheduledBatch {
   uint32_t model = 0;
   LaneId lane;
   TimePoint started{};
-  // What the scheduler reckoned, and whether from experience.
+  // Why it runs there, but for members that asked for it.
+  PlacementReason reason = PlacementReason::kOnlyPool;
+  // What the scheduler reckoned.
   Duration predicted{0};
 
   // The lane's life and the worker's count of ended batches when this one was scheduled.

@@ -6,6 +6,13 @@
 #include "router/router_state.h"
 
 namespace tandem {
+namespace {
+
+// Batches that stand for what an earlier run has learnt.
+constexpr int kSeedRuns = 20;
+constexpr int64_t kSeedRows = 8;
+
+}  // namespace
 
 Router::Router(const Clock& clock, RouterOptions options, RouterObserver& observer)
     : state_(std::make_unique<State>(clock, options, observer)) {}
@@ -20,6 +27,11 @@ absl::Status Router::AddModel(std::shared_ptr<const ModelVersion> model) {
 
 void Router::AddUnusable(std::string name, int64_t version, std::string reason) {
   state_->AddUnusable(std::move(name), version, std::move(reason));
+}
+
+void Router::SeedCost(const std::string& model, int64_t version, const std::string& pool,
+                      Duration alpha, Duration beta) {
+  state_->SeedCost(model, version, pool, alpha, beta);
 }
 
 void Router::Submit(std::unique_ptr<InferRequest> request, ResponseCallback done) {
@@ -61,11 +73,44 @@ void Router::OnBatchDone(LaneId lane, uint64_t batch_id, BatchResult result) {
 
 // What people and pools ask and tell; the way of the requests is in router_state.cc.
 
+void Router::State::SeedCost(const std::string& model, int64_t version, const std::string& pool,
+                             Duration alpha, Duration beta) {
+  const std::shared_lock table_lock(table_mutex_);
+  const absl::StatusOr<const ModelEntry*> entry = std::as_const(table_).Find(model, version);
+  if (!entry.ok() || (*entry)->model == nullptr || !(*entry)->unusable.empty()) return;
+  const std::lock_guard lock(mutex_);
+  for (uint32_t i = 0; i < pools_.size(); ++i) {
+    if (pools_[i].backend->name() != pool || scheduler_.cost((*entry)->number, i).known()) continue;
+    // Enough of them that one slow first batch does not outweigh them.
+    for (int run = 0; run < kSeedRuns; ++run) {
+      const int64_t rows = run % 2 == 0 ? 1 : kSeedRows;
+      scheduler_.Observe((*entry)->number, i, rows, alpha + beta * rows);
+    }
+  }
+}
+
 std::vector<ModelStatus> Router::State::Models() const {
   const std::shared_lock table_lock(table_mutex_);
   std::vector<ModelStatus> models;
-  for (const ModelEntry* entry : table_.All()) models.push_back(StatusLocked(*entry));
+  for (const ModelEntry* entry : table_.All()) {
+    models.push_back(StatusLocked(*entry));
+    models.back().costs = CostsLocked(*entry);
+  }
   return models;
+}
+
+std::vector<PoolCost> Router::State::CostsLocked(const ModelEntry& entry) const {
+  std::vector<PoolCost> costs;
+  if (entry.model == nullptr || !entry.unusable.empty()) return costs;
+  const std::lock_guard lock(mutex_);
+  for (uint32_t pool = 0; pool < pools_.size(); ++pool) {
+    const CostModel& cost = scheduler_.cost(entry.number, pool);
+    if (cost.samples() == 0) continue;
+    costs.push_back({std::string(pools_[pool].backend->name()), cost.alpha(), cost.beta(),
+                     cost.ErrorQuantile(0.5), cost.ErrorQuantile(0.9), cost.ErrorQuantile(0.99),
+                     cost.samples()});
+  }
+  return costs;
 }
 
 absl::StatusOr<ModelStatus> Router::State::FindModel(const std::string& name,
@@ -81,6 +126,14 @@ ModelStatus Router::State::StatusLocked(const ModelEntry& entry) const {
   if (entry.model == nullptr || !entry.unusable.empty()) return status;
   const std::lock_guard lock(mutex_);
   status.queued = scheduler_.queued(entry.number);
+  for (uint32_t pool = 0; pool < pools_.size(); ++pool) {
+    const CostModel& cost = scheduler_.cost(entry.number, pool);
+    if (!cost.known()) continue;
+    const Duration one = cost.Predict(1);
+    if (status.expected_time.count() > 0 && status.expected_time <= one) continue;
+    status.expected_time = one;
+    status.expected_row_time = cost.beta();
+  }
   return status;
 }
 

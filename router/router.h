@@ -67,6 +67,11 @@ class Router : public BackendEvents {
   // Lists a version that could not be read, so that its users learn why.
   void AddUnusable(std::string name, int64_t version, std::string reason);
 
+  // What an earlier run of the server has learnt of a model's times on a pool: a batch takes
+  // alpha + beta · rows. Nothing happens where there is no such model or pool.
+  void SeedCost(const std::string& model, int64_t version, const std::string& pool, Duration alpha,
+                Duration beta);
+
   // Runs a request; `done` is called exactly once, perhaps before Submit returns. Statuses:
   // NOT_FOUND no such model or version; UNAVAILABLE not loaded, or no worker; INVALID_ARGUMENT
   // inputs that do not fit the model, or a pool that it is not on; RESOURCE_EXHAUSTED queue or

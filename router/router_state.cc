@@ -242,6 +242,8 @@ void Router::State::AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint
     response.status = status;
     response.placement = placement;
     response.placement.queue_time = batch->started - member->arrival();
+    response.placement.reason =
+        member->request->pool == PoolPreference::kAny ? batch->reason : PlacementReason::kAsked;
     if (status.ok()) {
       response.outputs = std::move(outputs[i]);
       response.keep_alive = result.keep_alive;

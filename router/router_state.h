@@ -28,6 +28,8 @@ class Router::State {
   void AddBackend(Backend& backend);
   absl::Status AddModel(std::shared_ptr<const ModelVersion> model);
   void AddUnusable(std::string name, int64_t version, std::string reason);
+  void SeedCost(const std::string& model, int64_t version, const std::string& pool, Duration alpha,
+                Duration beta);
   void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
   std::vector<ModelStatus> Models() const;
   absl::StatusOr<ModelStatus> FindModel(const std::string& name, int64_t version) const;
@@ -60,7 +62,9 @@ class Router::State {
   void AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished);
   void Answer(std::unique_ptr<QueuedRequest> queued, InferResponse response);
   void Refuse(std::unique_ptr<QueuedRequest> queued, absl::Status status);
+  // Both with table_mutex_ held.
   ModelStatus StatusLocked(const ModelEntry& entry) const;
+  std::vector<PoolCost> CostsLocked(const ModelEntry& entry) const;
   // Wakes the timer thread where something falls due earlier than it knows. With mutex_ held.
   void Arm();
   void RunTimer();

@@ -3,12 +3,32 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "core/retry_hint.h"
 
 namespace tandem {
+namespace {
+
+std::string Milliseconds(Duration time) {
+  return absl::StrFormat("%.3g ms", ToSeconds(time) * 1e3);
+}
+
+absl::Status LateError(const std::string& model, const QueuedRequest& request, TimePoint now,
+                       TimePoint answer) {
+  return absl::DeadlineExceededError(absl::StrCat(
+      "model \"", model, "\": it would be answered in about ", Milliseconds(answer - now),
+      ", but its deadline is in ", Milliseconds(request.deadline() - now),
+      "; allow more time, or try again later"));
+}
+
+}  // namespace
 
 Scheduler::Model::Model(const ModelVersion& model)
-    : name(model.config.name), handle(model.handle), queue(model.config) {}
+    : name(model.config.name),
+      handle(model.handle),
+      placement(model.config.placement),
+      in_order(model.config.preserve_ordering),
+      queue(model.config) {}
 
 uint32_t Scheduler::AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane) {
   return lanes_.AddPool(kind, worker_of_lane);
@@ -22,6 +42,7 @@ uint32_t Scheduler::AddModel(const ModelVersion& model) {
     const uint32_t lanes = static_cast<uint32_t>(lanes_.lanes(pool).size());
     const uint32_t instances = lanes_.kind(pool) == PoolKind::kCpu ? model.config.instances_cpu
                                                                    : model.config.instances_gpu;
+    seat.held = lanes_.kind(pool) == PoolKind::kCpu ? model.config.on_cpu : model.config.on_gpu;
     seat.runnable.resize(lanes);
     seat.limit = instances == 0 ? lanes : std::min(instances, lanes);
   }
@@ -81,14 +102,15 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
              "model \"", wanted.name, "\": no worker can run it at present; try again later"))});
     return;
   }
-  if (wanted.queue.size() >= max_queue_length_) {
+  wanted.queue.Classify(*request);
+  if (wanted.queue.size() >= max_queue_length_ || !wanted.queue.HasRoom(*request)) {
     // Perhaps some of them wait for nobody.
     Requests dead;
     wanted.queue.TakeDead(now, dead);
     RefuseDead(now, wanted, std::move(dead), actions);
     UpdateActive(model);
   }
-  if (wanted.queue.size() >= max_queue_length_) {
+  if (wanted.queue.size() >= max_queue_length_ || !wanted.queue.HasRoom(*request)) {
     // How long the oldest has waited is how long the whole queue takes.
     const Duration half = (now - wanted.queue.front().request->arrival) / 2;
     actions.refusals.push_back(
@@ -100,6 +122,12 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
     return;
   }
   request->sequence = next_sequence_++;
+  if (WouldBeLate(now, model, *request)) {
+    const TimePoint answer = PredictAnswer(now, model, *request);
+    absl::Status status = LateError(wanted.name, *request, now, answer);
+    actions.refusals.push_back({std::move(request), std::move(status)});
+    return;
+  }
   Enqueue(model, std::move(request));
   ServeModel(now, model, actions);
   NoteWaiting(now);
@@ -123,15 +151,30 @@ std::unique_ptr<ScheduledBatch> Scheduler::Ended(TimePoint now, LaneId id, uint6
   std::unique_ptr<ScheduledBatch> batch = lanes_.End(now, id, batch_id, &ran);
   if (batch == nullptr) return nullptr;
   Released(*batch);
-  Seat& seat = models_[batch->model].seats[id.pool];
-  if (well) seat.cost.Learn(batch->batch.rows, ran);
+  const Seat& seat = models_[batch->model].seats[id.pool];
+  if (well) Observe(batch->model, id.pool, batch->batch.rows, ran);
   if (active_.empty()) return batch;
   ServeLane(now, lane, actions);
   // Another lane may now run the model that is limited to some.
-  if (seat.limit < lanes_.lanes(id.pool).size()) ServeModel(now, batch->model, actions);
+  if (seat.limit < lanes_.lanes(id.pool).size() || models_[batch->model].in_order)
+    ServeModel(now, batch->model, actions);
   if (was_full) ServeWorker(now, lane, actions);
   NoteWaiting(now);
   return batch;
+}
+
+void Scheduler::Observe(uint32_t model, uint32_t pool, int64_t rows, Duration time) {
+  models_[model].seats[pool].cost.Learn(rows, time);
+}
+
+// While nothing of the model runs, requests are not given up for what is predicted: only they can
+// tell that it is wrong.
+void Scheduler::UpdateLeastTime(Model& model) {
+  Duration least = Duration::max();
+  for (const Seat& seat : model.seats) {
+    if (seat.runnable_lanes > 0) least = std::min(least, seat.cost.Predict(1));
+  }
+  model.queue.set_least_time(IsRunning(model) && least != Duration::max() ? least : Duration{0});
 }
 
 void Scheduler::NotStarted(TimePoint now, LaneId id, uint64_t batch_id, const absl::Status& why,
@@ -183,6 +226,7 @@ bool Scheduler::MakeAlone(ScheduledBatch& batch) {
 void Scheduler::Released(const ScheduledBatch& batch) {
   if (Runs(lanes_.lane(batch.lane), batch.model)) return;
   --models_[batch.model].seats[batch.lane.pool].running_lanes;
+  UpdateLeastTime(models_[batch.model]);
 }
 
 void Scheduler::Tick(TimePoint now, SchedulerActions& actions) {
@@ -197,7 +241,7 @@ void Scheduler::Tick(TimePoint now, SchedulerActions& actions) {
   }
   waiting = active_;
   std::sort(waiting.begin(), waiting.end(), [&](uint32_t a, uint32_t b) {
-    return models_[a].queue.front().sequence < models_[b].queue.front().sequence;
+    return IsMoreUrgent(models_[a].queue.front(), models_[b].queue.front());
   });
   for (const uint32_t model : waiting) ServeModel(now, model, actions);
   NoteWaiting(now);
@@ -209,10 +253,12 @@ void Scheduler::NoteWaiting(TimePoint now) {
   next_wakeup_ = std::min(next_wakeup_, now + kSweepInterval);
   for (const uint32_t model : active_) {
     const BatchQueue& queue = models_[model].queue;
-    next_wakeup_ = std::min(next_wakeup_, queue.earliest_deadline());
+    next_wakeup_ = std::min(next_wakeup_, queue.earliest_expiry());
     if (!queue.holds_back()) continue;
     for (const PoolKind kind : {PoolKind::kCpu, PoolKind::kGpu}) {
-      const BatchQueue::Prospect prospect = queue.Peek(now, kind, 0);
+      BatchQueue::Limits limits;
+      limits.kind = kind;
+      const BatchQueue::Prospect prospect = queue.Peek(now, limits);
       if (!prospect.due) next_wakeup_ = std::min(next_wakeup_, prospect.due_at);
     }
   }
@@ -252,11 +298,17 @@ void Scheduler::RefuseDead(TimePoint now, const Model& model, Requests dead,
                            SchedulerActions& actions) {
   for (auto& request : dead) {
     absl::Status status =
-        request->deadline() <= now
+        request->request->is_cancelled()
+            ? absl::CancelledError(
+                  absl::StrCat("model \"", model.name, "\": the client cancelled the request"))
+        : request->wait_until <= now
+            ? absl::DeadlineExceededError(absl::StrCat(
+                  "model \"", model.name, "\": it has waited for ",
+                  Milliseconds(now - request->arrival()), ", the longest that its queue allows"))
+        : request->deadline() <= now
             ? absl::DeadlineExceededError(
                   absl::StrCat("model \"", model.name, "\": the deadline passed before it ran"))
-            : absl::CancelledError(
-                  absl::StrCat("model \"", model.name, "\": the client cancelled the request"));
+            : LateError(model.name, *request, now, now + model.queue.least_time());
     actions.refusals.push_back({std::move(request), std::move(status)});
   }
 }

@@ -3,8 +3,9 @@
 // locks it.
 //
 // A lane that is free pulls: no batch is bound to a lane before it can take it. Among the models
-// that wait for a lane the one with the oldest request goes first. Where several pools hold a
-// model, placement_policy.h says who takes it.
+// that wait for a lane the one with the most urgent request goes first. Where several pools hold a
+// model, placement_policy.h says who takes it. A request that would not be answered inside its
+// deadline is refused when it comes, or as soon as that is known.
 #pragma once
 
 #include <cstdint>
@@ -70,6 +71,10 @@ class Scheduler {
 
   // The batch of that number that runs on the lane; null where there is none.
   ScheduledBatch* Find(LaneId lane, uint64_t batch);
+
+  // A batch of the model was run on the pool besides the scheduled ones, as when it was loaded.
+  void Observe(uint32_t model, uint32_t pool, int64_t rows, Duration time);
+
   // It has ended, well or not, and the lane can take another. Null for one that does not run.
   std::unique_ptr<ScheduledBatch> Ended(TimePoint now, LaneId lane, uint64_t batch, bool well,
                                         SchedulerActions& actions);
@@ -91,12 +96,16 @@ class Scheduler {
   void RefuseWaiting(const absl::Status& status, SchedulerActions& actions);
 
   size_t queued(uint32_t model) const { return models_[model].queue.size(); }
-  // Predicted time of a batch, zero where nothing is known.
-  Duration Predicted(uint32_t model, uint32_t pool, int64_t rows) const;
+  // What has been learnt of the model's times on the pool.
+  const CostModel& cost(uint32_t model, uint32_t pool) const {
+    return models_[model].seats[pool].cost;
+  }
 
  private:
   // One model on one pool.
   struct Seat {
+    // The model is for pools of this kind.
+    bool held = false;
     std::vector<bool> runnable;
     uint32_t runnable_lanes = 0;
     // Lanes that may run it at the same time.
@@ -108,6 +117,9 @@ class Scheduler {
     explicit Model(const ModelVersion& model);
     std::string name;
     uint32_t handle;
+    PlacementMode placement;
+    // One batch at a time.
+    bool in_order;
     BatchQueue queue;
     // By pool.
     std::vector<Seat> seats;
@@ -117,7 +129,7 @@ class Scheduler {
   // Where the next batch of a model goes; no lane: nowhere at present.
   struct Choice {
     Lane* lane = nullptr;
-    int64_t rows_to_leave = 0;
+    BatchQueue::Limits limits;
     Duration predicted{0};
   };
 
@@ -127,17 +139,24 @@ class Scheduler {
   bool OlderWaits(uint32_t model, const Lane& lane) const;
   Lane* RoomyLane(uint32_t model, uint32_t pool);
   Duration TimeOfOthers(uint32_t model, uint32_t pool) const;
+  bool IsRunning(const Model& model) const;
+  // Whether the model's configuration would rather have its requests elsewhere while it can.
+  bool IsSecondChoice(const Model& model, uint32_t pool) const;
+  PlacementReason ReasonFor(const Model& model, uint32_t pool, int64_t rows) const;
   PoolOutlook Outlook(TimePoint now, uint32_t model, uint32_t pool) const;
-  int64_t RowsLeftToOthers(TimePoint now, uint32_t model, uint32_t pool) const;
+  BatchQueue::Limits LimitsFor(TimePoint now, uint32_t model, const Lane& lane) const;
+  TimePoint PredictAnswer(TimePoint now, uint32_t model, const QueuedRequest& request) const;
+  bool WouldBeLate(TimePoint now, uint32_t model, const QueuedRequest& request) const;
   Choice Choose(TimePoint now, uint32_t model);
 
   void ServeModel(TimePoint now, uint32_t model, SchedulerActions& actions);
   void ServeLane(TimePoint now, Lane& lane, SchedulerActions& actions);
   void ServeWorker(TimePoint now, const Lane& lane, SchedulerActions& actions);
-  void StartBatch(TimePoint now, uint32_t model, Lane& lane, int64_t rows_to_leave,
+  void StartBatch(TimePoint now, uint32_t model, Lane& lane, const BatchQueue::Limits& limits,
                   SchedulerActions& actions);
   void Enqueue(uint32_t model, std::unique_ptr<QueuedRequest> request);
   static bool MakeAlone(ScheduledBatch& batch);
+  void UpdateLeastTime(Model& model);
   void Released(const ScheduledBatch& batch);
   void RefuseUnservable(uint32_t model, SchedulerActions& actions);
   void RefuseDead(TimePoint now, const Model& model, Requests dead, SchedulerActions& actions);

@@ -12,10 +12,6 @@ constexpr Duration kUnknownBatchTime = std::chrono::milliseconds(10);
 
 }  // namespace
 
-Duration Scheduler::Predicted(uint32_t model, uint32_t pool, int64_t rows) const {
-  return models_[model].seats[pool].cost.Predict(rows);
-}
-
 bool Scheduler::Runs(const Lane& lane, uint32_t model) const {
   return std::any_of(lane.batches.begin(), lane.batches.end(),
                      [&](const auto& batch) { return batch->model == model; });
@@ -28,6 +24,7 @@ bool Scheduler::HasRoom(uint32_t model, const Lane& lane) const {
   if (!seat.runnable[lane.id.lane] || !lanes_.IsOpen(lane)) return false;
   if (lane.batches.size() >= kLaneDepth) return false;
   if (seat.running_lanes >= seat.limit && !Runs(lane, model)) return false;
+  if (wanted.in_order && IsRunning(wanted)) return false;
   if (lane.batches.empty()) return true;
   return lane.batches.front()->predicted < kShortBatch && seat.cost.known() &&
          seat.cost.Predict(wanted.queue.next_rows()) < kShortBatch && !OlderWaits(model, lane);
@@ -37,10 +34,10 @@ bool Scheduler::HasRoom(uint32_t model, const Lane& lane) const {
 // lane for ever from a model with long ones.
 bool Scheduler::OlderWaits(uint32_t model, const Lane& lane) const {
   const PoolKind kind = lanes_.kind(lane.id.pool);
-  const uint64_t own = models_[model].queue.front().sequence;
+  const QueuedRequest& own = models_[model].queue.front();
   return std::any_of(active_.begin(), active_.end(), [&](uint32_t other) {
     const QueuedRequest& oldest = models_[other].queue.front();
-    return other != model && oldest.sequence < own && MayRunOn(oldest, kind) &&
+    return other != model && IsMoreUrgent(oldest, own) && MayRunOn(oldest, kind) &&
            models_[other].seats[lane.id.pool].runnable[lane.id.lane];
   });
 }
@@ -70,16 +67,57 @@ Duration Scheduler::TimeOfOthers(uint32_t model, uint32_t pool) const {
   return total / std::max<int64_t>(1, static_cast<int64_t>(lanes_.lanes(pool).size()));
 }
 
+bool Scheduler::IsRunning(const Model& model) const {
+  return std::any_of(model.seats.begin(), model.seats.end(),
+                     [](const Seat& seat) { return seat.running_lanes > 0; });
+}
+
+bool Scheduler::IsSecondChoice(const Model& model, uint32_t pool) const {
+  const PoolKind kind = lanes_.kind(pool);
+  switch (model.placement) {
+    case PlacementMode::kPreferCpu:
+      return kind != PoolKind::kCpu;
+    case PlacementMode::kPreferGpu:
+    case PlacementMode::kFallback:
+      return kind != PoolKind::kGpu;
+    case PlacementMode::kAuto:
+    case PlacementMode::kCpu:
+    case PlacementMode::kGpu:
+      break;
+  }
+  return false;
+}
+
+PlacementReason Scheduler::ReasonFor(const Model& model, uint32_t pool, int64_t rows) const {
+  const Seat& own = model.seats[pool];
+  PlacementReason reason = PlacementReason::kOnlyPool;
+  for (uint32_t other = 0; other < model.seats.size(); ++other) {
+    const Seat& seat = model.seats[other];
+    if (other == pool || !seat.held) continue;
+    if (seat.runnable_lanes == 0) {
+      if (reason == PlacementReason::kOnlyPool) reason = PlacementReason::kOtherDown;
+      continue;
+    }
+    if (!own.cost.known()) return PlacementReason::kLearning;
+    if (IsSecondChoice(model, pool) && !IsSecondChoice(model, other)) {
+      return PlacementReason::kDeadline;
+    }
+    if (seat.cost.known() && seat.cost.Predict(rows) < own.cost.Predict(rows) &&
+        model.placement == PlacementMode::kAuto) {
+      return PlacementReason::kSooner;
+    }
+    reason = PlacementReason::kFirstChoice;
+  }
+  return reason;
+}
+
 PoolOutlook Scheduler::Outlook(TimePoint now, uint32_t model, uint32_t pool) const {
   const Model& wanted = models_[model];
   const Seat& seat = wanted.seats[pool];
   PoolOutlook outlook;
-  outlook.known = seat.cost.known();
+  outlook.cost = &seat.cost;
   outlook.trying = seat.running_lanes > 0;
-  outlook.batch_rows = wanted.queue.next_rows();
-  outlook.batch_time = seat.cost.Predict(outlook.batch_rows);
-  outlook.full_batch_rows = wanted.queue.full_rows();
-  outlook.full_batch_time = seat.cost.Predict(outlook.full_batch_rows);
+  outlook.full_rows = wanted.queue.full_rows();
   const Duration others = TimeOfOthers(model, pool);
   // Lanes that run the model come first: where it is limited to some lanes, they are those.
   for (const bool running : {true, false}) {
@@ -93,15 +131,68 @@ PoolOutlook Scheduler::Outlook(TimePoint now, uint32_t model, uint32_t pool) con
   return outlook;
 }
 
-int64_t Scheduler::RowsLeftToOthers(TimePoint now, uint32_t model, uint32_t pool) const {
+// What the lane, which has room, may take of the model's requests.
+BatchQueue::Limits Scheduler::LimitsFor(TimePoint now, uint32_t model, const Lane& lane) const {
+  const Model& wanted = models_[model];
+  const uint32_t pool = lane.id.pool;
+  BatchQueue::Limits limits;
+  limits.kind = lanes_.kind(pool);
+  const CostModel& cost = wanted.seats[pool].cost;
+  if (cost.known()) limits.cost = &cost;
+  const TimePoint start = lane.batches.empty() ? now : std::max(now, lane.busy_until);
+  limits.starts_in = start - now;
+  limits.running = IsRunning(wanted);
+  const bool second_choice = IsSecondChoice(wanted, pool);
+  // Rows that pools of the first choice answer in time.
+  int64_t rows_in_time = 0;
   absl::InlinedVector<PoolOutlook, 2> others;
-  const std::vector<Seat>& seats = models_[model].seats;
-  for (uint32_t other = 0; other < seats.size(); ++other) {
-    if (other == pool || seats[other].runnable_lanes == 0) continue;
+  for (uint32_t other = 0; other < wanted.seats.size(); ++other) {
+    if (other == pool || wanted.seats[other].runnable_lanes == 0) continue;
+    // A pool of the first choice does not wait for one of the second.
+    if (!second_choice && IsSecondChoice(wanted, other)) continue;
     others.push_back(Outlook(now, model, other));
+    if (!second_choice || IsSecondChoice(wanted, other)) continue;
+    const TimePoint deadline = wanted.queue.back().deadline();
+    if (wanted.placement == PlacementMode::kFallback || deadline == kNever) {
+      rows_in_time = kAllRows;
+    } else if (rows_in_time < kAllRows) {
+      rows_in_time += RowsDoneBy(now, deadline, others.back());
+    }
   }
-  if (others.empty()) return 0;
-  return RowsToLeave(now, Outlook(now, model, pool), others);
+  if (others.empty()) return limits;
+  const Share share = ShareOf(start, wanted.queue.rows(), wanted.queue.front().rows,
+                              Outlook(now, model, pool), others);
+  limits.rows_to_leave = std::max(share.leave, rows_in_time);
+  limits.max_rows = share.rows;
+  return limits;
+}
+
+// Whether the request, which is not in the queue yet, would be answered too late with what goes
+// before it. Not where a pool's speed is unknown, and not where it alone could tell that a
+// prediction is wrong.
+bool Scheduler::WouldBeLate(TimePoint now, uint32_t model, const QueuedRequest& request) const {
+  if (request.deadline() == kNever) return false;
+  const Model& wanted = models_[model];
+  int64_t rows = wanted.queue.RowsBefore(request) + request.rows;
+  for (uint32_t pool = 0; pool < wanted.seats.size(); ++pool) {
+    const Seat& seat = wanted.seats[pool];
+    if (seat.runnable_lanes == 0 || !MayRunOn(request, lanes_.kind(pool))) continue;
+    if (!seat.cost.known()) return false;
+    rows -= RowsDoneBy(now, request.deadline(), Outlook(now, model, pool));
+    if (rows <= 0) return false;
+  }
+  return IsRunning(wanted) || !wanted.queue.empty();
+}
+
+TimePoint Scheduler::PredictAnswer(TimePoint now, uint32_t model,
+                                   const QueuedRequest& request) const {
+  const Model& wanted = models_[model];
+  absl::InlinedVector<PoolOutlook, 2> pools;
+  for (uint32_t pool = 0; pool < wanted.seats.size(); ++pool) {
+    if (wanted.seats[pool].runnable_lanes == 0 || !MayRunOn(request, lanes_.kind(pool))) continue;
+    pools.push_back(Outlook(now, model, pool));
+  }
+  return DoneAt(now, wanted.queue.RowsBefore(request) + request.rows, pools);
 }
 
 Scheduler::Choice Scheduler::Choose(TimePoint now, uint32_t model) {
@@ -112,12 +203,12 @@ Scheduler::Choice Scheduler::Choose(TimePoint now, uint32_t model) {
     if (seat.runnable_lanes == 0) continue;
     Lane* lane = RoomyLane(model, pool);
     if (lane == nullptr) continue;
-    const int64_t leave = RowsLeftToOthers(now, model, pool);
-    const BatchQueue::Prospect prospect = wanted.queue.Peek(now, lanes_.kind(pool), leave);
-    if (prospect.oldest == nullptr || !prospect.due) continue;
+    const BatchQueue::Limits limits = LimitsFor(now, model, *lane);
+    const BatchQueue::Prospect prospect = wanted.queue.Peek(now, limits);
+    if (prospect.first == nullptr || !prospect.due) continue;
     // A pool that is still to be tried goes first, else the fastest.
     const Duration predicted = seat.cost.known() ? seat.cost.Predict(prospect.rows) : Duration{0};
-    if (best.lane == nullptr || predicted < best.predicted) best = {lane, leave, predicted};
+    if (best.lane == nullptr || predicted < best.predicted) best = {lane, limits, predicted};
   }
   return best;
 }
@@ -126,28 +217,27 @@ void Scheduler::ServeModel(TimePoint now, uint32_t model, SchedulerActions& acti
   while (models_[model].active) {
     const Choice choice = Choose(now, model);
     if (choice.lane == nullptr) return;
-    StartBatch(now, model, *choice.lane, choice.rows_to_leave, actions);
+    StartBatch(now, model, *choice.lane, choice.limits, actions);
   }
 }
 
 void Scheduler::ServeLane(TimePoint now, Lane& lane, SchedulerActions& actions) {
   while (lanes_.IsOpen(lane) && lane.batches.size() < kLaneDepth) {
-    const QueuedRequest* oldest = nullptr;
+    const QueuedRequest* first = nullptr;
     uint32_t chosen = 0;
-    int64_t rows_to_leave = 0;
+    BatchQueue::Limits chosen_limits;
     for (const uint32_t model : active_) {
       if (!HasRoom(model, lane)) continue;
-      const int64_t leave = RowsLeftToOthers(now, model, lane.id.pool);
-      const BatchQueue::Prospect prospect =
-          models_[model].queue.Peek(now, lanes_.kind(lane.id.pool), leave);
-      if (prospect.oldest == nullptr || !prospect.due) continue;
-      if (oldest != nullptr && oldest->sequence < prospect.oldest->sequence) continue;
-      oldest = prospect.oldest;
+      const BatchQueue::Limits limits = LimitsFor(now, model, lane);
+      const BatchQueue::Prospect prospect = models_[model].queue.Peek(now, limits);
+      if (prospect.first == nullptr || !prospect.due) continue;
+      if (first != nullptr && !IsMoreUrgent(*prospect.first, *first)) continue;
+      first = prospect.first;
       chosen = model;
-      rows_to_leave = leave;
+      chosen_limits = limits;
     }
-    if (oldest == nullptr) return;
-    StartBatch(now, chosen, lane, rows_to_leave, actions);
+    if (first == nullptr) return;
+    StartBatch(now, chosen, lane, chosen_limits, actions);
   }
 }
 
@@ -159,12 +249,12 @@ void Scheduler::ServeWorker(TimePoint now, const Lane& lane, SchedulerActions& a
   }
 }
 
-void Scheduler::StartBatch(TimePoint now, uint32_t model, Lane& lane, int64_t rows_to_leave,
-                           SchedulerActions& actions) {
+void Scheduler::StartBatch(TimePoint now, uint32_t model, Lane& lane,
+                           const BatchQueue::Limits& limits, SchedulerActions& actions) {
   Model& wanted = models_[model];
   Seat& seat = wanted.seats[lane.id.pool];
   Requests dead;
-  Requests members = wanted.queue.Take(now, lanes_.kind(lane.id.pool), rows_to_leave, dead);
+  Requests members = wanted.queue.Take(now, limits, dead);
   RefuseDead(now, wanted, std::move(dead), actions);
   UpdateActive(model);
   if (members.empty()) return;
@@ -182,7 +272,9 @@ void Scheduler::StartBatch(TimePoint now, uint32_t model, Lane& lane, int64_t ro
   }
   batch->members = std::move(members);
   batch->predicted = seat.cost.known() ? seat.cost.Predict(batch->batch.rows) : kUnknownBatchTime;
+  batch->reason = ReasonFor(wanted, lane.id.pool, batch->batch.rows);
   if (!Runs(lane, model)) ++seat.running_lanes;
+  UpdateLeastTime(wanted);
   actions.starts.push_back(batch.get());
   lanes_.Start(now, std::move(batch));
 }

@@ -7,6 +7,7 @@
 #include "client/commands.h"
 #include "core/version.h"
 #include "server/serve_command.h"
+#include "simulation/simulate_command.h"
 
 int main(int argc, char** argv) {
   // gRPC's own messages are not for people; what matters is told by us. Before it starts.
@@ -16,6 +17,7 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   tandem::server::AddServeCommand(app, exit_code);
   tandem::client::AddClientCommands(app, exit_code);
+  tandem::simulation::AddSimulateCommand(app, exit_code);
   app.add_subcommand("version", "Print the version")->callback([] {
     std::printf("tandem %s\n", std::string(tandem::Version()).c_str());
   });

@@ -16,6 +16,7 @@ TABLE = {
     "backends/pool": (("core", "backends/ipc"), ("absl", "protobuf", "worker.pb.h")),
     "backends/worker": (("core", "backends/ipc"), ("absl", "protobuf", "worker.pb.h")),
     "router": (("core",), ("absl",)),
+    "simulation": (("core", "router"), ("absl", "cli", "json")),
     "server": (
         ("core", "router"),
         ("absl", "protobuf", "grpc", "public.pb.h", "prometheus", "spdlog", "httplib", "cli", "json"),
@@ -25,13 +26,13 @@ TABLE = {
         ("absl", "protobuf", "grpc", "public.pb.h", "cli", "json", "arrays"),
     ),
     "examples": (("client", "core"), ("absl", "protobuf", "grpc", "public.pb.h")),
-    "bench": (("core", "router", "server", "client", "backends", "tests", "bench"), ("*",)),
-    "tests": (("core", "router", "server", "client", "backends", "tests", "bench"), ("*",)),
+    "bench": (("core", "router", "simulation", "server", "client", "backends", "tests", "bench"), ("*",)),
+    "tests": (("core", "router", "simulation", "server", "client", "backends", "tests", "bench"), ("*",)),
 }
 
 # Sources that may include more than their folder: the composition roots, which wire all together.
 ALSO = {
-    "server/main.cc": (("backends/pool", "client"), ()),
+    "server/main.cc": (("backends/pool", "client", "simulation"), ()),
     "server/server_process.cc": (("backends/pool",), ()),
     "backends/worker/main.cc": ((), ("spdlog",)),
 }
@@ -56,7 +57,9 @@ LIBRARIES = (
     ("arrays", re.compile(r"xtensor|xtl/|zip\.h$|stb")),
     ("testing", re.compile(r"catch2/|rapidcheck|benchmark/")),
 )
-PROJECT_FOLDERS = ("core", "router", "server", "client", "backends", "tests", "bench", "examples")
+PROJECT_FOLDERS = (
+    "core", "router", "simulation", "server", "client", "backends", "tests", "bench", "examples",
+)
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 

@@ -1,5 +1,7 @@
 #include "router/cost_model.h"
 
+#include <random>
+
 #include "tests/router/requests.h"
 #include "tests/support/catch.h"
 
@@ -69,6 +71,82 @@ TEST_CASE("A prediction is never negative", "[cost]") {
   // Larger batches that take less time: nonsense, but it may be measured.
   for (int i = 0; i < 20; ++i) cost.Learn(1 + i % 2 * 7, microseconds(i % 2 == 0 ? 1000 : 10));
   for (const int64_t rows : {1, 8, 1000}) CHECK(cost.Predict(rows).count() > 0);
+}
+
+// Batches of 1 to 32 rows whose true time is known, off by a random factor.
+class NoisyTruth {
+ public:
+  NoisyTruth(double alpha_us, double beta_us, double error)
+      : alpha_us_(alpha_us), beta_us_(beta_us), factor_(1 - error, 1 + error) {}
+  double TimeUs(int64_t rows) const { return alpha_us_ + beta_us_ * static_cast<double>(rows); }
+  void Teach(CostModel& cost, int batches) {
+    for (int i = 0; i < batches; ++i) {
+      const int64_t rows = 1 + static_cast<int64_t>(random_() % 32);
+      cost.Learn(rows, Duration{static_cast<int64_t>(1e3 * TimeUs(rows) * factor_(random_))});
+    }
+  }
+
+ private:
+  double alpha_us_;
+  double beta_us_;
+  std::mt19937_64 random_{7};
+  std::uniform_real_distribution<double> factor_;
+};
+
+TEST_CASE("The line is found under noise, and the noise as well", "[cost]") {
+  CostModel cost;
+  NoisyTruth truth(4000, 250, 0.3);
+  truth.Teach(cost, 2000);
+  for (const int64_t rows : {1, 8, 32}) {
+    CAPTURE(rows);
+    CHECK(Micros(cost, rows) == Approx(truth.TimeUs(rows)).epsilon(0.15));
+  }
+  CHECK(cost.ErrorQuantile(0.5) == Approx(1.0).epsilon(0.1));
+  CHECK(cost.ErrorQuantile(0.9) == Approx(1.24).epsilon(0.12));
+  CHECK(ToMicroseconds(cost.PredictLate(8)) > 1.1 * Micros(cost, 8));
+}
+
+TEST_CASE("A steady model is predicted to within a few percent", "[cost]") {
+  CostModel cost;
+  NoisyTruth(4000, 250, 0.02).Teach(cost, 500);
+  CHECK(cost.ErrorQuantile(0.99) < 1.1);
+  CHECK(cost.ErrorQuantile(0.01) > 0.9);
+  CHECK(cost.PredictLate(16) < cost.Predict(16) * 11 / 10);
+}
+
+TEST_CASE("A slow drift is followed", "[cost]") {
+  CostModel cost;
+  for (int step = 0; step <= 100; ++step) {
+    NoisyTruth(1000 + 10 * step, 100 + step, 0.1).Teach(cost, 20);
+  }
+  const NoisyTruth end(2000, 200, 0);
+  for (const int64_t rows : {1, 32}) {
+    CHECK(Micros(cost, rows) == Approx(end.TimeUs(rows)).epsilon(0.12));
+  }
+}
+
+TEST_CASE("One batch of twenty that takes ten times as long does not move the line much",
+          "[cost]") {
+  CostModel cost;
+  NoisyTruth truth(1000, 100, 0.05);
+  for (int i = 0; i < 100; ++i) {
+    truth.Teach(cost, 19);
+    cost.Learn(16, microseconds(26'000));
+  }
+  CHECK(Micros(cost, 16) == Approx(truth.TimeUs(16)).epsilon(0.2));
+  // It is seen, though.
+  CHECK(cost.ErrorQuantile(0.99) > 2);
+}
+
+TEST_CASE("The rows that fit into a time are the inverse of the prediction", "[cost]") {
+  CostModel cost;
+  NoisyTruth(1000, 100, 0).Teach(cost, 200);
+  CHECK(cost.RowsWithin(microseconds(500)) == 0);
+  for (const int64_t rows : {1, 7, 30}) {
+    CHECK(cost.RowsWithin(cost.Predict(rows) + microseconds(50)) == rows);
+  }
+  CHECK(ToMicroseconds(cost.alpha()) == Approx(1000).epsilon(0.05));
+  CHECK(ToMicroseconds(cost.beta()) == Approx(100).epsilon(0.05));
 }
 
 }  // namespace

@@ -1,72 +1,130 @@
 #include "router/placement_policy.h"
 
+#include <deque>
+
 #include "tests/router/requests.h"
 #include "tests/support/catch.h"
 
 namespace tandem {
 namespace {
 
-// A pool that takes `time` for each request of one row.
-PoolOutlook Pool(Duration time, std::vector<Duration> busy_for = {Duration{0}}) {
-  PoolOutlook pool;
-  pool.known = true;
-  pool.batch_time = time;
-  pool.full_batch_time = time;
-  for (const Duration busy : busy_for) pool.lanes_free_at.push_back(kStart + busy);
-  return pool;
+// Pools with a cost model each, which live as long as the test.
+class Pools {
+ public:
+  // A pool whose batches take alpha + beta · rows.
+  PoolOutlook Pool(Duration alpha, Duration beta, int64_t full_rows,
+                   std::vector<Duration> busy_for = {Duration{0}}) {
+    CostModel& cost = costs_.emplace_back();
+    for (int i = 0; i < 50; ++i) {
+      const int64_t rows = 1 + i % 2 * 7;
+      cost.Learn(rows, alpha + beta * rows);
+    }
+    PoolOutlook pool = Unknown(full_rows, busy_for);
+    pool.cost = &cost;
+    return pool;
+  }
+  // A pool that takes `time` for each request of one row.
+  PoolOutlook Single(Duration time, std::vector<Duration> busy_for = {Duration{0}}) {
+    return Pool(Duration{0}, time, 1, std::move(busy_for));
+  }
+  PoolOutlook Unknown(int64_t full_rows = 1,
+                      const std::vector<Duration>& busy_for = {Duration{0}}) {
+    PoolOutlook pool;
+    pool.cost = &costs_.emplace_back();
+    pool.full_rows = full_rows;
+    for (const Duration busy : busy_for) pool.lanes_free_at.push_back(kStart + busy);
+    return pool;
+  }
+
+ private:
+  std::deque<CostModel> costs_;
+};
+
+// Rows that wait until the pool takes one; it leaves those before it.
+int64_t Threshold(const PoolOutlook& self, const PoolOutlook& other) {
+  for (int64_t waiting = 1; waiting < 1000; ++waiting) {
+    const Share share = ShareOf(kStart, waiting, 1, self, {other});
+    if (share.leave == kAllRows) continue;
+    CHECK(share.leave + share.rows <= waiting);
+    CHECK(share.rows >= 1);
+    return waiting;
+  }
+  return kAllRows;
 }
 
-TEST_CASE("The faster pool takes the oldest request", "[placement]") {
-  CHECK(RowsToLeave(kStart, Pool(milliseconds(1)), {Pool(milliseconds(10))}) == 0);
+TEST_CASE("The faster pool takes the most urgent request", "[placement]") {
+  Pools pools;
+  const Share share =
+      ShareOf(kStart, 1, 1, pools.Single(milliseconds(1)), {pools.Single(milliseconds(10))});
+  CHECK(share.leave == 0);
+  CHECK(share.rows == 1);
 }
 
 TEST_CASE("The slower pool leaves what the faster one finishes sooner", "[placement]") {
-  // In 10 ms the idle fast pool finishes ten of them.
-  CHECK(RowsToLeave(kStart, Pool(milliseconds(10)), {Pool(milliseconds(1))}) == 10);
+  Pools pools;
+  // In less than 10.5 ms the idle fast pool finishes ten of them.
+  const PoolOutlook slow = pools.Single(microseconds(10'500));
+  CHECK(Threshold(slow, pools.Single(milliseconds(1))) == 11);
   // Busy for 4 ms more, it finishes six.
-  CHECK(RowsToLeave(kStart, Pool(milliseconds(10)), {Pool(milliseconds(1), {milliseconds(4)})}) ==
-        6);
+  CHECK(Threshold(slow, pools.Single(milliseconds(1), {milliseconds(4)})) == 7);
   // A second lane finishes as many again.
-  CHECK(RowsToLeave(kStart, Pool(milliseconds(10)),
-                    {Pool(milliseconds(1), {milliseconds(4), Duration{0}})}) == 16);
+  CHECK(Threshold(slow, pools.Single(milliseconds(1), {milliseconds(4), Duration{0}})) == 17);
+  // A lane that is overdue counts as free now.
+  CHECK(Threshold(slow, pools.Single(milliseconds(1), {-milliseconds(50)})) == 11);
 }
 
-TEST_CASE("The slower pool takes the oldest where the faster one is busy for longer",
+TEST_CASE("The slower pool takes the first where the faster one is busy for longer",
           "[placement]") {
-  CHECK(RowsToLeave(kStart, Pool(milliseconds(10)), {Pool(milliseconds(1), {milliseconds(12)})}) ==
-        0);
+  Pools pools;
+  CHECK(Threshold(pools.Single(milliseconds(10)),
+                  pools.Single(milliseconds(1), {milliseconds(12)})) == 1);
 }
 
-TEST_CASE("Pools of nearly equal speed share", "[placement]") {
-  CHECK(RowsToLeave(kStart, Pool(microseconds(1010)),
-                    {Pool(milliseconds(1), {microseconds(500)})}) == 0);
+TEST_CASE("Of two equal pools each takes what the other would not finish sooner", "[placement]") {
+  Pools pools;
+  const PoolOutlook pool = pools.Single(milliseconds(1));
+  CHECK(Threshold(pool, pool) == 1);
+  CHECK(Threshold(pools.Single(microseconds(1010)),
+                  pools.Single(milliseconds(1), {microseconds(500)})) == 1);
 }
 
-TEST_CASE("A lane that is overdue counts as free now", "[placement]") {
-  CHECK(RowsToLeave(kStart, Pool(milliseconds(10)), {Pool(milliseconds(1), {-milliseconds(50)})}) ==
-        10);
-}
-
-TEST_CASE("A pool that batches finishes whole batches, and a short one sooner", "[placement]") {
-  PoolOutlook gpu = Pool(milliseconds(2));
-  gpu.batch_rows = 3;
-  gpu.full_batch_rows = 8;
-  gpu.full_batch_time = milliseconds(4);
-  CHECK(RowsToLeave(kStart, Pool(milliseconds(9)), {gpu}) == 16);
-  CHECK(RowsToLeave(kStart, Pool(milliseconds(10)), {gpu}) == 19);
-  CHECK(RowsToLeave(kStart, Pool(milliseconds(3)), {gpu}) == 3);
+TEST_CASE("A pool takes no more than it answers before the other pool would", "[placement]") {
+  Pools pools;
+  const PoolOutlook cpu = pools.Pool(Duration{0}, milliseconds(2), 8);
+  // Full batches of 8 take 4 ms.
+  const PoolOutlook gpu = pools.Pool(milliseconds(2), microseconds(250), 8);
+  // Three rows take 6 ms: by then the GPU pool has done eight, by 8 ms 16.
+  const Share share = ShareOf(kStart, 12, 1, cpu, {gpu});
+  CHECK(share.rows == 3);
+  CHECK(share.leave == 8);
+  // With a long line a full batch pays.
+  CHECK(ShareOf(kStart, 100, 1, cpu, {gpu}).rows == 8);
 }
 
 TEST_CASE("A pool whose speed is unknown takes one batch at a time to learn", "[placement]") {
-  PoolOutlook unknown = Pool(Duration{0});
-  unknown.known = false;
-  CHECK(RowsToLeave(kStart, unknown, {Pool(milliseconds(1))}) == 0);
+  Pools pools;
+  PoolOutlook unknown = pools.Unknown();
+  const PoolOutlook known = pools.Single(milliseconds(1));
+  CHECK(ShareOf(kStart, 1, 1, unknown, {known}).leave == 0);
   unknown.trying = true;
-  CHECK(RowsToLeave(kStart, unknown, {Pool(milliseconds(1))}) == kAllRows);
+  CHECK(ShareOf(kStart, 1, 1, unknown, {known}).leave == kAllRows);
   // Nobody knows: all of them work.
-  CHECK(RowsToLeave(kStart, unknown, {unknown}) == 0);
+  CHECK(ShareOf(kStart, 1, 1, unknown, {unknown}).leave == 0);
   // And nobody waits for a pool that might be faster.
-  CHECK(RowsToLeave(kStart, Pool(milliseconds(1)), {unknown}) == 0);
+  CHECK(ShareOf(kStart, 1, 1, known, {unknown}).leave == 0);
+}
+
+TEST_CASE("The time at which a number of rows is done counts whole batches", "[placement]") {
+  Pools pools;
+  const std::vector<PoolOutlook> gpu = {
+      pools.Pool(milliseconds(2), microseconds(250), 8, {milliseconds(1)})};
+  const auto done_ms = [&](int64_t rows) {
+    return ToSeconds(DoneAt(kStart, rows, gpu) - kStart) * 1e3;
+  };
+  CHECK(done_ms(1) == Approx(3.25).margin(0.1));
+  CHECK(done_ms(8) == Approx(5.0).margin(0.1));
+  CHECK(done_ms(9) == Approx(7.25).margin(0.1));
+  CHECK(DoneAt(kStart, 1, {pools.Unknown()}) == kNever);
 }
 
 }  // namespace

@@ -151,8 +151,9 @@ TEST_CASE("A model that no pool serves is listed with the reason", "[router]") {
   const absl::Status status = bench.router.AddModel(Version(config));
   CHECK(status.code() == absl::StatusCode::kFailedPrecondition);
   CHECK(status.message() ==
-        "model \"m\" wants a pool of kind gpu, but the server has cpu (cpu); add such a pool or "
-        "change the model's instance_group");
+        "model \"m\" wants a pool of kind gpu, but the server has cpu (cpu); add such a pool, or "
+        "change the model's instance_group or its placement (auto, cpu, gpu, prefer_cpu, "
+        "prefer_gpu, fallback)");
   CHECK(bench.router.FindModel("m", -1)->state == ModelState::kUnavailable);
   CHECK(bench.router.FindModel("m", -1)->reason == status.message());
   CHECK(bench.Ask(Request()).get().status.code() == absl::StatusCode::kUnavailable);

@@ -1,3 +1,4 @@
+#include "absl/strings/match.h"
 #include "router/scheduler.h"
 #include "tests/router/schedule_bench.h"
 #include "tests/support/catch.h"
@@ -10,11 +11,18 @@ constexpr uint32_t kGpuPool = 1;
 
 // A model on a CPU pool of one lane that takes 10 ms, and a GPU pool of one lane that takes 1 ms.
 struct TwoPools : ScheduleBench {
-  TwoPools() : ScheduleBench({{PoolKind::kCpu, 1}, {PoolKind::kGpu, 1}}) {
+  explicit TwoPools(PlacementMode placement = PlacementMode::kAuto)
+      : ScheduleBench({{PoolKind::kCpu, 1}, {PoolKind::kGpu, 1}}) {
     ModelConfig config = BatchingModel();
     config.on_gpu = true;
     config.dynamic_batching = false;
+    config.placement = placement;
     model = Add(config);
+  }
+  void SubmitWithin(Duration time) {
+    auto request = Queued(now);
+    request->request->deadline = now + time;
+    Submit(model, std::move(request));
   }
   void TeachBoth() {
     Teach(model, PoolPreference::kCpu, milliseconds(10));
@@ -116,6 +124,98 @@ TEST_CASE("The slower pool helps where the faster one is late", "[scheduler][pla
   const ScheduledBatch* batch = bench.Start();
   REQUIRE(batch != nullptr);
   CHECK(batch->lane.pool == kCpuPool);
+}
+
+TEST_CASE("The reason tells why a request runs on its pool", "[scheduler][placement]") {
+  TwoPools bench;
+  bench.Submit(bench.model);
+  CHECK(bench.Start()->reason == PlacementReason::kLearning);
+  TwoPools taught;
+  taught.TeachBoth();
+  for (int i = 0; i < 20; ++i) taught.Submit(taught.model);
+  const auto starts = taught.Starts();
+  REQUIRE(starts.size() == 2);
+  CHECK(starts[0]->reason == PlacementReason::kFirstChoice);
+  CHECK(starts[1]->reason == PlacementReason::kSooner);
+}
+
+TEST_CASE("A preferred pool is helped only where it would miss deadlines",
+          "[scheduler][placement]") {
+  // The CPU pool is the slower one by far, and the preferred one.
+  TwoPools bench(PlacementMode::kPreferCpu);
+  bench.TeachBoth();
+  for (int i = 0; i < 20; ++i) bench.Submit(bench.model);
+  auto starts = bench.Starts();
+  REQUIRE(starts.size() == 1);
+  CHECK(starts[0]->lane.pool == kCpuPool);
+  CHECK(starts[0]->reason == PlacementReason::kFirstChoice);
+  TwoPools hurried(PlacementMode::kPreferCpu);
+  hurried.TeachBoth();
+  for (int i = 0; i < 4; ++i) hurried.SubmitWithin(milliseconds(25));
+  starts = hurried.Starts();
+  REQUIRE(starts.size() == 2);
+  CHECK(starts[1]->lane.pool == kGpuPool);
+  CHECK(starts[1]->reason == PlacementReason::kDeadline);
+}
+
+TEST_CASE("A fallback runs only while no GPU pool can", "[scheduler][placement]") {
+  TwoPools bench(PlacementMode::kFallback);
+  bench.TeachBoth();
+  for (int i = 0; i < 50; ++i) bench.Submit(bench.model);
+  const auto starts = bench.Starts();
+  REQUIRE(starts.size() == 1);
+  CHECK(starts[0]->lane.pool == kGpuPool);
+  bench.scheduler.LaneDown(bench.now, {kGpuPool, 0}, bench.actions);
+  bench.Submit(bench.model);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->lane.pool == kCpuPool);
+  CHECK(batch->reason == PlacementReason::kOtherDown);
+}
+
+TEST_CASE("A request that would be answered too late is refused at once, with the time",
+          "[scheduler][deadline]") {
+  TwoPools bench;
+  bench.TeachBoth();
+  // The GPU pool does one a millisecond, the CPU pool one in ten.
+  for (int i = 0; i < 30; ++i) bench.SubmitWithin(milliseconds(20));
+  CHECK(bench.Starts().size() == 2);
+  REQUIRE_FALSE(bench.actions.refusals.empty());
+  const absl::Status& status = bench.actions.refusals[0].status;
+  CHECK(status.code() == absl::StatusCode::kDeadlineExceeded);
+  CHECK(absl::StrContains(status.message(), "model \"m\": it would be answered in about 2"));
+  // What was taken can be done: 20 on the GPU pool, 2 on the CPU pool.
+  CHECK(bench.scheduler.queued(bench.model) >= 18);
+  CHECK(bench.scheduler.queued(bench.model) <= 20);
+  // A deadline that can be met is.
+  bench.actions.refusals.clear();
+  bench.SubmitWithin(milliseconds(60));
+  CHECK(bench.actions.refusals.empty());
+}
+
+TEST_CASE("A prediction that nothing can be in time is put to the test", "[scheduler][deadline]") {
+  TwoPools bench;
+  bench.TeachBoth();
+  // Nothing runs: it might be quicker than it was.
+  bench.SubmitWithin(microseconds(100));
+  CHECK(bench.Starts().size() == 1);
+  bench.SubmitWithin(microseconds(100));
+  CHECK(bench.Starts().empty());
+  CHECK(bench.actions.refusals.size() == 1);
+}
+
+TEST_CASE("Where answers keep the order one batch runs at a time", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  ModelConfig config = BatchingModel();
+  config.preserve_ordering = true;
+  const uint32_t model = bench.Add(config);
+  for (int i = 0; i < 3; ++i) bench.Submit(model);
+  const ScheduledBatch* first = bench.Start();
+  REQUIRE(first != nullptr);
+  bench.End(first);
+  const ScheduledBatch* second = bench.Start();
+  REQUIRE(second != nullptr);
+  CHECK(second->members.size() == 2);
 }
 
 }  // namespace

@@ -1,0 +1,120 @@
+#include "simulation/simulate_command.h"
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "simulation/experiment.h"
+#include "simulation/plot.h"
+#include "simulation/shipped_scenarios.h"
+
+namespace tandem::simulation {
+namespace {
+
+constexpr int kExitUsage = 2;
+
+struct Options {
+  std::string scenario;
+  std::string plot;
+  uint64_t requests = 0;
+  bool json = false;
+  bool list = false;
+};
+
+absl::StatusOr<Scenario> LoadScenario(const std::string& name) {
+  for (const ShippedScenario& shipped : ShippedScenarios()) {
+    if (shipped.name == name) return ParseScenario(shipped.json, name, ".");
+  }
+  std::ifstream stream(name);
+  if (!stream) {
+    return absl::NotFoundError(
+        "no such file, and no scenario of that name comes along; see tandem simulate --list");
+  }
+  const std::string text(std::istreambuf_iterator<char>(stream), {});
+  const std::filesystem::path path(name);
+  return ParseScenario(text, path.stem().string(),
+                       path.parent_path().empty() ? "." : path.parent_path().string());
+}
+
+absl::Status List() {
+  for (const ShippedScenario& shipped : ShippedScenarios()) {
+    const absl::StatusOr<Scenario> scenario =
+        ParseScenario(shipped.json, std::string(shipped.name), ".");
+    if (!scenario.ok()) return scenario.status();
+    std::printf("%-20s %s\n", scenario->name.c_str(), scenario->about.c_str());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Run(const Options& options) {
+  if (options.list) return List();
+  if (options.scenario.empty()) {
+    return absl::InvalidArgumentError("--scenario is required; see tandem simulate --list");
+  }
+  absl::StatusOr<Scenario> scenario = LoadScenario(options.scenario);
+  absl::StatusOr<Experiment> experiment = scenario.status();
+  const auto started = std::chrono::steady_clock::now();
+  if (scenario.ok()) {
+    if (options.requests > 0) scenario->requests = options.requests;
+    experiment = RunExperiment(*std::move(scenario));
+  }
+  if (!experiment.ok()) {
+    return absl::Status(
+        experiment.status().code(),
+        absl::StrCat("scenario '", options.scenario, "': ", experiment.status().message()));
+  }
+  const double seconds = ToSeconds(std::chrono::steady_clock::now() - started);
+  const std::string text = options.json ? ToJson(*experiment) : ToTable(*experiment);
+  std::fputs(text.c_str(), stdout);
+  // Beside the data: a program reads stdout.
+  std::fprintf(stderr, "%s",
+               absl::StrFormat("\n%d requests simulated in %.2f s on one core, "
+                               "%.1f million a minute\n",
+                               experiment->requests, seconds,
+                               static_cast<double>(experiment->requests) / seconds * 60 / 1e6)
+                   .c_str());
+  if (options.plot.empty()) return absl::OkStatus();
+  std::ofstream stream(options.plot);
+  stream << PlotSvg(*experiment);
+  stream.close();
+  if (!stream) {
+    return absl::UnavailableError(
+        absl::StrCat("--plot=", options.plot, ": the file cannot be written"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddSimulateCommand(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand(
+      "simulate", "Play traffic against the router in virtual time, beside other ways to schedule");
+  const auto options = std::make_shared<Options>();
+  command->add_option("--scenario", options->scenario,
+                      "A JSON file, or the name of a scenario that comes along");
+  command
+      ->add_option("--requests", options->requests, "Requests for each load (default: the file's)")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{100'000'000}));
+  command->add_option("--plot", options->plot,
+                      "Write goodput and p99 over load as SVG to this file");
+  command->add_flag("--json", options->json, "Print JSON, an object for each policy and load");
+  command->add_flag("--list", options->list, "Name the scenarios that come along");
+  command->footer(
+      "Examples:\n  tandem simulate --list\n"
+      "  tandem simulate --scenario bursty_1_to_5 --plot bursty.svg");
+  command->callback([options, &exit_code] {
+    const absl::Status status = Run(*options);
+    if (status.ok()) return;
+    std::fprintf(stderr, "tandem: %s\n", std::string(status.message()).c_str());
+    exit_code = kExitUsage;
+  });
+}
+
+}  // namespace tandem::simulation
