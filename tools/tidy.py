@@ -4,7 +4,7 @@
 A source that was found clean is remembered by a hash of itself, the project's headers that it
 includes and the settings, and is not looked at again until one of them changes.
 
-usage: tidy.py BUILD_DIR CACHE_DIR [FILE...]      default: every source outside tests and bench
+usage: tidy.py CLANG_TIDY BUILD_DIR CACHE_DIR [FILE...]      default: every source outside tests and bench
 """
 
 import concurrent.futures
@@ -52,25 +52,26 @@ def headers_of_sources(build):
 
 
 def fingerprint(command, files, version):
-    digest = hashlib.sha256((command + version).encode())
+    # Without the checkout's place: what was found clean in one is clean in another.
+    digest = hashlib.sha256((command.replace(str(ROOT), "") + version).encode())
     for path in [ROOT / ".clang-tidy", *sorted(set(files))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 def main():
-    build, cache = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
+    clang_tidy, build, cache = sys.argv[1], pathlib.Path(sys.argv[2]).resolve(), pathlib.Path(sys.argv[3])
     cache.mkdir(parents=True, exist_ok=True)
-    commands = sources_with_commands(build, set(sys.argv[3:]))
+    commands = sources_with_commands(build, set(sys.argv[4:]))
     headers = headers_of_sources(build)
-    version = subprocess.run(["clang-tidy", "--version"], capture_output=True, text=True).stdout
+    version = subprocess.run([clang_tidy, "--version"], capture_output=True, text=True).stdout
 
     def check(name):
         stamp = cache / fingerprint(commands[name], headers.get(name, [ROOT / name]), version)
         if stamp.exists():
             return True
         run = subprocess.run(
-            ["clang-tidy", "--quiet", "-p", str(build), "--extra-arg=-Wno-unknown-warning-option",
+            [clang_tidy, "--quiet", "-p", str(build), "--extra-arg=-Wno-unknown-warning-option",
              "--extra-arg=-Wno-everything", str(ROOT / name)],
             capture_output=True, text=True,
         )

@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/environment.sh
 source tools/environment.sh
-"$(system_python)" tools/tidy.py build "$TANDEM_CACHE/tidy" "$@"
+"$(system_python)" tools/tidy.py "$TANDEM_VENV/bin/clang-tidy" build "$TANDEM_CACHE/tidy" "$@"
