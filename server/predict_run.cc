@@ -140,8 +140,9 @@ absl::Status PredictRun::CombineOutputs(MergedPredict* merged) const {
   const auto add = [&](const MergedResult& result, const std::string& output, double weight) {
     if (!result.response.status.ok()) return absl::OkStatus();
     absl::StatusOr<CombineMember> member = ChooseOutput(result, output, weight);
-    if (member.ok()) members.push_back(*std::move(member));
-    return member.status();
+    if (!member.ok()) return member.status();
+    members.push_back(*std::move(member));
+    return absl::OkStatus();
   };
   if (combine.members().empty()) {
     for (const MergedResult& result : merged->results) {

@@ -18,7 +18,8 @@ double Micros(nanoseconds time) { return std::chrono::duration<double, std::micr
 // Milliseconds with three digits that count.
 std::string Millis(nanoseconds time) {
   const double ms = Micros(time) / 1e3;
-  return absl::StrFormat(ms < 1 ? "%.3f" : ms < 10 ? "%.2f" : ms < 100 ? "%.1f" : "%.0f", ms);
+  const int decimals = ms < 1 ? 3 : ms < 10 ? 2 : ms < 100 ? 1 : 0;
+  return absl::StrFormat("%.*f", decimals, ms);
 }
 
 std::string LevelText(const LoadLevel& level) {

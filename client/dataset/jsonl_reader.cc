@@ -25,8 +25,9 @@ absl::StatusOr<std::optional<Row>> JsonlReader::Next() {
   Row row;
   const auto add = [&row](const std::string& name, const nlohmann::json& value) {
     absl::StatusOr<Array> array = ArrayFromJson(name, value);
-    if (array.ok()) row.inputs.push_back(*std::move(array));
-    return array.status();
+    if (!array.ok()) return array.status();
+    row.inputs.push_back(*std::move(array));
+    return absl::OkStatus();
   };
   if (!json.is_object()) {
     const absl::Status status = add("", json);

@@ -56,42 +56,50 @@ void PredictionJob::ReadAhead() {
     slot.first_row = next_row_;
     absl::StatusOr<std::optional<Row>> row = std::exchange(held_back_, std::nullopt);
     if (!row->has_value()) row = reader_.Next();
-    if (row.ok() && !row->has_value()) {
-      at_end_ = true;
-      return;
+    absl::Status status = row.status();
+    if (status.ok()) {
+      if (!row->has_value()) {
+        at_end_ = true;
+        return;
+      }
+      ++next_row_;
+      slot.rows.push_back(**std::move(row));
+      status = AddJoiningRows(slot);
+      slots_.push_back(std::move(slot));
+      if (status.ok()) continue;
+      slot = Slot();
+      slot.first_row = next_row_;
     }
     ++next_row_;
-    if (row.ok()) {
-      slot.rows.push_back(**std::move(row));
-      while (slot.rows.size() < static_cast<size_t>(options_.batch)) {
-        row = reader_.Next();
-        if (!row.ok() || !row->has_value()) break;
-        if (!predictor_.CanJoin(slot.rows[0], **row)) {
-          held_back_ = **std::move(row);
-          break;
-        }
-        ++next_row_;
-        slot.rows.push_back(**std::move(row));
-      }
-      slots_.push_back(std::move(slot));
-      if (row.ok()) {
-        at_end_ = !row->has_value() && !held_back_.has_value();
-        continue;
-      }
-      slot = Slot();
-      slot.first_row = next_row_++;
-    }
-    if (!absl::IsInvalidArgument(row.status())) {
-      status_ = row.status();
+    if (!absl::IsInvalidArgument(status)) {
+      status_ = std::move(status);
       return;
     }
     Prediction failed;
-    failed.status = row.status();
+    failed.status = std::move(status);
     slot.rows.emplace_back();
     slot.predictions.push_back(std::move(failed));
     slot.state = Slot::kDone;
     slots_.push_back(std::move(slot));
   }
+}
+
+absl::Status PredictionJob::AddJoiningRows(Slot& slot) {
+  while (slot.rows.size() < static_cast<size_t>(options_.batch)) {
+    absl::StatusOr<std::optional<Row>> row = reader_.Next();
+    if (!row.ok()) return row.status();
+    if (!row->has_value()) {
+      at_end_ = true;
+      break;
+    }
+    if (!predictor_.CanJoin(slot.rows[0], **row)) {
+      held_back_ = **std::move(row);
+      break;
+    }
+    ++next_row_;
+    slot.rows.push_back(**std::move(row));
+  }
+  return absl::OkStatus();
 }
 
 void PredictionJob::StartCalls() {

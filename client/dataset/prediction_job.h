@@ -98,6 +98,9 @@ class PredictionJob {
   };
 
   void ReadAhead();
+  // Fills the slot with the rows that can go in one call with its first. An error is that of the
+  // row behind them.
+  absl::Status AddJoiningRows(Slot& slot);
   void StartCalls();
   void Send(Slot& slot);
   void Settle(Answer answer);
