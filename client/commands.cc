@@ -41,6 +41,7 @@ void AddClientCommands(CLI::App& app, int& exit_code) {
   AddBenchCommand(app, exit_code);
   AddModelsCommand(app, exit_code);
   AddStatusCommand(app, exit_code);
+  AddQuarantineCommand(app, exit_code);
   AddCompletionCommand(app, exit_code);
 }
 

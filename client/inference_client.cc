@@ -181,4 +181,9 @@ absl::StatusOr<v1::ServerStatusResponse> InferenceClient::ServerStatus() {
                            options_.timeout);
 }
 
+absl::StatusOr<v1::ClearQuarantineResponse> InferenceClient::ClearQuarantine() {
+  return connection_->Call(*connection_->prediction, &PredictionService::Stub::ClearQuarantine, {},
+                           options_.timeout);
+}
+
 }  // namespace tandem::client

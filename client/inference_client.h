@@ -62,6 +62,7 @@ class InferenceClient {
                                                      const std::string& version = "");
   absl::StatusOr<inference::RepositoryIndexResponse> Models();
   absl::StatusOr<v1::ServerStatusResponse> ServerStatus();
+  absl::StatusOr<v1::ClearQuarantineResponse> ClearQuarantine();
 
   const std::string& target() const { return options_.target; }
   bool is_connected() const;

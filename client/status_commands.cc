@@ -55,6 +55,18 @@ Json PoolsJson(const v1::ServerStatusResponse& status) {
   return pools;
 }
 
+Json QuarantineJson(const v1::ServerStatusResponse& status) {
+  Json requests = Json::array();
+  for (const v1::QuarantinedRequest& request : status.quarantine()) {
+    requests.push_back({{"model", request.model_name()},
+                        {"version", request.model_version()},
+                        {"fingerprint", request.fingerprint()},
+                        {"seconds_left", request.seconds_left()},
+                        {"refused", request.refused()}});
+  }
+  return requests;
+}
+
 std::string ColourState(const Style& style, const std::string& state) {
   return state == "READY" || state == "ready" ? style.Good(state) : style.Bad(Printable(state));
 }
@@ -86,6 +98,17 @@ std::string RenderPools(const v1::ServerStatusResponse& status, const Style& sty
   return table.Render(style);
 }
 
+std::string RenderQuarantine(const v1::ServerStatusResponse& status, const Style& style) {
+  if (status.quarantine().empty()) return "No request is refused.\n";
+  TextTable table({"MODEL", "VERSION", "FINGERPRINT", "FOR ANOTHER", "REFUSED"});
+  for (const v1::QuarantinedRequest& request : status.quarantine()) {
+    table.AddRow(
+        {Printable(request.model_name()), request.model_version(), Printable(request.fingerprint()),
+         absl::StrFormat("%.0f s", request.seconds_left()), absl::StrCat(request.refused())});
+  }
+  return table.Render(style);
+}
+
 int RunModels(const ConnectionOptions& options) {
   InferenceClient client(options.ToClientOptions());
   const absl::StatusOr<v1::ServerStatusResponse> status = client.ServerStatus();
@@ -107,7 +130,8 @@ int RunStatus(const ConnectionOptions& options) {
                         {"uptime_seconds", status->uptime_seconds()},
                         {"ready", *ready},
                         {"pools", PoolsJson(*status)},
-                        {"models", ModelsJson(*status)}})
+                        {"models", ModelsJson(*status)},
+                        {"quarantine", QuarantineJson(*status)}})
                   .c_str());
   } else {
     const Style style = Style::For(stdout);
@@ -115,8 +139,30 @@ int RunStatus(const ConnectionOptions& options) {
                 client.target().c_str(), status->uptime_seconds(),
                 (*ready ? style.Good("ready") : style.Bad("not ready")).c_str(),
                 RenderPools(*status, style).c_str(), RenderModels(*status, style).c_str());
+    if (!status->quarantine().empty()) {
+      std::printf("\nRefused, since such a request ended two workers:\n%s",
+                  RenderQuarantine(*status, style).c_str());
+    }
   }
   return *ready ? kExitOk : kExitFailed;
+}
+
+int ListQuarantine(InferenceClient& client, bool json) {
+  const absl::StatusOr<v1::ServerStatusResponse> status = client.ServerStatus();
+  if (!status.ok()) return Report(status.status(), client);
+  const std::string text = json ? DumpJson({{"quarantine", QuarantineJson(*status)}}) + "\n"
+                                : RenderQuarantine(*status, Style::For(stdout));
+  std::fputs(text.c_str(), stdout);
+  return kExitOk;
+}
+
+int ClearQuarantine(InferenceClient& client, bool json) {
+  const absl::StatusOr<v1::ClearQuarantineResponse> cleared = client.ClearQuarantine();
+  if (!cleared.ok()) return Report(cleared.status(), client);
+  const std::string text = json ? DumpJson({{"cleared", cleared->cleared()}})
+                                : absl::StrCat("Taken again: ", cleared->cleared());
+  std::puts(text.c_str());
+  return kExitOk;
 }
 
 void Add(CLI::App& app, int& exit_code, const char* name, const char* description,
@@ -143,6 +189,24 @@ void AddStatusCommand(CLI::App& app, int& exit_code) {
       "Examples:\n  tandem status\n  tandem status --target gpu-node:8001 --json\n\n"
       "Exit codes: 0 ready, 1 not ready, 2 bad usage, 3 no server.",
       &RunStatus);
+}
+
+void AddQuarantineCommand(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand(
+      "quarantine", "Show the requests that a server refuses, or take them again");
+  const auto options = std::make_shared<ConnectionOptions>();
+  const auto clear = std::make_shared<bool>(false);
+  AddConnectionOptions(*command, *options);
+  command->add_flag("--clear", *clear, "Take them again");
+  command->footer(
+      "A request that ended two workers, and those with equal inputs, are refused for a time.\n"
+      "Examples:\n  tandem quarantine\n  tandem quarantine --clear\n\n"
+      "Exit codes: 0 done, 1 failed, 2 bad usage, 3 no server.");
+  command->callback([options, clear, &exit_code] {
+    InferenceClient client(options->ToClientOptions());
+    exit_code =
+        *clear ? ClearQuarantine(client, options->json) : ListQuarantine(client, options->json);
+  });
 }
 
 }  // namespace tandem::client

@@ -1,4 +1,4 @@
-// `tandem models` and `tandem status`: what the server holds.
+// `tandem models`, `tandem status` and `tandem quarantine`: what the server holds, and refuses.
 #pragma once
 
 namespace CLI {
@@ -10,5 +10,6 @@ namespace tandem::client {
 // See AddClientCommands.
 void AddModelsCommand(CLI::App& app, int& exit_code);
 void AddStatusCommand(CLI::App& app, int& exit_code);
+void AddQuarantineCommand(CLI::App& app, int& exit_code);
 
 }  // namespace tandem::client

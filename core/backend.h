@@ -39,11 +39,26 @@ struct Batch {
   std::vector<absl::Span<const Tensor>> member_inputs;
 };
 
+// How the worker ended that held a batch.
+enum class WorkerDeath : uint8_t {
+  // It did not, or the server itself is ending it.
+  kNone,
+  // By a signal that anybody may send: nothing says that a batch was the reason.
+  kFromOutside,
+  // From inside, while it loaded a model: that, or a batch, may be the reason.
+  kWhileLoading,
+  // It crashed, left, broke the protocol or did not come to an end: one of its batches may be the
+  // reason.
+  kFromInside,
+};
+
 struct BatchResult {
   // RESOURCE_EXHAUSTED: no memory for it. UNAVAILABLE: the worker died or is not there; the request
   // never answered and may be tried elsewhere. INTERNAL: the model failed. INVALID_ARGUMENT: the
   // model refused its input.
   absl::Status status;
+  // Set where the status is UNAVAILABLE for the worker's death.
+  WorkerDeath death = WorkerDeath::kNone;
   // Outputs of the whole batch. Names as the worker gave them. Types, shapes and sizes agree with
   // each other; whether they agree with the model is for the router to check.
   std::vector<Tensor> outputs;
@@ -78,6 +93,11 @@ class Backend {
   // perhaps before Run returns. Otherwise it does not follow: RESOURCE_EXHAUSTED: no room in the
   // arena at present; UNAVAILABLE: the worker has died.
   virtual absl::Status Run(uint32_t lane, const Batch& batch) = 0;
+
+  // Ends the lane's worker if it still holds the batch, whose result then tells of a death from
+  // inside. `reason` completes "it is killed, since …", for the log and the status. Any thread;
+  // does not block.
+  virtual void EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) = 0;
 };
 
 // What pools tell the router. Called from the pools' threads; implementations are thread-safe and

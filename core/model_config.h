@@ -78,6 +78,9 @@ struct ModelConfig {
   QueuePolicy queue_policy;
   std::map<uint32_t, QueuePolicy> level_policies;
   PlacementMode placement = PlacementMode::kAuto;
+  // How long a batch may run before its worker is taken to hang. 0: the router judges by
+  // experience.
+  Duration execution_timeout{0};
   // Method of the TorchScript module.
   std::string method = "forward";
   std::map<std::string, std::string> parameters;

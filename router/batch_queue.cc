@@ -295,10 +295,17 @@ void BatchQueue::TakeDead(TimePoint now, Requests& dead) {
 }
 
 void BatchQueue::TakeUnservable(bool cpu, bool gpu, Requests& taken) {
+  TakeIf(
+      [&](const QueuedRequest& request) {
+        return !(cpu && MayRunOn(request, PoolKind::kCpu)) &&
+               !(gpu && MayRunOn(request, PoolKind::kGpu));
+      },
+      taken);
+}
+
+void BatchQueue::TakeIf(absl::FunctionRef<bool(const QueuedRequest&)> test, Requests& taken) {
   for (std::unique_ptr<QueuedRequest>& request : requests_) {
-    if (cpu && MayRunOn(*request, PoolKind::kCpu)) continue;
-    if (gpu && MayRunOn(*request, PoolKind::kGpu)) continue;
-    taken.push_back(TakeOut(request));
+    if (test(*request)) taken.push_back(TakeOut(request));
   }
   Compact(requests_.size());
 }

@@ -86,6 +86,9 @@ class BatchQueue {
   // Takes out those that a pool of neither given kind may run.
   void TakeUnservable(bool cpu, bool gpu, Requests& taken);
 
+  // Takes out those that the test picks.
+  void TakeIf(absl::FunctionRef<bool(const QueuedRequest&)> test, Requests& taken);
+
   // Rows that wait and go before the request.
   int64_t RowsBefore(const QueuedRequest& request) const;
   bool GoesBefore(const QueuedRequest& a, const QueuedRequest& b) const;

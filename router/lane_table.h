@@ -2,6 +2,7 @@
 // state machine without clock or threads; not thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -22,6 +23,8 @@ struct Lane {
   // Over all pools.
   uint32_t worker = 0;
   bool up = false;
+  // Its worker still loads models.
+  bool loading = false;
   // Counts the lane's lives.
   uint64_t generation = 0;
   // In the order of their start.
@@ -48,8 +51,15 @@ class LaneTable {
   Lane& lane(LaneId id) { return pools_[id.pool].lanes[id.lane]; }
   const Lane& lane(LaneId id) const { return pools_[id.pool].lanes[id.lane]; }
 
-  // The lane is up and its worker has not said that its memory is full.
-  bool IsOpen(const Lane& lane) const { return lane.up && !workers_[lane.worker].full; }
+  // The lane is up, its worker has not said that its memory is full, and is not held.
+  bool IsOpen(const Lane& lane) const {
+    const Worker& worker = workers_[lane.worker];
+    return lane.up && !worker.full && !worker.held;
+  }
+
+  // Keeps the lane's worker free for a batch that is to run with nothing beside it, or ends that.
+  void Hold(const Lane& lane, bool held) { workers_[lane.worker].held = held; }
+  bool IsIdle(const Lane& lane) const { return workers_[lane.worker].running == 0; }
 
   bool IsFull(const Lane& lane) const { return workers_[lane.worker].full; }
 
@@ -58,6 +68,16 @@ class LaneTable {
 
   // The lane's batch of that number; null where it has none.
   ScheduledBatch* Find(LaneId id, uint64_t batch);
+
+  // The batch that its lane runs at present; null where it runs none.
+  static ScheduledBatch* Running(const Lane& lane) {
+    return lane.batches.empty() ? nullptr : lane.batches.front().get();
+  }
+  // When that batch has used up its budget.
+  static TimePoint RunsUntil(const Lane& lane) {
+    const ScheduledBatch& batch = *lane.batches.front();
+    return std::max(batch.started, lane.last_ended) + batch.budget;
+  }
 
   // Takes it back. Its worker has room again. `ran` gets the time that it had the lane for itself.
   std::unique_ptr<ScheduledBatch> End(TimePoint now, LaneId id, uint64_t batch, Duration* ran);
@@ -72,6 +92,7 @@ class LaneTable {
     uint64_t ended = 0;
     // No room for another batch until one ends.
     bool full = false;
+    bool held = false;
   };
   struct Pool {
     PoolKind kind;

@@ -29,7 +29,7 @@ absl::StatusOr<ModelEntry*> ModelTable::Add(std::shared_ptr<const ModelVersion> 
   entry.seats.resize(pools_.size());
   for (uint32_t pool = 0; pool < pools_.size(); ++pool) {
     entry.seats[pool].held = Serves(pool, model->config);
-    entry.seats[pool].lanes.resize(pools_[pool].lanes.size(), ModelEntry::OnLane::kLoading);
+    entry.seats[pool].lanes.resize(pools_[pool].lanes.size(), ModelOnLane::kLoading);
   }
   by_handle_[model->handle] = &entry;
   if (absl::Status status = CheckServed(model->config); !status.ok()) {
@@ -117,17 +117,14 @@ void ModelTable::LaneDown(LaneId lane, const absl::Status& reason) {
   pools_[lane.pool].reason = std::string(reason.message());
   for (ModelEntry& entry : entries_) {
     if (entry.seats.empty()) continue;
-    // Its next worker loads it anew.
-    entry.seats[lane.pool].lanes[lane.lane] = ModelEntry::OnLane::kLoading;
-    Recount(entry);
+    Note(entry, lane, ModelEvent::kLaneDown);
   }
 }
 
 void ModelTable::Ready(LaneId lane, ModelEntry& entry, std::vector<TensorSpec> inputs,
                        std::vector<TensorSpec> outputs) {
   if (!Has(lane) || entry.seats.empty()) return;
-  entry.seats[lane.pool].lanes[lane.lane] = ModelEntry::OnLane::kReady;
-  Recount(entry);
+  Note(entry, lane, ModelEvent::kLoaded);
   if (entry.has_signature) return;
   entry.has_signature = true;
   auto model = std::make_shared<ModelVersion>(*entry.model);
@@ -138,9 +135,14 @@ void ModelTable::Ready(LaneId lane, ModelEntry& entry, std::vector<TensorSpec> i
 
 void ModelTable::Failed(LaneId lane, ModelEntry& entry, const absl::Status& reason) {
   if (!Has(lane) || entry.seats.empty()) return;
-  entry.seats[lane.pool].lanes[lane.lane] = ModelEntry::OnLane::kFailed;
-  Recount(entry);
+  Note(entry, lane, ModelEvent::kLoadFailed);
   entry.failure = std::string(reason.message());
+}
+
+void ModelTable::Note(ModelEntry& entry, LaneId lane, ModelEvent event) {
+  ModelOnLane& state = entry.seats[lane.pool].lanes[lane.lane];
+  state = Next(ModelTransitions(), state, event);
+  Recount(entry);
 }
 
 ModelTable::Tally ModelTable::Count(const ModelEntry& entry) const {
@@ -151,9 +153,9 @@ ModelTable::Tally ModelTable::Count(const ModelEntry& entry) const {
     for (size_t lane = 0; lane < seat.lanes.size(); ++lane) {
       if (pools_[pool].lanes[lane] == LaneState::kDown) {
         ++tally.down;
-      } else if (seat.lanes[lane] == ModelEntry::OnLane::kReady) {
+      } else if (seat.lanes[lane] == ModelOnLane::kReady) {
         ++tally.ready;
-      } else if (seat.lanes[lane] == ModelEntry::OnLane::kFailed) {
+      } else if (seat.lanes[lane] == ModelOnLane::kFailed) {
         ++tally.failed;
       } else {
         ++tally.loading;
@@ -191,7 +193,7 @@ ModelStatus ModelTable::StatusOf(const ModelEntry& entry) const {
   for (uint32_t pool = 0; pool < entry.seats.size(); ++pool) {
     const auto& lanes = entry.seats[pool].lanes;
     if (!entry.seats[pool].held) continue;
-    if (std::find(lanes.begin(), lanes.end(), ModelEntry::OnLane::kReady) != lanes.end()) {
+    if (std::find(lanes.begin(), lanes.end(), ModelOnLane::kReady) != lanes.end()) {
       status.pools.push_back(pools_[pool].name);
     }
   }
@@ -214,9 +216,29 @@ ModelStatus ModelTable::StatusOf(const ModelEntry& entry) const {
 
 absl::Status ModelTable::CheckReady(const ModelEntry& entry) const {
   if (entry.ready_lanes > 0) return absl::OkStatus();
+  if (entry.has_signature) {
+    const Tally tally = Count(entry);
+    if (tally.down + tally.loading > 0) return absl::OkStatus();
+  }
   const std::string version = entry.version > 0 ? absl::StrCat(" version ", entry.version) : "";
   return absl::UnavailableError(absl::StrCat("model \"", entry.name, "\"", version,
                                              " is not ready: ", StatusOf(entry).reason));
+}
+
+bool ModelTable::IsLoading(LaneId lane) const {
+  return Has(lane) && std::any_of(entries_.begin(), entries_.end(), [&](const ModelEntry& entry) {
+           return entry.unusable.empty() && !entry.seats.empty() && entry.seats[lane.pool].held &&
+                  entry.seats[lane.pool].lanes[lane.lane] == ModelOnLane::kLoading;
+         });
+}
+
+bool ModelTable::IsHopeless(const ModelEntry& entry, uint32_t pool) const {
+  const std::vector<ModelOnLane>& lanes = entry.seats[pool].lanes;
+  for (size_t lane = 0; lane < lanes.size(); ++lane) {
+    if (pools_[pool].lanes[lane] == LaneState::kDown) return false;
+    if (lanes[lane] != ModelOnLane::kFailed) return false;
+  }
+  return true;
 }
 
 absl::Status ModelTable::CheckPool(const ModelEntry& entry, PoolPreference wanted) const {

@@ -19,6 +19,7 @@
 #include "core/infer_request.h"
 #include "core/model_config.h"
 #include "router/catalog.h"
+#include "router/model_on_lane.h"
 
 namespace tandem {
 
@@ -34,10 +35,9 @@ struct ModelEntry {
   // Why no pool will ever run it. Empty where one may.
   std::string unusable;
 
-  enum class OnLane { kLoading, kReady, kFailed };
   struct Seat {
     bool held = false;
-    std::vector<OnLane> lanes;
+    std::vector<ModelOnLane> lanes;
   };
   // By pool.
   std::vector<Seat> seats;
@@ -83,8 +83,13 @@ class ModelTable {
   ModelState StateOf(const ModelEntry& entry) const;
   // Whether a lane is up that may run the version. True of a version that no pool will ever run.
   bool HasLaneUp(const ModelEntry& entry) const;
-  // UNAVAILABLE, with the reason, for a version that is not ready.
+  // UNAVAILABLE, with the reason, for a version that is not ready, unless it was and its worker is
+  // coming back.
   absl::Status CheckReady(const ModelEntry& entry) const;
+  // The lane's worker has not tried all its models yet.
+  bool IsLoading(LaneId lane) const;
+  // No lane of the pool runs the version or may still load it.
+  bool IsHopeless(const ModelEntry& entry, uint32_t pool) const;
   // INVALID_ARGUMENT, naming the kinds, where no pool of the wanted kind holds the version.
   absl::Status CheckPool(const ModelEntry& entry, PoolPreference wanted) const;
 
@@ -108,6 +113,8 @@ class ModelTable {
     uint32_t down = 0;
   };
 
+  // What has happened to the version on a lane that there is.
+  void Note(ModelEntry& entry, LaneId lane, ModelEvent event);
   Tally Count(const ModelEntry& entry) const;
   void Recount(ModelEntry& entry) const { entry.ready_lanes = Count(entry).ready; }
   bool Has(LaneId lane) const;

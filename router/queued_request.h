@@ -12,6 +12,7 @@
 #include "core/infer_request.h"
 #include "core/model_config.h"
 #include "core/tensor.h"
+#include "router/retry_policy.h"
 
 namespace tandem {
 
@@ -30,6 +31,8 @@ struct QueuedRequest {
   uint64_t bytes = 0;
   // It is not to share a batch with others.
   bool alone = false;
+  // The deaths of workers that it was in.
+  DeathCount deaths;
   // Order of acceptance over all models. Set by the scheduler.
   uint64_t sequence = 0;
   // From here on set by its queue, from the model's configuration. The priority level.
@@ -53,8 +56,14 @@ struct ScheduledBatch {
   TimePoint started{};
   // Why it runs there, but for members that asked for it.
   PlacementReason reason = PlacementReason::kOnlyPool;
+  // Nothing else may run in its worker: its only member is a suspect.
+  bool is_trial = false;
   // What the scheduler reckoned.
   Duration predicted{0};
+
+  // How long it may have its lane for itself, and whether its worker is being ended for more.
+  Duration budget{0};
+  bool is_overdue = false;
 
   // The lane's life and the worker's count of ended batches when this one was scheduled.
   uint64_t lane_generation = 0;

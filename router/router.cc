@@ -52,6 +52,10 @@ void Router::SetLimits(RouterOptions limits) { state_->SetLimits(limits); }
 
 RouterGauges Router::Gauges() const { return state_->Gauges(); }
 
+std::vector<QuarantinedRequest> Router::Quarantined() const { return state_->Quarantined(); }
+
+size_t Router::ClearQuarantine() { return state_->ClearQuarantine(); }
+
 bool Router::Drain(Duration timeout) { return state_->Drain(timeout); }
 
 void Router::OnLaneUp(LaneId lane) { state_->LaneUp(lane); }
@@ -153,7 +157,8 @@ bool Router::State::AllModelsHaveLanes() const {
 }
 
 RouterGauges Router::State::Gauges() const {
-  return {bytes_in_flight_.load(std::memory_order_relaxed), requests_in_flight_.load()};
+  return {bytes_in_flight_.load(std::memory_order_relaxed), requests_in_flight_.load(),
+          quarantine_.size()};
 }
 
 void Router::State::SetLimits(RouterOptions limits) {
@@ -161,6 +166,12 @@ void Router::State::SetLimits(RouterOptions limits) {
   const std::lock_guard lock(mutex_);
   scheduler_.SetMaxQueueLength(limits.max_queue_length);
 }
+
+std::vector<QuarantinedRequest> Router::State::Quarantined() const {
+  return quarantine_.List(clock_.Now());
+}
+
+size_t Router::State::ClearQuarantine() { return quarantine_.Clear(); }
 
 bool Router::State::Drain(Duration timeout) {
   draining_.store(true);
@@ -191,6 +202,7 @@ void Router::State::LaneDown(LaneId lane, const absl::Status& reason) {
     const std::unique_lock table_lock(table_mutex_);
     const std::lock_guard lock(mutex_);
     table_.LaneDown(lane, reason);
+    scheduler_.SetLoading(clock_.Now(), lane, table_.IsLoading(lane), actions);
     scheduler_.LaneDown(clock_.Now(), lane, actions);
   }
   Perform(std::move(actions));
@@ -205,7 +217,9 @@ void Router::State::ModelReady(LaneId lane, uint32_t handle, std::vector<TensorS
     if (entry == nullptr || !entry->unusable.empty()) return;
     table_.Ready(lane, *entry, std::move(inputs), std::move(outputs));
     const std::lock_guard lock(mutex_);
-    scheduler_.SetRunnable(clock_.Now(), entry->number, lane, true, actions);
+    const TimePoint now = clock_.Now();
+    scheduler_.SetLoading(now, lane, table_.IsLoading(lane), actions);
+    scheduler_.SetRunnable(now, entry->number, lane, true, actions);
     Arm();
   }
   Perform(std::move(actions));
@@ -219,7 +233,12 @@ void Router::State::ModelFailed(LaneId lane, uint32_t handle, const absl::Status
     if (entry == nullptr || !entry->unusable.empty()) return;
     table_.Failed(lane, *entry, reason);
     const std::lock_guard lock(mutex_);
-    scheduler_.SetRunnable(clock_.Now(), entry->number, lane, false, actions);
+    const TimePoint now = clock_.Now();
+    scheduler_.SetLoading(now, lane, table_.IsLoading(lane), actions);
+    scheduler_.SetRunnable(now, entry->number, lane, false, actions);
+    if (table_.IsHopeless(*entry, lane.pool)) {
+      scheduler_.GiveUp(now, entry->number, lane.pool, actions);
+    }
   }
   Perform(std::move(actions));
 }

@@ -15,6 +15,7 @@
 #include "core/infer_request.h"
 #include "core/model_config.h"
 #include "router/catalog.h"
+#include "router/quarantine.h"
 
 namespace tandem {
 
@@ -23,6 +24,10 @@ struct RouterOptions {
   uint32_t max_queue_length = 1024;
   // Bytes of inputs of all requests that wait or run.
   uint64_t max_bytes_in_flight = uint64_t{1} << 30;
+  // How long requests wait for a dead worker's successor where no other can run them.
+  Duration restart_patience = std::chrono::seconds(10);
+  // How long a request that ended two workers is refused. 0: not at all.
+  Duration quarantine = std::chrono::minutes(10);
 };
 
 // What happened to one request; for metrics.
@@ -43,11 +48,15 @@ class RouterObserver {
   virtual void OnRequestDone(const RequestRecord& record) = 0;
   virtual void OnBatchDone(const std::string& model, int64_t version,
                            const Placement& placement) = 0;
+  // A request whose worker died runs again.
+  virtual void OnRetry(const std::string& model, int64_t version) = 0;
 };
 
 struct RouterGauges {
   uint64_t bytes_in_flight = 0;
   uint64_t requests_in_flight = 0;
+  // Requests that are refused since they ended two workers.
+  uint64_t quarantined = 0;
 };
 
 class Router : public BackendEvents {
@@ -94,6 +103,10 @@ class Router : public BackendEvents {
 
   // For the requests that come from now on.
   void SetLimits(RouterOptions limits);
+  // Requests that are refused since they ended two workers.
+  std::vector<QuarantinedRequest> Quarantined() const;
+  // Forgets them; returns how many they were.
+  size_t ClearQuarantine();
 
   // Refuses new requests with UNAVAILABLE from now on, and returns when all accepted ones are
   // answered or `timeout` has passed (then the waiting ones are answered UNAVAILABLE). True if all

@@ -41,7 +41,8 @@ absl::Status NameModel(const std::string& model, const absl::Status& status) {
 Router::State::State(const Clock& clock, RouterOptions options, RouterObserver& observer)
     : clock_(clock),
       observer_(observer),
-      scheduler_(options.max_queue_length),
+      quarantine_(options.quarantine),
+      scheduler_(options.max_queue_length, options.restart_patience),
       max_bytes_in_flight_(options.max_bytes_in_flight),
       timer_thread_([this] { RunTimer(); }) {}
 
@@ -120,6 +121,10 @@ absl::Status Router::State::Admit(QueuedRequest& queued) {
   }
   absl::StatusOr<CheckedInputs> checked = CheckRequest(*queued.model, request);
   if (!checked.ok()) return checked.status();
+  if (!quarantine_.empty()) {
+    absl::Status status = quarantine_.Check(clock_.Now(), *queued.model, checked->tensors);
+    if (!status.ok()) return status;
+  }
   queued.inputs = std::move(checked->tensors);
   queued.rows = checked->rows;
   const uint64_t most = max_bytes_in_flight_.load(std::memory_order_relaxed);
@@ -138,11 +143,15 @@ absl::Status Router::State::Admit(QueuedRequest& queued) {
 }
 
 void Router::State::Perform(SchedulerActions actions) {
-  while (!actions.starts.empty() || !actions.refusals.empty()) {
+  while (!actions.empty()) {
     SchedulerActions next;
     for (ScheduledBatch* batch : actions.starts) Start(batch, next);
     for (auto& refusal : actions.refusals) {
       Refuse(std::move(refusal.request), std::move(refusal.status));
+    }
+    for (SchedulerActions::Overdue& overdue : actions.overdue) {
+      pools_[overdue.lane.pool].backend->EndWorkerOf(overdue.lane.lane, overdue.batch,
+                                                     std::move(overdue.reason));
     }
     actions = std::move(next);
   }
@@ -205,6 +214,7 @@ std::unique_ptr<ScheduledBatch> Router::State::EndedLocked(TimePoint now, LaneId
                                                            SchedulerActions& actions) {
   ScheduledBatch* batch = scheduler_.Find(lane, batch_id);
   const absl::StatusCode code = batch->result.status.code();
+  if (batch->result.death != WorkerDeath::kNone) scheduler_.WorkerDied(*batch);
   auto ended = scheduler_.Ended(now, lane, batch_id, code == absl::StatusCode::kOk, actions);
   if (code == absl::StatusCode::kResourceExhausted && scheduler_.RunAlone(now, *ended, actions)) {
     return nullptr;
@@ -212,8 +222,57 @@ std::unique_ptr<ScheduledBatch> Router::State::EndedLocked(TimePoint now, LaneId
   return ended;
 }
 
+// Its worker died. A member runs again, or is told why not.
+void Router::State::RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint now) {
+  const absl::Status& death = batch->result.status;
+  Requests again;
+  for (std::unique_ptr<QueuedRequest>& member : batch->members) {
+    const AfterDeath next = NextAfterDeath(batch->result.death, member->deaths);
+    if (next == AfterDeath::kGiveUp) {
+      Refuse(std::move(member), absl::UnavailableError(absl::StrCat(
+                                    "model \"", batch->batch.model, "\": ", death.message(),
+                                    ", for the second time; try again later")));
+    } else if (next == AfterDeath::kCondemn) {
+      Condemn(batch->model, std::move(member), death, now);
+    } else {
+      observer_.OnRetry(batch->batch.model, member->model->version);
+      again.push_back(std::move(member));
+    }
+  }
+  SchedulerActions actions;
+  {
+    const std::lock_guard lock(mutex_);
+    scheduler_.RunAgain(now, batch->model, std::move(again), actions);
+    Arm();
+  }
+  Perform(std::move(actions));
+}
+
+// It has ended two workers. Those like it that wait are not run either.
+void Router::State::Condemn(uint32_t model, std::unique_ptr<QueuedRequest> request,
+                            const absl::Status& death, TimePoint now) {
+  const std::shared_ptr<const ModelVersion> version = request->model;
+  const uint64_t fingerprint = FingerprintOf(*version, request->inputs);
+  const uint64_t bytes = request->bytes;
+  const absl::Status sentence = absl::InternalError(absl::StrCat(
+      "model \"", version->config.name,
+      "\": this request ended two workers, so it is not run again: ", death.message()));
+  quarantine_.Add(now, *version, fingerprint);
+  Refuse(std::move(request), sentence);
+  if (quarantine_.empty()) return;
+  Requests alike;
+  {
+    const std::lock_guard lock(mutex_);
+    alike = scheduler_.TakeIf(model, [&](const QueuedRequest& waiting) {
+      return waiting.bytes == bytes && FingerprintOf(*version, waiting.inputs) == fingerprint;
+    });
+  }
+  for (auto& waiting : alike) Refuse(std::move(waiting), sentence);
+}
+
 void Router::State::AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished) {
   BatchResult& result = batch->result;
+  if (result.death != WorkerDeath::kNone) return RunAgain(std::move(batch), finished);
   const Backend& backend = *pools_[batch->lane.pool].backend;
   Placement placement;
   placement.pool = std::string(backend.name());

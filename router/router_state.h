@@ -37,6 +37,8 @@ class Router::State {
   bool AllModelsHaveLanes() const;
   RouterGauges Gauges() const;
   void SetLimits(RouterOptions limits);
+  std::vector<QuarantinedRequest> Quarantined() const;
+  size_t ClearQuarantine();
   bool Drain(Duration timeout);
 
   void LaneUp(LaneId lane);
@@ -60,6 +62,9 @@ class Router::State {
   std::unique_ptr<ScheduledBatch> EndedLocked(TimePoint now, LaneId lane, uint64_t batch_id,
                                               SchedulerActions& actions);
   void AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished);
+  void RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint now);
+  void Condemn(uint32_t model, std::unique_ptr<QueuedRequest> request, const absl::Status& death,
+               TimePoint now);
   void Answer(std::unique_ptr<QueuedRequest> queued, InferResponse response);
   void Refuse(std::unique_ptr<QueuedRequest> queued, absl::Status status);
   // Both with table_mutex_ held.
@@ -72,6 +77,7 @@ class Router::State {
   const Clock& clock_;
   RouterObserver& observer_;
   std::deque<Pool> pools_;
+  Quarantine quarantine_;
 
   // Guards table_. Requests only read it.
   mutable std::shared_mutex table_mutex_;

@@ -1,6 +1,7 @@
 #include "router/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -26,6 +27,7 @@ absl::Status LateError(const std::string& model, const QueuedRequest& request, T
 Scheduler::Model::Model(const ModelVersion& model)
     : name(model.config.name),
       handle(model.handle),
+      execution_timeout(model.config.execution_timeout),
       placement(model.config.placement),
       in_order(model.config.preserve_ordering),
       queue(model.config) {}
@@ -60,8 +62,21 @@ void Scheduler::LaneDown(TimePoint now, LaneId id, SchedulerActions& actions) {
   if (!lanes_.Has(id)) return;
   lanes_.lane(id).up = false;
   for (uint32_t model = 0; model < models_.size(); ++model) {
+    Seat& seat = models_[model].seats[id.pool];
+    if (seat.runnable[id.lane]) seat.hope_until = now + restart_patience_;
     SetRunnable(now, model, id, false, actions);
   }
+}
+
+void Scheduler::SetLoading(TimePoint now, LaneId id, bool loading, SchedulerActions& actions) {
+  if (!lanes_.Has(id)) return;
+  const bool was_loading = std::exchange(lanes_.lane(id).loading, loading);
+  if (was_loading && !loading) ServeSuspects(now, actions);
+}
+
+void Scheduler::GiveUp(TimePoint now, uint32_t model, uint32_t pool, SchedulerActions& actions) {
+  models_[model].seats[pool].hope_until = TimePoint{};
+  RefuseUnservable(now, model, actions);
 }
 
 void Scheduler::SetRunnable(TimePoint now, uint32_t model, LaneId id, bool runnable,
@@ -72,16 +87,21 @@ void Scheduler::SetRunnable(TimePoint now, uint32_t model, LaneId id, bool runna
   seat.runnable[id.lane] = runnable;
   if (runnable) {
     ++seat.runnable_lanes;
+    ServeSuspects(now, actions);
     ServeModel(now, model, actions);
   } else {
     --seat.runnable_lanes;
-    RefuseUnservable(model, actions);
+    RefuseUnservable(now, model, actions);
   }
 }
 
-bool Scheduler::CanRun(const Model& model, const QueuedRequest& request) const {
+bool Scheduler::IsServed(TimePoint now, const Seat& seat) const {
+  return seat.runnable_lanes > 0 || (now < seat.hope_until && restart_patience_.count() > 0);
+}
+
+bool Scheduler::WillRun(TimePoint now, const Model& model, const QueuedRequest& request) const {
   for (uint32_t pool = 0; pool < model.seats.size(); ++pool) {
-    if (model.seats[pool].runnable_lanes > 0 && MayRunOn(request, lanes_.kind(pool))) return true;
+    if (IsServed(now, model.seats[pool]) && MayRunOn(request, lanes_.kind(pool))) return true;
   }
   return false;
 }
@@ -95,11 +115,8 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
     RefuseDead(now, wanted, std::move(dead), actions);
     return;
   }
-  if (!CanRun(wanted, *request)) {
-    actions.refusals.push_back(
-        {std::move(request),
-         absl::UnavailableError(absl::StrCat(
-             "model \"", wanted.name, "\": no worker can run it at present; try again later"))});
+  if (!WillRun(now, wanted, *request)) {
+    actions.refusals.push_back({std::move(request), NotServed(wanted)});
     return;
   }
   wanted.queue.Classify(*request);
@@ -134,6 +151,13 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
 }
 
 void Scheduler::Enqueue(uint32_t model, std::unique_ptr<QueuedRequest> request) {
+  if (request->deaths.is_suspect()) {
+    const auto place = std::find_if(suspects_.begin(), suspects_.end(), [&](const Suspect& other) {
+      return other.request->sequence > request->sequence;
+    });
+    suspects_.insert(place, {model, std::move(request), std::nullopt});
+    return;
+  }
   models_[model].queue.Push(std::move(request));
   UpdateActive(model);
 }
@@ -153,12 +177,13 @@ std::unique_ptr<ScheduledBatch> Scheduler::Ended(TimePoint now, LaneId id, uint6
   Released(*batch);
   const Seat& seat = models_[batch->model].seats[id.pool];
   if (well) Observe(batch->model, id.pool, batch->batch.rows, ran);
+  ServeSuspects(now, actions);
   if (active_.empty()) return batch;
   ServeLane(now, lane, actions);
   // Another lane may now run the model that is limited to some.
   if (seat.limit < lanes_.lanes(id.pool).size() || models_[batch->model].in_order)
     ServeModel(now, batch->model, actions);
-  if (was_full) ServeWorker(now, lane, actions);
+  if (was_full || batch->is_trial) ServeWorker(now, lane, actions);
   NoteWaiting(now);
   return batch;
 }
@@ -175,6 +200,29 @@ void Scheduler::UpdateLeastTime(Model& model) {
     if (seat.runnable_lanes > 0) least = std::min(least, seat.cost.Predict(1));
   }
   model.queue.set_least_time(IsRunning(model) && least != Duration::max() ? least : Duration{0});
+}
+
+void Scheduler::WorkerDied(const ScheduledBatch& batch) {
+  const uint32_t worker = lanes_.lane(batch.lane).worker;
+  for (Lane& lane : lanes_.lanes(batch.lane.pool)) {
+    if (lane.worker == worker && lane.generation == batch.lane_generation) lane.up = false;
+  }
+}
+
+void Scheduler::RunAgain(TimePoint now, uint32_t model, Requests requests,
+                         SchedulerActions& actions) {
+  for (auto& request : requests) {
+    // It has waited in the queue as long as its model allows, or less.
+    request->wait_until = kNever;
+    if (WillRun(now, models_[model], *request)) {
+      Enqueue(model, std::move(request));
+    } else {
+      actions.refusals.push_back({std::move(request), NotServed(models_[model])});
+    }
+  }
+  ServeSuspects(now, actions);
+  ServeModel(now, model, actions);
+  NoteWaiting(now);
 }
 
 void Scheduler::NotStarted(TimePoint now, LaneId id, uint64_t batch_id, const absl::Status& why,
@@ -194,12 +242,13 @@ void Scheduler::NotStarted(TimePoint now, LaneId id, uint64_t batch_id, const ab
     again = MakeAlone(*batch);
   }
   for (std::unique_ptr<QueuedRequest>& member : batch->members) {
-    if (again && CanRun(models_[batch->model], *member)) {
+    if (again && WillRun(now, models_[batch->model], *member)) {
       Enqueue(batch->model, std::move(member));
     } else {
       actions.refusals.push_back({std::move(member), why});
     }
   }
+  ServeSuspects(now, actions);
   ServeWorker(now, lane, actions);
   ServeModel(now, batch->model, actions);
   NoteWaiting(now);
@@ -208,7 +257,7 @@ void Scheduler::NotStarted(TimePoint now, LaneId id, uint64_t batch_id, const ab
 bool Scheduler::RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions) {
   if (!MakeAlone(batch)) return false;
   for (const auto& member : batch.members) {
-    if (!CanRun(models_[batch.model], *member)) return false;
+    if (!WillRun(now, models_[batch.model], *member)) return false;
   }
   for (auto& member : batch.members) Enqueue(batch.model, std::move(member));
   ServeModel(now, batch.model, actions);
@@ -224,6 +273,7 @@ bool Scheduler::MakeAlone(ScheduledBatch& batch) {
 }
 
 void Scheduler::Released(const ScheduledBatch& batch) {
+  if (batch.is_trial) lanes_.Hold(lanes_.lane(batch.lane), false);
   if (Runs(lanes_.lane(batch.lane), batch.model)) return;
   --models_[batch.model].seats[batch.lane.pool].running_lanes;
   UpdateLeastTime(models_[batch.model]);
@@ -231,13 +281,16 @@ void Scheduler::Released(const ScheduledBatch& batch) {
 
 void Scheduler::Tick(TimePoint now, SchedulerActions& actions) {
   if (now < next_wakeup_) return;
-  next_wakeup_ = kNever;
+  if (now >= next_watch_) WatchLanes(now, actions);
+  next_wakeup_ = next_watch_;
+  RefuseSuspects(now, actions);
+  ServeSuspects(now, actions);
   std::vector<uint32_t> waiting = active_;
   for (const uint32_t model : waiting) {
     Requests dead;
     models_[model].queue.TakeDead(now, dead);
     RefuseDead(now, models_[model], std::move(dead), actions);
-    UpdateActive(model);
+    RefuseUnservable(now, model, actions);
   }
   waiting = active_;
   std::sort(waiting.begin(), waiting.end(), [&](uint32_t a, uint32_t b) {
@@ -247,9 +300,27 @@ void Scheduler::Tick(TimePoint now, SchedulerActions& actions) {
   NoteWaiting(now);
 }
 
+void Scheduler::WatchLanes(TimePoint now, SchedulerActions& actions) {
+  next_watch_ = kNever;
+  for (uint32_t pool = 0; pool < lanes_.pool_count(); ++pool) {
+    for (const Lane& lane : lanes_.lanes(pool)) {
+      ScheduledBatch* const batch = LaneTable::Running(lane);
+      if (batch == nullptr) continue;
+      next_watch_ = now + kWatchInterval;
+      if (batch->is_overdue || now < LaneTable::RunsUntil(lane)) continue;
+      batch->is_overdue = true;
+      const auto budget = std::chrono::duration_cast<std::chrono::milliseconds>(batch->budget);
+      actions.overdue.push_back(
+          {lane.id, batch->batch.id,
+           absl::StrCat("a batch of model \"", models_[batch->model].name,
+                        "\" did not come to an end within ", budget.count(), " ms")});
+    }
+  }
+}
+
 // Makes sure of a wake-up for what waits now.
 void Scheduler::NoteWaiting(TimePoint now) {
-  if (active_.empty()) return;
+  if (active_.empty() && suspects_.empty()) return;
   next_wakeup_ = std::min(next_wakeup_, now + kSweepInterval);
   for (const uint32_t model : active_) {
     const BatchQueue& queue = models_[model].queue;
@@ -265,6 +336,7 @@ void Scheduler::NoteWaiting(TimePoint now) {
 }
 
 void Scheduler::RefuseWaiting(const absl::Status& status, SchedulerActions& actions) {
+  restart_patience_ = Duration{0};
   for (const uint32_t model : active_) {
     Requests taken;
     models_[model].queue.TakeUnservable(false, false, taken);
@@ -272,26 +344,52 @@ void Scheduler::RefuseWaiting(const absl::Status& status, SchedulerActions& acti
     for (auto& request : taken) actions.refusals.push_back({std::move(request), status});
   }
   active_.clear();
+  for (Suspect& suspect : suspects_) {
+    Release(suspect);
+    actions.refusals.push_back({std::move(suspect.request), status});
+  }
+  suspects_.clear();
 }
 
-void Scheduler::RefuseUnservable(uint32_t model, SchedulerActions& actions) {
+size_t Scheduler::queued(uint32_t model) const {
+  const auto suspects = std::count_if(suspects_.begin(), suspects_.end(),
+                                      [&](const Suspect& each) { return each.model == model; });
+  return models_[model].queue.size() + static_cast<size_t>(suspects);
+}
+
+Requests Scheduler::TakeIf(uint32_t model, absl::FunctionRef<bool(const QueuedRequest&)> test) {
+  Requests taken;
+  models_[model].queue.TakeIf(test, taken);
+  UpdateActive(model);
+  for (auto it = suspects_.begin(); it != suspects_.end();) {
+    if (it->model != model || !test(*it->request)) {
+      ++it;
+      continue;
+    }
+    Release(*it);
+    taken.push_back(std::move(it->request));
+    it = suspects_.erase(it);
+  }
+  return taken;
+}
+
+void Scheduler::RefuseUnservable(TimePoint now, uint32_t model, SchedulerActions& actions) {
   Model& wanted = models_[model];
   bool cpu = false;
   bool gpu = false;
   for (uint32_t pool = 0; pool < wanted.seats.size(); ++pool) {
-    if (wanted.seats[pool].runnable_lanes == 0) continue;
+    if (!IsServed(now, wanted.seats[pool])) continue;
     (lanes_.kind(pool) == PoolKind::kCpu ? cpu : gpu) = true;
   }
   Requests taken;
   wanted.queue.TakeUnservable(cpu, gpu, taken);
   UpdateActive(model);
-  for (auto& request : taken) {
-    actions.refusals.push_back(
-        {std::move(request),
-         absl::UnavailableError(absl::StrCat("model \"", wanted.name,
-                                             "\": its worker has ended and is being restarted; "
-                                             "try again later"))});
-  }
+  for (auto& request : taken) actions.refusals.push_back({std::move(request), NotServed(wanted)});
+}
+
+absl::Status Scheduler::NotServed(const Model& model) const {
+  return absl::UnavailableError(absl::StrCat(
+      "model \"", model.name, "\": its worker has ended and is not back yet; try again later"));
 }
 
 void Scheduler::RefuseDead(TimePoint now, const Model& model, Requests dead,

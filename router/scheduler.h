@@ -11,9 +11,11 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "core/backend.h"
 #include "core/clock.h"
@@ -35,6 +37,15 @@ struct SchedulerActions {
     absl::Status status;
   };
   std::vector<Refusal> refusals;
+  // Batches that run for too long, whose workers are to be ended.
+  struct Overdue {
+    LaneId lane;
+    uint64_t batch = 0;
+    std::string reason;
+  };
+  std::vector<Overdue> overdue;
+
+  bool empty() const { return starts.empty() && refusals.empty() && overdue.empty(); }
 };
 
 class Scheduler {
@@ -42,15 +53,20 @@ class Scheduler {
   // A lane is given a second batch only where both take less than this: then the way to the worker
   // and back counts.
   static constexpr Duration kShortBatch = std::chrono::microseconds(500);
-  // How often waiting requests are looked over for cancelled ones, and lanes for ones that are
-  // late.
+  // How often waiting requests are looked over for cancelled ones.
   static constexpr Duration kSweepInterval = std::chrono::milliseconds(50);
+  // How often the running batches are held against their budgets.
+  static constexpr Duration kWatchInterval = std::chrono::milliseconds(250);
 
   // Bounds of what a client is told to wait whose request finds the queue full.
   static constexpr Duration kSoonestRetry = std::chrono::milliseconds(10);
   static constexpr Duration kLatestRetry = std::chrono::seconds(10);
 
-  explicit Scheduler(uint32_t max_queue_length) : max_queue_length_(max_queue_length) {}
+  // `restart_patience`: how long requests wait for a dead worker's successor where no other can run
+  // them.
+  explicit Scheduler(uint32_t max_queue_length,
+                     Duration restart_patience = std::chrono::seconds(10))
+      : max_queue_length_(max_queue_length), restart_patience_(restart_patience) {}
 
   // For the requests that come from now on.
   void SetMaxQueueLength(uint32_t most) { max_queue_length_ = most; }
@@ -60,8 +76,14 @@ class Scheduler {
   uint32_t AddModel(const ModelVersion& model);
 
   void LaneUp(LaneId lane);
-  // Requests that no lane can run any more are refused with UNAVAILABLE.
+  // Requests that no lane can run any more wait for the lane to come back, or are refused with
+  // UNAVAILABLE after the restart patience.
   void LaneDown(TimePoint now, LaneId lane, SchedulerActions& actions);
+  // The lane's worker loads models, or has tried all of them. Suspects wait for the latter: a crash
+  // in a load would be taken for theirs.
+  void SetLoading(TimePoint now, LaneId lane, bool loading, SchedulerActions& actions);
+  // The pool's workers will not run the model any more: nobody waits for them.
+  void GiveUp(TimePoint now, uint32_t model, uint32_t pool, SchedulerActions& actions);
   // The model can run on that lane from now on, or has been found to be unable to.
   void SetRunnable(TimePoint now, uint32_t model, LaneId lane, bool runnable,
                    SchedulerActions& actions);
@@ -82,6 +104,11 @@ class Scheduler {
   // too much for a worker's memory together may fit one by one. False, and nothing done, where
   // there is but one, or no lane for it.
   bool RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
+  // The batch's worker has died: its lanes take nothing before they have come up again.
+  void WorkerDied(const ScheduledBatch& batch);
+  // Puts requests whose worker died back into their places, or refuses them with UNAVAILABLE where
+  // no lane will run them.
+  void RunAgain(TimePoint now, uint32_t model, Requests requests, SchedulerActions& actions);
   // The backend did not start it. Its members wait again, or are refused with `why`:
   // RESOURCE_EXHAUSTED once the worker has no room for one of them alone and runs nothing else;
   // UNAVAILABLE where no other lane can run it.
@@ -92,10 +119,12 @@ class Scheduler {
   void Tick(TimePoint now, SchedulerActions& actions);
   TimePoint NextWakeup() const { return next_wakeup_; }
 
-  // Refuses all that waits.
+  // Takes out those of the model's waiting requests that the test picks.
+  Requests TakeIf(uint32_t model, absl::FunctionRef<bool(const QueuedRequest&)> test);
+  // Refuses all that waits. From now on nothing waits for a worker to come back.
   void RefuseWaiting(const absl::Status& status, SchedulerActions& actions);
 
-  size_t queued(uint32_t model) const { return models_[model].queue.size(); }
+  size_t queued(uint32_t model) const;
   // What has been learnt of the model's times on the pool.
   const CostModel& cost(uint32_t model, uint32_t pool) const {
     return models_[model].seats[pool].cost;
@@ -111,12 +140,15 @@ class Scheduler {
     // Lanes that may run it at the same time.
     uint32_t limit = 0;
     uint32_t running_lanes = 0;
+    // Until then a lane that went down is expected back.
+    TimePoint hope_until{};
     CostModel cost;
   };
   struct Model {
     explicit Model(const ModelVersion& model);
     std::string name;
     uint32_t handle;
+    Duration execution_timeout;
     PlacementMode placement;
     // One batch at a time.
     bool in_order;
@@ -126,6 +158,13 @@ class Scheduler {
     // It stands in active_.
     bool active = false;
   };
+  // A request that may have ended its worker and waits for its trial.
+  struct Suspect {
+    uint32_t model = 0;
+    std::unique_ptr<QueuedRequest> request;
+    // Whose worker is held for it.
+    std::optional<LaneId> lane;
+  };
   // Where the next batch of a model goes; no lane: nowhere at present.
   struct Choice {
     Lane* lane = nullptr;
@@ -133,7 +172,9 @@ class Scheduler {
     Duration predicted{0};
   };
 
-  bool CanRun(const Model& model, const QueuedRequest& request) const;
+  // A lane of the seat can run the model, or is expected to soon.
+  bool IsServed(TimePoint now, const Seat& seat) const;
+  bool WillRun(TimePoint now, const Model& model, const QueuedRequest& request) const;
   bool Runs(const Lane& lane, uint32_t model) const;
   bool HasRoom(uint32_t model, const Lane& lane) const;
   bool OlderWaits(uint32_t model, const Lane& lane) const;
@@ -154,23 +195,41 @@ class Scheduler {
   void ServeWorker(TimePoint now, const Lane& lane, SchedulerActions& actions);
   void StartBatch(TimePoint now, uint32_t model, Lane& lane, const BatchQueue::Limits& limits,
                   SchedulerActions& actions);
+  // Makes a batch of them and gives it to the lane.
+  ScheduledBatch& Launch(TimePoint now, uint32_t model, Lane& lane, Requests members,
+                         SchedulerActions& actions);
   void Enqueue(uint32_t model, std::unique_ptr<QueuedRequest> request);
+  // Finds the batches that have used up their budgets.
+  void WatchLanes(TimePoint now, SchedulerActions& actions);
+  // Of suspects: scheduler_suspects.cc.
+  void ServeSuspects(TimePoint now, SchedulerActions& actions);
+  bool Try(TimePoint now, Suspect& suspect, SchedulerActions& actions);
+  bool CanTry(const Suspect& suspect, const Lane& lane) const;
+  Lane* LaneFor(const Suspect& suspect);
+  void RefuseSuspects(TimePoint now, SchedulerActions& actions);
+  void Release(Suspect& suspect);
   static bool MakeAlone(ScheduledBatch& batch);
   void UpdateLeastTime(Model& model);
   void Released(const ScheduledBatch& batch);
-  void RefuseUnservable(uint32_t model, SchedulerActions& actions);
+  void RefuseUnservable(TimePoint now, uint32_t model, SchedulerActions& actions);
+  absl::Status NotServed(const Model& model) const;
   void RefuseDead(TimePoint now, const Model& model, Requests dead, SchedulerActions& actions);
   void UpdateActive(uint32_t model);
   void NoteWaiting(TimePoint now);
 
   uint32_t max_queue_length_;
+  Duration restart_patience_;
   LaneTable lanes_;
   std::deque<Model> models_;
   // Models whose queue is not empty.
   std::vector<uint32_t> active_;
+  // In the order of their acceptance.
+  std::deque<Suspect> suspects_;
   uint64_t next_sequence_ = 1;
   uint64_t next_batch_ = 1;
   TimePoint next_wakeup_ = kNever;
+  // kNever: no batch runs.
+  TimePoint next_watch_ = kNever;
 };
 
 }  // namespace tandem

@@ -2,6 +2,7 @@
 // next.
 #include <algorithm>
 
+#include "router/execution_budget.h"
 #include "router/scheduler.h"
 
 namespace tandem {
@@ -174,14 +175,19 @@ bool Scheduler::WouldBeLate(TimePoint now, uint32_t model, const QueuedRequest& 
   if (request.deadline() == kNever) return false;
   const Model& wanted = models_[model];
   int64_t rows = wanted.queue.RowsBefore(request) + request.rows;
+  bool any_lane = false;
   for (uint32_t pool = 0; pool < wanted.seats.size(); ++pool) {
     const Seat& seat = wanted.seats[pool];
     if (seat.runnable_lanes == 0 || !MayRunOn(request, lanes_.kind(pool))) continue;
     if (!seat.cost.known()) return false;
-    rows -= RowsDoneBy(now, request.deadline(), Outlook(now, model, pool));
+    const PoolOutlook outlook = Outlook(now, model, pool);
+    // Its workers are away, nobody knows for how long.
+    if (outlook.lanes_free_at.empty()) return false;
+    any_lane = true;
+    rows -= RowsDoneBy(now, request.deadline(), outlook);
     if (rows <= 0) return false;
   }
-  return IsRunning(wanted) || !wanted.queue.empty();
+  return any_lane && (IsRunning(wanted) || !wanted.queue.empty());
 }
 
 TimePoint Scheduler::PredictAnswer(TimePoint now, uint32_t model,
@@ -252,12 +258,17 @@ void Scheduler::ServeWorker(TimePoint now, const Lane& lane, SchedulerActions& a
 void Scheduler::StartBatch(TimePoint now, uint32_t model, Lane& lane,
                            const BatchQueue::Limits& limits, SchedulerActions& actions) {
   Model& wanted = models_[model];
-  Seat& seat = wanted.seats[lane.id.pool];
   Requests dead;
   Requests members = wanted.queue.Take(now, limits, dead);
   RefuseDead(now, wanted, std::move(dead), actions);
   UpdateActive(model);
-  if (members.empty()) return;
+  if (!members.empty()) Launch(now, model, lane, std::move(members), actions);
+}
+
+ScheduledBatch& Scheduler::Launch(TimePoint now, uint32_t model, Lane& lane, Requests members,
+                                  SchedulerActions& actions) {
+  Model& wanted = models_[model];
+  Seat& seat = wanted.seats[lane.id.pool];
   auto batch = std::make_unique<ScheduledBatch>();
   batch->model = model;
   batch->lane = lane.id;
@@ -271,12 +282,18 @@ void Scheduler::StartBatch(TimePoint now, uint32_t model, Lane& lane,
     batch->batch.member_inputs.push_back(member->inputs);
   }
   batch->members = std::move(members);
-  batch->predicted = seat.cost.known() ? seat.cost.Predict(batch->batch.rows) : kUnknownBatchTime;
+  const Duration learnt = seat.cost.known() ? seat.cost.Predict(batch->batch.rows) : Duration{0};
+  batch->predicted = seat.cost.known() ? learnt : kUnknownBatchTime;
   batch->reason = ReasonFor(wanted, lane.id.pool, batch->batch.rows);
+  batch->budget = ExecutionBudget(wanted.execution_timeout, learnt);
+  if (next_watch_ == kNever) next_watch_ = now + kWatchInterval;
+  next_wakeup_ = std::min(next_wakeup_, next_watch_);
   if (!Runs(lane, model)) ++seat.running_lanes;
   UpdateLeastTime(wanted);
-  actions.starts.push_back(batch.get());
+  ScheduledBatch& started = *batch;
+  actions.starts.push_back(&started);
   lanes_.Start(now, std::move(batch));
+  return started;
 }
 
 }  // namespace tandem

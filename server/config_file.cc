@@ -51,6 +51,7 @@ PoolSpecFields TakePool(const config::v1::Pool& pool) {
   fields.threads = pool.threads();
   fields.input_arena_bytes = pool.input_arena_bytes();
   fields.output_arena_bytes = pool.output_arena_bytes();
+  fields.memory_bytes = pool.memory_bytes();
   return fields;
 }
 

@@ -47,14 +47,18 @@ void AppendModels(const Router& router, std::vector<MetricFamily>* families) {
   for (MetricFamily* family : {&ready, &queue, &pending}) families->push_back(std::move(*family));
 }
 
-void AppendInFlight(const RouterGauges& gauges, std::vector<MetricFamily>* families) {
+void AppendRequests(const RouterGauges& gauges, std::vector<MetricFamily>* families) {
   MetricFamily bytes =
       NewFamily("tandem_bytes_in_flight", "Bytes of the inputs of all requests that are held.");
   Add(bytes, {}, static_cast<double>(gauges.bytes_in_flight));
   MetricFamily requests = NewFamily("tandem_requests_in_flight", "Requests that wait or run.");
   Add(requests, {}, static_cast<double>(gauges.requests_in_flight));
-  families->push_back(std::move(bytes));
-  families->push_back(std::move(requests));
+  MetricFamily quarantined = NewFamily("tandem_quarantined_requests",
+                                       "Requests that are refused since they ended two workers.");
+  Add(quarantined, {}, static_cast<double>(gauges.quarantined));
+  for (MetricFamily* family : {&bytes, &requests, &quarantined}) {
+    families->push_back(std::move(*family));
+  }
 }
 
 void AppendProcesses(const std::vector<PoolReport>& pools, std::vector<MetricFamily>* families) {
@@ -105,7 +109,7 @@ void AppendWorkers(const std::vector<PoolReport>& pools, std::vector<MetricFamil
 std::vector<MetricFamily> GaugeCollector::Collect() const {
   std::vector<MetricFamily> families;
   AppendModels(router_, &families);
-  AppendInFlight(router_.Gauges(), &families);
+  AppendRequests(router_.Gauges(), &families);
   const std::vector<PoolReport> pools = pools_();
   AppendWorkers(pools, &families);
   AppendProcesses(pools, &families);

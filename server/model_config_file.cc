@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "model_config.pb.h"
 #include "server/model_config_limits.h"
@@ -12,6 +13,9 @@
 
 namespace tandem::server {
 namespace {
+
+// A day.
+constexpr int64_t kMostExecutionMs = 86'400'000;
 
 using google::protobuf::Message;
 using inference::ModelInstanceGroup;
@@ -213,13 +217,24 @@ absl::Status ReadVersionPolicy(const inference::ModelConfig& message, const Text
   return absl::OkStatus();
 }
 
-void ReadParameters(const inference::ModelConfig& message, ModelConfig* config) {
+absl::Status ReadParameters(const inference::ModelConfig& message, const TextProtoLines& lines,
+                            ModelConfig* config) {
   for (const auto& [key, parameter] : message.parameters()) {
-    if (key == "method" && !parameter.string_value().empty()) {
-      config->method = parameter.string_value();
+    const std::string& value = parameter.string_value();
+    if (key == "method" && !value.empty()) config->method = value;
+    if (key == "execution_timeout_ms") {
+      int64_t milliseconds = 0;
+      if (!absl::SimpleAtoi(value, &milliseconds) || milliseconds < 1 ||
+          milliseconds > kMostExecutionMs) {
+        return FieldError(lines, message, "parameters",
+                          absl::StrCat("execution_timeout_ms: expected 1 to ", kMostExecutionMs,
+                                       " milliseconds, got '", value, "'"));
+      }
+      config->execution_timeout = std::chrono::milliseconds(milliseconds);
     }
-    config->parameters[key] = parameter.string_value();
+    config->parameters[key] = value;
   }
+  return absl::OkStatus();
 }
 
 absl::Status ReadModelFile(const inference::ModelConfig& message, const TextProtoLines& lines,
@@ -260,7 +275,7 @@ absl::StatusOr<ModelConfigFile> ParseModelConfig(absl::string_view text, const s
   if (status = ReadBatching(message, lines, &config); !status.ok()) return status;
   if (status = ReadVersionPolicy(message, lines, &file.versions); !status.ok()) return status;
   if (status = ReadModelFile(message, lines, &file.model_file); !status.ok()) return status;
-  ReadParameters(message, &config);
+  if (status = ReadParameters(message, lines, &config); !status.ok()) return status;
   return file;
 }
 

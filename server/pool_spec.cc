@@ -35,7 +35,7 @@ absl::Status ParseCount(absl::string_view key, absl::string_view value, uint32_t
   return absl::OkStatus();
 }
 
-absl::Status ParseArena(absl::string_view key, absl::string_view value, uint64_t* to) {
+absl::Status ParseMemory(absl::string_view key, absl::string_view value, uint64_t* to) {
   const absl::StatusOr<uint64_t> size = ParseSize(value);
   if (!size.ok() || *size < kSmallestArena || *size > kLargestArena) {
     return Invalid(key, ":", value, ": expected a size from 1MiB to 1TiB, such as 256MiB");
@@ -58,13 +58,15 @@ absl::Status ParseField(absl::string_view key, absl::string_view value, PoolSpec
   } else if (key == "threads") {
     return ParseCount(key, value, kMostThreads, &fields->threads);
   } else if (key == "input_arena") {
-    return ParseArena(key, value, &fields->input_arena_bytes);
+    return ParseMemory(key, value, &fields->input_arena_bytes);
   } else if (key == "output_arena") {
-    return ParseArena(key, value, &fields->output_arena_bytes);
+    return ParseMemory(key, value, &fields->output_arena_bytes);
+  } else if (key == "memory") {
+    return ParseMemory(key, value, &fields->memory_bytes);
   } else {
     return Invalid("unknown key '", key,
-                   "'; expected device, serves, processes, lanes, threads, cores, input_arena or "
-                   "output_arena");
+                   "'; expected device, serves, processes, lanes, threads, cores, input_arena, "
+                   "output_arena or memory");
   }
   return absl::OkStatus();
 }
@@ -178,12 +180,16 @@ absl::StatusOr<PoolSpec> MakePoolSpec(const PoolSpecFields& fields, const Machin
   spec.lanes = fields.lanes != 0 ? fields.lanes : (is_gpu ? 2 : std::min(cpu_lanes, kMostLanes));
   if (fields.input_arena_bytes != 0) spec.input_arena_bytes = fields.input_arena_bytes;
   if (fields.output_arena_bytes != 0) spec.output_arena_bytes = fields.output_arena_bytes;
+  spec.memory_bytes = fields.memory_bytes;
   for (const absl::Status& checked :
        {CheckRange("processes", spec.processes, 1, kMostProcesses),
         CheckRange("lanes", spec.lanes, 1, kMostLanes),
         CheckRange("threads", spec.threads, 1, kMostThreads),
         CheckRange("input_arena", spec.input_arena_bytes, kSmallestArena, kLargestArena),
-        CheckRange("output_arena", spec.output_arena_bytes, kSmallestArena, kLargestArena)}) {
+        CheckRange("output_arena", spec.output_arena_bytes, kSmallestArena, kLargestArena),
+        spec.memory_bytes == 0
+            ? absl::OkStatus()
+            : CheckRange("memory", spec.memory_bytes, kSmallestArena, kLargestArena)}) {
     if (!checked.ok()) return checked;
   }
   if (const absl::Status checked = CheckArenas(spec, machine); !checked.ok()) return checked;

@@ -28,6 +28,8 @@ struct PoolSpec {
   std::vector<int> cores;
   uint64_t input_arena_bytes = uint64_t{256} << 20;
   uint64_t output_arena_bytes = uint64_t{256} << 20;
+  // Of its own that each process may take. 0: no limit.
+  uint64_t memory_bytes = 0;
 
   friend bool operator==(const PoolSpec&, const PoolSpec&) = default;
 };
@@ -43,6 +45,7 @@ struct PoolSpecFields {
   uint32_t threads = 0;
   uint64_t input_arena_bytes = 0;
   uint64_t output_arena_bytes = 0;
+  uint64_t memory_bytes = 0;
 };
 
 // One CPU pool with a lane for each core, and one GPU pool for each GPU.

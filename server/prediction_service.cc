@@ -47,6 +47,14 @@ void FillModel(const ModelStatus& model, v1::ModelStatus* message) {
   message->set_queued(model.queued);
 }
 
+void FillQuarantined(const QuarantinedRequest& request, v1::QuarantinedRequest* message) {
+  message->set_model_name(request.model);
+  message->set_model_version(absl::StrCat(request.version));
+  message->set_fingerprint(absl::StrCat(absl::Hex(request.fingerprint, absl::kZeroPad16)));
+  message->set_seconds_left(ToSeconds(request.left));
+  message->set_refused(request.refused);
+}
+
 }  // namespace
 
 TimePoint PredictionService::Deadline(const grpc::CallbackServerContext& context,
@@ -101,12 +109,26 @@ grpc::ServerUnaryReactor* PredictionService::ServerStatus(grpc::CallbackServerCo
       });
 }
 
+grpc::ServerUnaryReactor* PredictionService::ClearQuarantine(grpc::CallbackServerContext* context,
+                                                             const grpc::ByteBuffer* request,
+                                                             grpc::ByteBuffer* response) {
+  return AnswerUnary<v1::ClearQuarantineRequest>(
+      context, *request, response, [this](const v1::ClearQuarantineRequest&) {
+        v1::ClearQuarantineResponse cleared;
+        cleared.set_cleared(router_.ClearQuarantine());
+        return absl::StatusOr<v1::ClearQuarantineResponse>(std::move(cleared));
+      });
+}
+
 v1::ServerStatusResponse PredictionService::Status() const {
   v1::ServerStatusResponse response;
   response.set_version(std::string(Version()));
   response.set_uptime_seconds(ToSeconds(clock_.Now() - started_));
   for (const PoolReport& pool : pools_()) FillPool(pool, response.add_pools());
   for (const ModelStatus& model : router_.Models()) FillModel(model, response.add_models());
+  for (const QuarantinedRequest& request : router_.Quarantined()) {
+    FillQuarantined(request, response.add_quarantine());
+  }
   return response;
 }
 

@@ -16,7 +16,8 @@ namespace tandem::server {
 using PredictionServiceBase =
     RawMethods<v1::PredictionService::Service, v1::PredictionService::WithRawCallbackMethod_Predict,
                v1::PredictionService::WithRawCallbackMethod_PredictStream,
-               v1::PredictionService::WithRawCallbackMethod_ServerStatus>::type;
+               v1::PredictionService::WithRawCallbackMethod_ServerStatus,
+               v1::PredictionService::WithRawCallbackMethod_ClearQuarantine>::type;
 
 class PredictionService final : public PredictionServiceBase {
  public:
@@ -36,6 +37,9 @@ class PredictionService final : public PredictionServiceBase {
   grpc::ServerUnaryReactor* ServerStatus(grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* request,
                                          grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ClearQuarantine(grpc::CallbackServerContext* context,
+                                            const grpc::ByteBuffer* request,
+                                            grpc::ByteBuffer* response) override;
 
  private:
   // Decodes the request and runs it in the call, a PredictCall or a PredictStreamCall.

@@ -55,6 +55,8 @@ RequestMetrics::RequestMetrics(Registry& registry)
                              "Requests that were answered, by status code.")),
       failures_(MakeCounters(registry, "tandem_request_failures_total",
                              "Requests that failed, by reason.")),
+      retries_(MakeCounters(registry, "tandem_request_retries_total",
+                            "Requests that ran again since their worker had died.")),
       request_duration_(MakeHistograms(registry, "tandem_request_duration_seconds",
                                        "Time from a request's arrival to its answer.")),
       queue_duration_(MakeHistograms(registry, "tandem_queue_duration_seconds",
@@ -114,6 +116,10 @@ void RequestMetrics::OnBatchDone(const std::string& model, int64_t version,
   series.batch_size->Observe(static_cast<double>(placement.batch_size));
   series.inferences->Increment(static_cast<double>(placement.batch_size));
   series.executions->Increment();
+}
+
+void RequestMetrics::OnRetry(const std::string& model, int64_t version) {
+  retries_.Add({{"model", model}, {"version", absl::StrCat(version)}}).Increment();
 }
 
 void RequestMetrics::CountFailure(const Series& series, absl::StatusCode code) {

@@ -28,6 +28,7 @@ class RequestMetrics : public RouterObserver {
 
   void OnRequestDone(const RequestRecord& record) override;
   void OnBatchDone(const std::string& model, int64_t version, const Placement& placement) override;
+  void OnRetry(const std::string& model, int64_t version) override;
 
  private:
   static constexpr int kCodeCount = 17;
@@ -58,6 +59,7 @@ class RequestMetrics : public RouterObserver {
 
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Counter>& failures_;
+  prometheus::Family<prometheus::Counter>& retries_;
   prometheus::Family<prometheus::Histogram>& request_duration_;
   prometheus::Family<prometheus::Histogram>& queue_duration_;
   prometheus::Family<prometheus::Histogram>& compute_duration_;

@@ -17,7 +17,8 @@ namespace {
 
 constexpr char kPoolHelp[] =
     "A pool: NAME=device:cpu,serves:cpu,processes:1,lanes:2,threads:1,cores:0-1,"
-    "input_arena:256MiB,output_arena:256MiB. Repeatable; what is left out has a default";
+    "input_arena:256MiB,output_arena:256MiB,memory:2GiB. Repeatable; what is left out has a "
+    "default";
 
 constexpr char kFooter[] =
     "Each flag can be set in the environment too, as in TANDEM_GRPC_PORT=9001.\n"

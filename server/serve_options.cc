@@ -34,6 +34,9 @@ constexpr Setting kSettings[] = {
     {"max-network-bytes", "SIZE", "Memory of all connections together (default 1GiB)"},
     {"max-queue-length", "COUNT", "Requests of one model that may wait (default 1024)"},
     {"max-bytes-in-flight", "SIZE", "Bytes of inputs of all requests (default 1GiB)"},
+    {"restart-patience", "TIME",
+     "Time that requests wait for a worker that is started again (default 10s)"},
+    {"quarantine", "TIME", "Time that a request which ended two workers is refused (default 10m)"},
     {"port-file", "FILE", "Write the ports and the process id there, as JSON, once ready"},
 };
 
@@ -113,6 +116,10 @@ absl::Status Apply(absl::string_view name, const std::string& value, ServeOption
     options->log_format = value == "json" ? LogFormat::kJson : LogFormat::kText;
   } else if (name == "drain-timeout") {
     return ReadDuration(value, &options->drain_timeout);
+  } else if (name == "restart-patience") {
+    return ReadDuration(value, &options->restart_patience);
+  } else if (name == "quarantine") {
+    return ReadDuration(value, &options->quarantine);
   } else if (name == "max-message-bytes") {
     return ReadSize(value, kLargestMessage, &options->max_message_bytes);
   } else if (name == "max-metadata-bytes") {

@@ -44,6 +44,10 @@ struct ServeOptions {
   uint32_t max_queue_length = 1024;
   // Bytes of inputs of all requests.
   uint64_t max_bytes_in_flight = uint64_t{1} << 30;
+  // How long requests wait for a worker that died and is started again, where no other runs them.
+  Duration restart_patience = std::chrono::seconds(10);
+  // How long a request that ended two workers is refused. 0: not at all.
+  Duration quarantine = std::chrono::minutes(10);
   // A file that gets the ports and the process id when the server is ready. Empty: none.
   std::string port_file;
   std::vector<PoolSpec> pools;

@@ -61,26 +61,15 @@ PoolOptions MakePoolOptions(const PoolSpec& spec) {
   options.cores = spec.cores;
   options.input_arena_bytes = spec.input_arena_bytes;
   options.output_arena_bytes = spec.output_arena_bytes;
+  options.memory_limit_bytes = spec.memory_bytes;
   options.program = WorkerProgram(absl::StartsWith(spec.device, "gpu"));
   return options;
-}
-
-const char* WorkerStateName(WorkerStatus::State state) {
-  switch (state) {
-    case WorkerStatus::State::kStarting:
-      return "starting";
-    case WorkerStatus::State::kReady:
-      return "ready";
-    case WorkerStatus::State::kRestarting:
-      return "restarting";
-  }
-  return "starting";
 }
 
 PoolReport ReportOf(const Pool& pool) {
   PoolReport report{std::string(pool.name()), pool.kind(), std::string(pool.device()), {}};
   for (const WorkerStatus& status : pool.Status()) {
-    report.workers.push_back({status.name, WorkerStateName(status.state), status.pid, status.lanes,
+    report.workers.push_back({status.name, Name(status.state), status.pid, status.lanes,
                               status.restarts, status.last_exit, status.input_arena_used,
                               status.input_arena_bytes});
   }
@@ -88,7 +77,8 @@ PoolReport ReportOf(const Pool& pool) {
 }
 
 RouterOptions LimitsOf(const ServeOptions& options) {
-  return {options.max_queue_length, options.max_bytes_in_flight};
+  return {options.max_queue_length, options.max_bytes_in_flight, options.restart_patience,
+          options.quarantine};
 }
 
 // Owns the parts of the server, in the order in which they may end.

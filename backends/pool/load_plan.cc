@@ -6,7 +6,7 @@
 namespace tandem {
 
 void LoadPlan::Add(std::shared_ptr<const ModelVersion> model) {
-  items_.push_back({std::move(model), false, 0});
+  items_.push_back({std::move(model), false, 0, 0});
 }
 
 void LoadPlan::Remove(uint32_t handle) {
@@ -15,35 +15,40 @@ void LoadPlan::Remove(uint32_t handle) {
 
 std::shared_ptr<const ModelVersion> LoadPlan::StartNext() {
   if (loading_.has_value()) return nullptr;
+  Item* next = nullptr;
   for (Item& item : items_) {
-    if (item.tried || item.deaths >= kMostDeaths) continue;
-    item.tried = true;
-    loading_ = item.model->handle;
-    return item.model;
+    if (item.tried || item.left_out()) continue;
+    if (next == nullptr || item.crashes > next->crashes) next = &item;
   }
-  return nullptr;
+  if (next == nullptr) return nullptr;
+  next->tried = true;
+  loading_ = next->model->handle;
+  return next->model;
 }
 
 bool LoadPlan::Finish() {
-  const bool wanted = loading_.has_value() && Find(*loading_) != nullptr;
+  Item* const item = loading_.has_value() ? Find(*loading_) : nullptr;
   loading_.reset();
-  return wanted;
+  if (item == nullptr) return false;
+  item->crashes = 0;
+  item->signals = 0;
+  return true;
 }
 
-std::optional<uint32_t> LoadPlan::Restart() {
+std::optional<uint32_t> LoadPlan::Restart(bool crashed) {
   const std::optional<uint32_t> blamed = std::exchange(loading_, std::nullopt);
   for (Item& item : items_) item.tried = false;
   if (!blamed.has_value()) return std::nullopt;
   Item* item = Find(*blamed);
   if (item == nullptr) return std::nullopt;
-  ++item->deaths;
+  ++(crashed ? item->crashes : item->signals);
   return blamed;
 }
 
 std::vector<uint32_t> LoadPlan::LeftOut() const {
   std::vector<uint32_t> handles;
   for (const Item& item : items_) {
-    if (item.deaths >= kMostDeaths) handles.push_back(item.model->handle);
+    if (item.left_out()) handles.push_back(item.model->handle);
   }
   return handles;
 }

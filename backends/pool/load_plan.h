@@ -1,6 +1,9 @@
 // Which models one worker shall hold, and which it loads next. One after the other, so that a model
-// whose load ends the worker is known; after two such deaths it is left out and the others come
-// back. Pure; not thread-safe.
+// whose load ends the worker is known. Pure; not thread-safe.
+//
+// A worker that dies while it loads a model may have died of another one's run. So the model that
+// is blamed comes first in the next life, before any other can run: if the worker dies again, it is
+// the one, and is left out. A signal from outside says less; it takes a row of those.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +17,8 @@ namespace tandem {
 
 class LoadPlan {
  public:
-  static constexpr int kMostDeaths = 2;
+  static constexpr int kMostCrashes = 2;
+  static constexpr int kMostSignals = 5;
 
   void Add(std::shared_ptr<const ModelVersion> model);
   void Remove(uint32_t handle);
@@ -24,11 +28,12 @@ class LoadPlan {
   std::shared_ptr<const ModelVersion> StartNext();
   // The handle of the model that loads.
   std::optional<uint32_t> loading() const { return loading_; }
-  // The load has ended, well or not. True where the model is still wanted.
+  // The load has ended without a death, well or not. True where the model is still wanted.
   bool Finish();
 
-  // The worker has died and will start with no model. Returns the model that it died of, if any.
-  std::optional<uint32_t> Restart();
+  // The worker has died and will start with no model. `crashed`: by itself, not by a signal from
+  // outside. Returns the model that it loaded, if any.
+  std::optional<uint32_t> Restart(bool crashed);
   // Those that are not loaded any more, for the deaths that they caused.
   std::vector<uint32_t> LeftOut() const;
 
@@ -37,7 +42,11 @@ class LoadPlan {
     // Shared with the catalog and the other workers' plans, which drop it each at its own time.
     std::shared_ptr<const ModelVersion> model;
     bool tried = false;
-    int deaths = 0;
+    // In a row.
+    int crashes = 0;
+    int signals = 0;
+
+    bool left_out() const { return crashes >= kMostCrashes || signals >= kMostSignals; }
   };
   Item* Find(uint32_t handle);
 

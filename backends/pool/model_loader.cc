@@ -111,13 +111,13 @@ absl::Status ModelLoader::OnFailed(const worker::v1::ModelFailed& message) {
 void ModelLoader::OnWorkerReady() {
   for (const uint32_t handle : plan_.LeftOut()) {
     Fail(handle,
-         absl::InternalError("its load ended the worker more than once, so it is left out"));
+         absl::InternalError("its load ended the worker again and again, so it is left out"));
   }
 }
 
-void ModelLoader::OnWorkerDied(const std::string& how) {
+void ModelLoader::OnWorkerDied(const std::string& how, bool crashed) {
   deadline_ = kNever;
-  const std::optional<uint32_t> blamed = plan_.Restart();
+  const std::optional<uint32_t> blamed = plan_.Restart(crashed);
   if (!blamed.has_value()) return;
   Fail(*blamed,
        absl::InternalError(absl::StrCat("the worker died while it loaded the model (", how, ")")));

@@ -37,8 +37,8 @@ class ModelLoader {
 
   // The worker is ready for its first model.
   void OnWorkerReady();
-  // The worker has died; `how` as in "exited with code 1".
-  void OnWorkerDied(const std::string& how);
+  // The worker has died; `how` as in "exited with code 1", `crashed` as in LoadPlan::Restart.
+  void OnWorkerDied(const std::string& how, bool crashed);
 
  private:
   absl::Status Send(const ModelVersion& model, ControlQueue& control);

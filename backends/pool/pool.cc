@@ -78,4 +78,8 @@ absl::Status Pool::Run(uint32_t lane, const Batch& batch) {
       .Run(lane % impl_->options.lanes, batch);
 }
 
+void Pool::EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) {
+  impl_->supervisor.worker(lane / impl_->options.lanes).EndIfItHolds(batch_id, std::move(reason));
+}
+
 }  // namespace tandem

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "backends/pool/worker_state.h"
 #include "core/backend.h"
 #include "core/log.h"
 #include "core/model_config.h"
@@ -28,6 +29,8 @@ struct PoolOptions {
   std::vector<int> cores;
   uint64_t input_arena_bytes = uint64_t{256} << 20;
   uint64_t output_arena_bytes = uint64_t{256} << 20;
+  // Of its own that each process may take. 0: no limit.
+  uint64_t memory_limit_bytes = 0;
   // The worker's program file.
   std::string program;
 };
@@ -35,7 +38,7 @@ struct PoolOptions {
 struct WorkerStatus {
   // "cpu/0".
   std::string name;
-  enum class State { kStarting, kReady, kRestarting } state = State::kStarting;
+  WorkerState state = WorkerState::kStarting;
   // 0 while there is no process.
   int64_t pid = 0;
   uint32_t lanes = 0;
@@ -72,6 +75,7 @@ class Pool : public Backend {
   void Load(std::shared_ptr<const ModelVersion> model) override;
   void Unload(uint32_t model_handle) override;
   absl::Status Run(uint32_t lane, const Batch& batch) override;
+  void EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) override;
 
  private:
   class Impl;

@@ -23,7 +23,8 @@ Worker::Worker(Surroundings surroundings, uint32_t pool, uint32_t index)
       first_lane_(index * around_.options.lanes),
       name_(absl::StrCat(around_.options.name, "/", index)),
       backoff_(pool * 1000 + index + 1),
-      loader_(lane(0), around_.options.lanes, around_.events) {
+      loader_(lane(0), around_.options.lanes, around_.events),
+      memory_(around_.options.memory_limit_bytes) {
   status_.name = name_;
   status_.lanes = around_.options.lanes;
   status_.input_arena_bytes = around_.options.input_arena_bytes;
@@ -38,6 +39,22 @@ absl::Status Worker::Run(uint32_t lane, const Batch& batch) {
   if (link == nullptr)
     return absl::UnavailableError(absl::StrCat("worker ", name_, " is not there"));
   return link->Run(lane, batch);
+}
+
+void Worker::EndIfItHolds(uint64_t batch_id, std::string reason) {
+  std::shared_ptr<WorkerLink> link;
+  {
+    const std::lock_guard lock(mutex_);
+    link = link_;
+  }
+  if (link == nullptr || !link->Holds(batch_id)) return;
+  {
+    const std::lock_guard lock(mutex_);
+    // Another life has nothing to do with it.
+    if (link_ != link) return;
+    death_wish_ = std::move(reason);
+  }
+  around_.wake();
 }
 
 WorkerStatus Worker::Status() const {
@@ -63,12 +80,12 @@ void Worker::Tick(TimePoint now) {
     return;
   }
   ReadControl(now);
-  std::string violation;
+  std::string wish;
   {
     const std::lock_guard lock(mutex_);
-    violation.swap(violation_);
+    wish.swap(death_wish_);
   }
-  if (!violation.empty()) Kill(absl::StrCat("it broke the protocol: ", violation));
+  if (!wish.empty()) Kill(std::move(wish));
   if (const std::optional<WorkerExit> exit = process_->Reap(); exit.has_value()) {
     OnExit(*exit, now);
     return;
@@ -90,21 +107,22 @@ absl::Status Worker::Start(TimePoint now) {
   hello_limit_ = now + kHelloLimit;
   {
     const std::lock_guard lock(mutex_);
-    violation_.clear();
+    death_wish_.clear();
     status_.pid = process_->pid();
+    Follow(WorkerEvent::kStarted);
     if (first_start_.has_value()) ++status_.restarts;
   }
   current_link_ = std::make_shared<WorkerLink>(
       WorkerLink::Options{name_, lane(0), options.lanes, SpinTime(options)},
       std::move(launched->memory), around_.events,
-      [this](std::string violation) { OnViolation(std::move(violation)); });
+      [this](const std::string& violation) { OnViolation(violation); });
   return absl::OkStatus();
 }
 
-void Worker::OnViolation(std::string violation) {
+void Worker::OnViolation(const std::string& violation) {
   {
     const std::lock_guard lock(mutex_);
-    violation_ = std::move(violation);
+    death_wish_ = absl::StrCat("it broke the protocol: ", violation);
   }
   around_.wake();
 }
@@ -163,7 +181,7 @@ absl::Status Worker::OnHello(const worker::v1::HelloReply& hello, TimePoint now)
   {
     const std::lock_guard lock(mutex_);
     link_ = current_link_;
-    status_.state = WorkerStatus::State::kReady;
+    Follow(WorkerEvent::kGreeted);
   }
   SettleFirstStart(absl::OkStatus());
   Log(LogLevel::kInfo, absl::StrCat("is ready: process ", process_->pid(), ", ",
@@ -183,6 +201,10 @@ void Worker::CheckTime(TimePoint now) {
     hello_limit_ = kNever;
   }
   if (now >= loader_.deadline()) Kill("it took too long to load a model");
+  if (memory_.IsDue(now)) {
+    const std::string excess = memory_.Judge(OwnMemory(process_->pid()).value_or(0));
+    if (!excess.empty()) Kill(excess);
+  }
   if (heartbeat_.has_value()) SendPing(now);
 }
 
@@ -211,35 +233,42 @@ void Worker::Kill(std::string reason) {
 void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   std::string how = Describe(exit);
   if (!kill_reason_.empty()) absl::StrAppend(&how, ", since ", kill_reason_);
+  // What the server killed it for is its own doing.
+  const bool crashed = !kill_reason_.empty() || !WasSignalled(exit);
   Log(stopping_ ? LogLevel::kInfo : LogLevel::kWarning, how);
   {
     const std::lock_guard lock(mutex_);
     link_.reset();
     status_.pid = 0;
-    status_.state = WorkerStatus::State::kRestarting;
+    Follow(WorkerEvent::kEnded);
     status_.last_exit = how;
   }
-  // Whoever sent what crashed it would crash the next one too.
-  const char* advice =
-      IsCrash(exit) ? "the request itself may be the cause" : "it is safe to retry";
-  current_link_->Close(absl::UnavailableError(
-      absl::StrCat("worker ", name_, " died (", how, ") while it ran the request; ", advice)));
+  current_link_->Close(absl::UnavailableError(absl::StrCat("worker ", name_, " died (", how,
+                                                           ") while it ran the request")),
+                       DeathOf(crashed));
   current_link_.reset();
   process_.reset();
   control_.reset();
   heartbeat_.reset();
   hello_limit_ = kNever;
   if (!stopping_) kill_at_ = kNever;
-  loader_.OnWorkerDied(how);
   const bool was_ready = std::exchange(ready_, false);
   if (was_ready) {
     const absl::Status reason =
         absl::UnavailableError(absl::StrCat("worker ", name_, " died (", how, ")"));
     for (uint32_t i = 0; i < around_.options.lanes; ++i) around_.events.OnLaneDown(lane(i), reason);
   }
+  // After the lanes: what it says of a model holds for the next life.
+  loader_.OnWorkerDied(how, crashed);
   SettleFirstStart(absl::FailedPreconditionError(absl::StrCat(
       "worker ", name_, " ended before it was ready (", how, "); its own messages say why")));
   ScheduleRestart(was_ready ? now - ready_since_ : Duration(0), now);
+}
+
+WorkerDeath Worker::DeathOf(bool crashed) const {
+  if (stopping_) return WorkerDeath::kNone;
+  if (!crashed) return WorkerDeath::kFromOutside;
+  return loader_.is_loading() ? WorkerDeath::kWhileLoading : WorkerDeath::kFromInside;
 }
 
 void Worker::ScheduleRestart(Duration healthy_for, TimePoint now) {
@@ -253,7 +282,8 @@ void Worker::SettleFirstStart(absl::Status status) {
 TimePoint Worker::NextDeadline() const {
   if (!process_.has_value()) return stopping_ ? kNever : start_at_;
   TimePoint next =
-      std::min({hello_limit_, kill_at_, kill_reason_.empty() ? loader_.deadline() : kNever});
+      std::min({hello_limit_, kill_at_, kill_reason_.empty() ? loader_.deadline() : kNever,
+                kill_reason_.empty() ? memory_.next() : kNever});
   if (heartbeat_.has_value()) next = std::min(next, heartbeat_->next());
   return next;
 }
@@ -276,10 +306,18 @@ void Worker::Unload(uint32_t handle) {
 void Worker::Stop(TimePoint kill_at) {
   stopping_ = true;
   kill_at_ = kill_at;
+  {
+    const std::lock_guard lock(mutex_);
+    Follow(WorkerEvent::kStop);
+  }
   if (!control_.has_value()) return;
   worker::v1::ToWorker message;
   message.mutable_shutdown();
   [[maybe_unused]] const absl::Status posted = control_->Post(std::move(message));
+}
+
+void Worker::Follow(WorkerEvent event) {
+  status_.state = Next(WorkerTransitions(), status_.state, event);
 }
 
 // A first start that fails is told by the caller of Pool::Start, once and in one line.

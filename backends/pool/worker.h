@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "backends/pool/control_queue.h"
 #include "backends/pool/heartbeat.h"
+#include "backends/pool/memory_watch.h"
 #include "backends/pool/model_loader.h"
 #include "backends/pool/pool.h"
 #include "backends/pool/restart_backoff.h"
@@ -43,6 +44,8 @@ class Worker {
 
   // Any thread. `lane` is counted within the worker.
   absl::Status Run(uint32_t lane, const Batch& batch);
+  // Has the process killed if it still has the batch.
+  void EndIfItHolds(uint64_t batch_id, std::string reason);
   WorkerStatus Status() const;
   const std::string& name() const { return name_; }
 
@@ -73,10 +76,14 @@ class Worker {
   void CheckTime(TimePoint now);
   void SendPing(TimePoint now);
   // On the link's completion thread or one that calls Run.
-  void OnViolation(std::string violation);
+  void OnViolation(const std::string& violation);
   // Ends the process; the reason is for the log and the status.
   void Kill(std::string reason);
   void OnExit(const WorkerExit& exit, TimePoint now);
+  // What it says of the batches. `crashed`: not by a signal from outside.
+  WorkerDeath DeathOf(bool crashed) const;
+  // With mutex_ held.
+  void Follow(WorkerEvent event);
   void ScheduleRestart(Duration healthy_for, TimePoint now);
   void SettleFirstStart(absl::Status status);
   void Log(LogLevel level, const std::string& text) const;
@@ -93,6 +100,7 @@ class Worker {
   std::optional<WorkerProcess> process_;
   std::optional<ControlQueue> control_;
   std::optional<Heartbeat> heartbeat_;
+  MemoryWatch memory_;
   // The link of the process, published as link_ once it is ready.
   std::shared_ptr<WorkerLink> current_link_;
   std::optional<absl::Status> first_start_;
@@ -109,8 +117,8 @@ class Worker {
   // Guarded by mutex_.
   std::shared_ptr<WorkerLink> link_;
   WorkerStatus status_;
-  // What the link found wrong.
-  std::string violation_;
+  // Why the process is to be killed; empty where it is not.
+  std::string death_wish_;
 };
 
 }  // namespace tandem

@@ -1,30 +1,28 @@
 #include "backends/pool/worker_exit.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
+#include "core/worker_exit_code.h"
 
 namespace tandem {
 
 std::string Describe(const WorkerExit& exit) {
+  if (exit.signal == 0 && exit.code == kWorkerDeviceLost) {
+    return absl::StrCat("exited with code ", exit.code, ": its device can run nothing more");
+  }
   if (exit.signal == 0) return absl::StrCat("exited with code ", exit.code);
   const char* name = sigabbrev_np(exit.signal);
   if (name == nullptr) return absl::StrCat("killed by signal ", exit.signal);
   return absl::StrCat("killed by signal ", exit.signal, " (SIG", name, ")");
 }
 
-bool IsCrash(const WorkerExit& exit) {
-  switch (exit.signal) {
-    case SIGSEGV:
-    case SIGABRT:
-    case SIGBUS:
-    case SIGILL:
-    case SIGFPE:
-      return true;
-    default:
-      return false;
-  }
+bool WasSignalled(const WorkerExit& exit) {
+  constexpr int kAnybodys[] = {SIGKILL, SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+  return std::find(std::begin(kAnybodys), std::end(kAnybodys), exit.signal) != std::end(kAnybodys);
 }
 
 }  // namespace tandem

@@ -12,10 +12,10 @@ struct WorkerExit {
   int signal = 0;
 };
 
-// Whether the program crashed (SIGSEGV, SIGABRT, …), and was not killed from outside.
-bool IsCrash(const WorkerExit& exit);
-
 // "killed by signal 9 (SIGKILL)", "exited with code 1".
 std::string Describe(const WorkerExit& exit);
+
+// By a signal that anybody may send: then it says nothing of what the worker did.
+bool WasSignalled(const WorkerExit& exit);
 
 }  // namespace tandem

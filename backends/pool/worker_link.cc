@@ -39,7 +39,7 @@ WorkerLink::WorkerLink(Options options, std::shared_ptr<WorkerMemory> memory, Ba
 }
 
 WorkerLink::~WorkerLink() {
-  if (completion_thread_.joinable()) Close(ClosedError());
+  if (completion_thread_.joinable()) Close(ClosedError(), WorkerDeath::kNone);
 }
 
 absl::Status WorkerLink::Run(uint32_t lane, const Batch& batch) {
@@ -205,7 +205,7 @@ void WorkerLink::Land(Flights::iterator flight) {
   in_flight_.store(flights_.size(), std::memory_order_relaxed);
 }
 
-void WorkerLink::Close(const absl::Status& reason) {
+void WorkerLink::Close(const absl::Status& reason, WorkerDeath death) {
   ending_.store(true);
   memory_->region().completed.Ring();
   completion_thread_.join();
@@ -220,8 +220,14 @@ void WorkerLink::Close(const absl::Status& reason) {
   for (const auto& [batch_id, flight] : unanswered) {
     BatchResult result;
     result.status = reason;
+    result.death = death;
     Deliver(flight.lane, batch_id, std::move(result));
   }
+}
+
+bool WorkerLink::Holds(uint64_t batch_id) const {
+  const std::lock_guard lock(mutex_);
+  return flights_.contains(batch_id);
 }
 
 uint64_t WorkerLink::input_bytes_used() const {

@@ -34,7 +34,7 @@ class WorkerLink {
   };
   // Told, on the completion thread, that the worker broke the protocol. Nothing is read from it any
   // more.
-  using ViolationSink = std::function<void(std::string)>;
+  using ViolationSink = std::function<void(const std::string&)>;
 
   // Starts the completion thread. `events` outlives the link.
   WorkerLink(Options options, std::shared_ptr<WorkerMemory> memory, BackendEvents& events,
@@ -45,9 +45,12 @@ class WorkerLink {
   // Backend::Run, with the lane counted within the worker.
   absl::Status Run(uint32_t lane, const Batch& batch);
 
-  // Ends the completion thread and answers with `reason` every batch that has no answer yet. Run
-  // refuses from now on. Called once, after the worker's end.
-  void Close(const absl::Status& reason);
+  // Ends the completion thread and answers with `reason` and `death` every batch that has no answer
+  // yet. Run refuses from now on. Called once, after the worker's end.
+  void Close(const absl::Status& reason, WorkerDeath death);
+
+  // The batch was taken and has no answer yet.
+  bool Holds(uint64_t batch_id) const;
 
   uint64_t input_bytes_used() const;
   const WorkerMemory& memory() const { return *memory_; }

@@ -17,14 +17,9 @@
 #include "backends/worker/control_loop.h"
 #include "backends/worker/executor.h"
 #include "core/version.h"
+#include "core/worker_exit_code.h"
 
 namespace {
-
-// Exit codes; docs/worker_protocol.md lists them.
-constexpr int kEnded = 0;
-constexpr int kBadFlag = 2;
-constexpr int kCannotServe = 3;
-constexpr int kBrokenProtocol = 4;
 
 void Complain(absl::string_view what) {
   std::fprintf(stderr, "tandem-worker: %.*s\n", static_cast<int>(what.size()), what.data());
@@ -62,11 +57,11 @@ int ExitCode(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOk:
     case absl::StatusCode::kUnavailable:
-      return kEnded;
+      return tandem::kWorkerEnded;
     case absl::StatusCode::kInternal:
-      return kBrokenProtocol;
+      return tandem::kWorkerBrokenProtocol;
     default:
-      return kCannotServe;
+      return tandem::kWorkerCannotServe;
   }
 }
 
@@ -75,22 +70,22 @@ int ExitCode(const absl::Status& status) {
 int main(int argc, char** argv) {
   if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
     std::printf("tandem-worker %s\n", std::string(tandem::Version()).c_str());
-    return kEnded;
+    return tandem::kWorkerEnded;
   }
   const std::optional<int> control_fd = ControlFd(argc, argv);
   if (!control_fd.has_value()) {
     Complain("started by `tandem serve`, not by hand; expected --control-fd=N or --version");
-    return kBadFlag;
+    return tandem::kWorkerBadFlags;
   }
   SetUpProcess(*control_fd);
   tandem::worker::ControlLoop loop(tandem::ipc::ControlChannel(tandem::ipc::UniqueFd(*control_fd)),
                                    tandem::worker::MakeRuntimes, [](const absl::Status& status) {
                                      Complain(status.message());
-                                     _exit(kBrokenProtocol);
+                                     _exit(tandem::kWorkerBrokenProtocol);
                                    });
   const absl::Status status = loop.Run();
   // Why it cannot serve was told to the server, which says it to its operator.
-  if (ExitCode(status) == kBrokenProtocol) Complain(status.message());
+  if (ExitCode(status) == tandem::kWorkerBrokenProtocol) Complain(status.message());
   // At once: without a server nobody waits for what the lanes still run, and a runtime's own
   // destructors at exit are known to fail now and then.
   _exit(ExitCode(status));

@@ -13,12 +13,14 @@ namespace {
 
 using Parameters = std::map<std::string, std::string>;
 
-constexpr std::array<std::pair<absl::string_view, SyntheticMode>, 9> kModes = {{
+constexpr std::array<std::pair<absl::string_view, SyntheticMode>, 11> kModes = {{
     {"echo", SyntheticMode::kEcho},
     {"fail", SyntheticMode::kFail},
     {"crash", SyntheticMode::kCrash},
     {"abort", SyntheticMode::kAbort},
     {"exit", SyntheticMode::kExit},
+    {"device_lost", SyntheticMode::kDeviceLost},
+    {"eat", SyntheticMode::kEat},
     {"hang", SyntheticMode::kHang},
     {"nan", SyntheticMode::kNan},
     {"bad_shape", SyntheticMode::kBadShape},
@@ -26,7 +28,7 @@ constexpr std::array<std::pair<absl::string_view, SyntheticMode>, 9> kModes = {{
 }};
 
 // The first of kModes that only make sense for outputs.
-constexpr size_t kLoadModes = 6;
+constexpr size_t kLoadModes = 8;
 
 // An hour: longer is a mistake, and the arithmetic stays far from overflow.
 constexpr double kMostMicroseconds = 3.6e9;
@@ -82,6 +84,11 @@ absl::StatusOr<SyntheticModel> ParseSyntheticModel(const Parameters& parameters)
   if (const auto every = parameters.find("fail_every"); every != parameters.end()) {
     if (!absl::SimpleAtoi(every->second, &model.every) || model.every == 0) {
       return BadParameter("fail_every", every->second, "a whole number from 1 up");
+    }
+  }
+  if (const auto rows = parameters.find("oom_rows"); rows != parameters.end()) {
+    if (!absl::SimpleAtoi(rows->second, &model.oom_rows) || model.oom_rows < 1) {
+      return BadParameter("oom_rows", rows->second, "a whole number from 1 up");
     }
   }
   if (const auto trigger = parameters.find("trigger"); trigger != parameters.end()) {

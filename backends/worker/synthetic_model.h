@@ -19,6 +19,10 @@ enum class SyntheticMode {
   kCrash,
   kAbort,
   kExit,
+  // The device can run nothing more in this process, which ends with the code for it.
+  kDeviceLost,
+  // Takes memory until it is ended.
+  kEat,
   // Never returns.
   kHang,
   // All floating-point outputs are NaN.
@@ -39,14 +43,17 @@ struct SyntheticModel {
   // The mode holds only for batches with a poisoned row: one that starts, in the first input, with
   // the byte 0xDE or the number 222.
   bool needs_poison = false;
-  // The load takes so long and ends so: kEcho, kFail, kCrash, kAbort, kExit or kHang.
+  // A batch of more rows is too much for the memory: RESOURCE_EXHAUSTED. 0: none is.
+  int64_t oom_rows = 0;
+  // The load takes so long and ends so: kEcho, kFail, kCrash, kAbort, kExit, kDeviceLost, kEat or
+  // kHang.
   std::chrono::nanoseconds load_time{0};
   SyntheticMode load_mode = SyntheticMode::kEcho;
 };
 
-// From `alpha_us`, `beta_us`, `mode`, `fail_every`, `trigger` ("always" or "poison"), `load_us`,
-// `load_mode`. Others are left alone. INVALID_ARGUMENT names the parameter, its value, and what it
-// may be.
+// From `alpha_us`, `beta_us`, `mode`, `fail_every`, `trigger` ("always" or "poison"), `oom_rows`,
+// `load_us`, `load_mode`. Others are left alone. INVALID_ARGUMENT names the parameter, its value,
+// and what it may be.
 absl::StatusOr<SyntheticModel> ParseSyntheticModel(
     const std::map<std::string, std::string>& parameters);
 

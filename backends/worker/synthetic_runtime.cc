@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "backends/worker/synthetic_model.h"
+#include "core/worker_exit_code.h"
 
 namespace tandem::worker {
 namespace {
@@ -45,6 +46,15 @@ void WaitUntil(steady_clock::time_point until) {
   }
 }
 
+[[noreturn]] void Eat() {
+  constexpr size_t kBite = size_t{1} << 22;
+  while (true) {
+    // Touched, so that the memory is really taken.
+    std::memset(::operator new(kBite), 1, kBite);
+    WaitUntil(steady_clock::now() + std::chrono::milliseconds(4));
+  }
+}
+
 // Does not return for the modes that end or stop the process.
 void Misbehave(SyntheticMode mode) {
   switch (mode) {
@@ -58,6 +68,10 @@ void Misbehave(SyntheticMode mode) {
       std::abort();
     case SyntheticMode::kExit:
       _exit(3);
+    case SyntheticMode::kDeviceLost:
+      _exit(kWorkerDeviceLost);
+    case SyntheticMode::kEat:
+      Eat();
     case SyntheticMode::kHang:
       while (true) pause();
     case SyntheticMode::kEcho:
@@ -119,6 +133,9 @@ class SyntheticExecutor : public Executor {
     const int64_t rows = Rows(inputs);
     const SyntheticMode mode = NextMode(inputs, rows);
     Misbehave(mode);
+    if (model_.oom_rows > 0 && rows > model_.oom_rows) {
+      return absl::ResourceExhaustedError("the device's memory does not hold the batch");
+    }
     WaitUntil(start + model_.alpha + rows * model_.beta);
     if (mode == SyntheticMode::kFail) return absl::InternalError("the model failed as it was told");
     return Echo(inputs, mode, sink);

@@ -11,13 +11,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "backends/worker/torch_errors.h"
+#include "core/worker_exit_code.h"
 
 namespace tandem::worker {
 namespace {
 
 constexpr int kStreams = 16;
-// The exit status of a worker whose device is lost.
-constexpr int kDeviceLost = 70;
 
 }  // namespace
 
@@ -64,7 +63,7 @@ void CudaDevice::CheckAfterFailure() {
   if (error == cudaSuccess || error == cudaErrorMemoryAllocation) return;
   std::fprintf(stderr, "The GPU can run nothing more in this process: %s\n",
                cudaGetErrorString(error));
-  std::_Exit(kDeviceLost);
+  std::_Exit(kWorkerDeviceLost);
 }
 
 }  // namespace tandem::worker

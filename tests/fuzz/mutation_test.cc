@@ -96,6 +96,10 @@ TEST_CASE("No bytes of a tensor record break its reader", "[fuzz]") {
   Fuzz(TensorRecord(), 50'000);
 }
 
+TEST_CASE("No completion of a worker breaks the server's check", "[fuzz]") {
+  Fuzz(Completion(), 50'000);
+}
+
 TEST_CASE("No packet on the control socket breaks its receiver", "[fuzz]") {
   Fuzz(ControlPacket(), 5'000);
 }

@@ -18,6 +18,8 @@ struct Target {
 
 // A record of tensors that the other process wrote, at the start of an arena.
 Target TensorRecord();
+// A completion and the output arena that it speaks of, as the server takes them.
+Target Completion();
 // A packet on the control socket, as both sides take it.
 Target ControlPacket();
 

@@ -1,7 +1,14 @@
 // The pool's small decisions, which need no process.
+#include <unistd.h>
+
+#include <csignal>
+#include <vector>
+
 #include "backends/pool/heartbeat.h"
 #include "backends/pool/load_plan.h"
+#include "backends/pool/memory_watch.h"
 #include "backends/pool/restart_backoff.h"
+#include "backends/pool/worker_exit.h"
 #include "tests/pool/scripted_pool.h"
 #include "tests/support/catch.h"
 
@@ -60,7 +67,7 @@ TEST_CASE("Models load one after the other, each once, and all again after a res
   CHECK(plan.StartNext()->handle == 2);
   CHECK(plan.Finish());
   CHECK(plan.StartNext() == nullptr);
-  CHECK(!plan.Restart().has_value());
+  CHECK(!plan.Restart(true).has_value());
   CHECK(plan.StartNext()->handle == 1);
 }
 
@@ -74,17 +81,82 @@ TEST_CASE("A model that is unloaded while it loads is not wanted any more", "[lo
   CHECK(plan.StartNext() == nullptr);
 }
 
-TEST_CASE("A model whose load ends the worker twice is left out", "[load_plan]") {
+TEST_CASE("A model whose load ends the worker is tried first in the next life, then left out",
+          "[load_plan]") {
   LoadPlan plan;
   plan.Add(ScriptedModel(1));
   plan.Add(ScriptedModel(2));
-  for (int death = 1; death <= LoadPlan::kMostDeaths; ++death) {
+  REQUIRE(plan.StartNext()->handle == 1);
+  REQUIRE(plan.Finish());
+  REQUIRE(plan.StartNext()->handle == 2);
+  CHECK(plan.Restart(true) == 2u);
+  CHECK(plan.LeftOut().empty());
+  REQUIRE(plan.StartNext()->handle == 2);
+  CHECK(plan.Restart(true) == 2u);
+  CHECK(plan.LeftOut() == std::vector<uint32_t>{2});
+  CHECK(plan.StartNext()->handle == 1);
+  CHECK(plan.Finish());
+  CHECK(plan.StartNext() == nullptr);
+}
+
+TEST_CASE("A load that succeeds makes up for a death before it", "[load_plan]") {
+  LoadPlan plan;
+  plan.Add(ScriptedModel(1));
+  for (int death = 1; death <= 5; ++death) {
+    REQUIRE(plan.StartNext() != nullptr);
+    CHECK(plan.Restart(true) == 1u);
+    REQUIRE(plan.StartNext() != nullptr);
+    CHECK(plan.Finish());
+    CHECK(!plan.Restart(true).has_value());
+  }
+  CHECK(plan.LeftOut().empty());
+}
+
+TEST_CASE("Signals from outside during a load leave the model out only after a row of them",
+          "[load_plan]") {
+  LoadPlan plan;
+  plan.Add(ScriptedModel(1));
+  for (int death = 1; death <= LoadPlan::kMostSignals; ++death) {
     CHECK(plan.LeftOut().empty());
-    REQUIRE(plan.StartNext()->handle == 1);
-    CHECK(plan.Restart() == 1u);
+    REQUIRE(plan.StartNext() != nullptr);
+    CHECK(plan.Restart(false) == 1u);
   }
   CHECK(plan.LeftOut() == std::vector<uint32_t>{1});
-  CHECK(plan.StartNext()->handle == 2);
+}
+
+TEST_CASE("A worker's memory is looked at once an interval, and only where there is a limit",
+          "[memory]") {
+  const TimePoint start{seconds(100)};
+  MemoryWatch none(0);
+  CHECK_FALSE(none.IsDue(start));
+  CHECK(none.next() == kNever);
+  CHECK(none.Judge(uint64_t{1} << 60).empty());
+  MemoryWatch watch(uint64_t{512} << 20);
+  CHECK(watch.IsDue(start));
+  CHECK_FALSE(watch.IsDue(start + MemoryWatch::kInterval - Duration(1)));
+  CHECK(watch.IsDue(watch.next()));
+  CHECK(watch.Judge(uint64_t{512} << 20).empty());
+  CHECK(watch.Judge(uint64_t{700} << 20) ==
+        "it took 700 MiB of memory and its pool allows 512 MiB");
+}
+
+TEST_CASE("A process's own memory grows by what it writes", "[memory]") {
+  const uint64_t before = OwnMemory(getpid()).value();
+  const std::vector<char> taken(size_t{64} << 20, 'x');
+  CHECK(OwnMemory(getpid()).value() >= before + (uint64_t{60} << 20));
+  CHECK(taken.back() == 'x');
+  // No process has that number.
+  CHECK_FALSE(OwnMemory(1 << 30).has_value());
+}
+
+TEST_CASE("Only a signal that anybody may send tells nothing of what the worker did",
+          "[worker_exit]") {
+  CHECK(WasSignalled({.code = 0, .signal = SIGKILL}));
+  CHECK(WasSignalled({.code = 0, .signal = SIGTERM}));
+  CHECK_FALSE(WasSignalled({.code = 0, .signal = SIGSEGV}));
+  CHECK_FALSE(WasSignalled({.code = 0, .signal = SIGABRT}));
+  CHECK_FALSE(WasSignalled({.code = 3, .signal = 0}));
+  CHECK_FALSE(WasSignalled({.code = 0, .signal = 0}));
 }
 
 }  // namespace

@@ -29,14 +29,14 @@ TEST_CASE(
   REQUIRE(pid > 0);
   REQUIRE(kill(static_cast<pid_t>(pid), SIGKILL) == 0);
 
-  CHECK(scripted.events.TakeResult(5).status ==
-        absl::UnavailableError(
-            "worker test/0 died (killed by signal 9 (SIGKILL)) while it ran the request; it is "
-            "safe to retry"));
+  const BatchResult result = scripted.events.TakeResult(5);
+  CHECK(result.status == absl::UnavailableError("worker test/0 died (killed by signal 9 (SIGKILL)) "
+                                                "while it ran the request"));
+  CHECK(result.death == WorkerDeath::kFromOutside);
   REQUIRE(scripted.events.Await(Kind::kLaneUp, 2));
   REQUIRE(scripted.events.Await(Kind::kModelReady, 2, 1));
   const WorkerStatus status = scripted.pool.Status().at(0);
-  CHECK(status.state == WorkerStatus::State::kReady);
+  CHECK(status.state == WorkerState::kReady);
   CHECK(status.restarts == 1);
   CHECK(status.pid != pid);
   CHECK(status.last_exit == "killed by signal 9 (SIGKILL)");
@@ -59,8 +59,34 @@ TEST_CASE("A worker that ends by itself in mid-batch comes back", "[pool][fault]
   const BatchResult result = scripted.RunAndAwait(5, 1, {1.0f});
   CHECK(result.status.code() == absl::StatusCode::kUnavailable);
   CHECK(result.status.message().find(how) != absl::string_view::npos);
+  CHECK(result.death == WorkerDeath::kFromInside);
   REQUIRE(scripted.events.Await(Kind::kModelReady, 2));
   CHECK(scripted.pool.Status().at(0).last_exit == how);
+}
+
+TEST_CASE("A worker is ended for a batch that it holds, stopped or not, and not for another one",
+          "[pool][fault]") {
+  const bool stopped = GENERATE(false, true);
+  ScriptedPool scripted;
+  REQUIRE(scripted.started.ok());
+  REQUIRE(scripted.LoadAndAwait(ScriptedModel(1)));
+  REQUIRE(scripted.LoadAndAwait(ScriptedModel(2, "hang")));
+  REQUIRE(scripted.RunAndAwait(4, 1, {1.0f}).status.ok());
+  const pid_t pid = static_cast<pid_t>(scripted.pool.Status().at(0).pid);
+  if (stopped) REQUIRE(kill(pid, SIGSTOP) == 0);
+  REQUIRE(scripted.pool.Run(0, TestBatch(5, 2).Add({1.0f}).get()).ok());
+  // Answered, and never given.
+  scripted.pool.EndWorkerOf(0, 4, "of the wrong batch");
+  scripted.pool.EndWorkerOf(0, 6, "of the wrong batch");
+  scripted.pool.EndWorkerOf(0, 5, "a batch took too long");
+  const BatchResult result = scripted.events.TakeResult(5);
+  CHECK(result.status ==
+        absl::UnavailableError("worker test/0 died (killed by signal 9 (SIGKILL), since a batch "
+                               "took too long) while it ran the request"));
+  CHECK(result.death == WorkerDeath::kFromInside);
+  CHECK_FALSE(scripted.log.Holds("of the wrong batch"));
+  REQUIRE(scripted.events.Await(Kind::kModelReady, 2, 1));
+  CHECK(scripted.RunAndAwait(7, 1, {2.0f}).status.ok());
 }
 
 TEST_CASE("A worker that breaks the protocol is killed, its batch answered once, and it comes back",
@@ -77,6 +103,10 @@ TEST_CASE("A worker that breaks the protocol is killed, its batch answered once,
       {"long_error", "an error's text has 4097 bytes"},
       {"corrupt_tail", "the tail of a completion ring makes no sense"},
       {"nonsense", "a control message cannot be parsed"},
+      {"huge_frame", "a control message is too large"},
+      // The server takes it for the end of the connection and closes its end, which ends the
+      // worker.
+      {"empty_frame", "exited with code 1"},
   }));
   CAPTURE(run);
   ScriptedPool scripted;
@@ -84,12 +114,22 @@ TEST_CASE("A worker that breaks the protocol is killed, its batch answered once,
   REQUIRE(scripted.LoadAndAwait(ScriptedModel(1, run)));
   const BatchResult result = scripted.RunAndAwait(5, 1, {1.0f});
   CHECK(result.status.code() == absl::StatusCode::kUnavailable);
+  CHECK(result.death == WorkerDeath::kFromInside);
   CHECK(result.outputs.empty());
   REQUIRE(scripted.events.Await(Kind::kModelReady, 2));
   CAPTURE(scripted.log.All());
   CHECK(scripted.log.Holds(reason));
   CHECK(scripted.events.AnswersOfBatches() == std::map<uint64_t, int>{{5, 1}});
   CHECK(scripted.pool.Status().at(0).restarts == 1);
+}
+
+TEST_CASE("A worker cannot take the shared memory away from the server", "[pool][fault]") {
+  ScriptedPool scripted;
+  REQUIRE(scripted.started.ok());
+  REQUIRE(scripted.LoadAndAwait(ScriptedModel(1, "shrink")));
+  const BatchResult result = scripted.RunAndAwait(5, 1, {1.0f, 2.0f});
+  REQUIRE(result.status.ok());
+  CHECK(Numbers(result.outputs.at(0)) == std::vector<float>{1.0f, 2.0f});
 }
 
 TEST_CASE("A second answer to a batch ends the worker, not the first answer", "[pool][fault]") {
@@ -155,7 +195,8 @@ TEST_CASE("A model whose load ends the worker twice is left out, and the others 
   scripted.pool.Load(ScriptedModel(2, "echo", "crash"));
   scripted.pool.Load(ScriptedModel(3));
   REQUIRE(scripted.events.Await(Kind::kModelReady, 1, 3));
-  CHECK(scripted.events.Count(Kind::kModelReady, 1) == 3);
+  // At first, and after the second death: between the two the one that is blamed was alone.
+  CHECK(scripted.events.Count(Kind::kModelReady, 1) == 2);
   CHECK(scripted.events.Count(Kind::kModelReady, 2) == 0);
   // Once for each death, and once more to say that it is left out.
   CHECK(scripted.events.Count(Kind::kModelFailed, 2) == 3);

@@ -41,7 +41,7 @@ class ManualWorker {
     return false;
   }
   bool TickUntilReady() {
-    return TickUntil([this] { return worker.Status().state == WorkerStatus::State::kReady; });
+    return TickUntil([this] { return worker.Status().state == WorkerState::kReady; });
   }
   bool TickUntilGone() {
     return TickUntil([this] { return worker.Status().pid == 0; });
@@ -135,7 +135,7 @@ TEST_CASE("A dead worker is started again after its back-off", "[worker]") {
   CHECK(restart <= manual.now + RestartBackoff::kFirst);
   manual.Advance(restart - manual.now - Duration(1));
   CHECK(manual.worker.Status().pid == 0);
-  CHECK(manual.worker.Status().state == WorkerStatus::State::kRestarting);
+  CHECK(manual.worker.Status().state == WorkerState::kRestarting);
   manual.Advance(Duration(1));
   CHECK(manual.worker.Status().pid > 0);
   REQUIRE(manual.TickUntilReady());

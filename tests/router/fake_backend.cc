@@ -81,6 +81,13 @@ absl::Status FakeBackend::Run(uint32_t lane, const Batch& batch) {
   return status;
 }
 
+void FakeBackend::EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) {
+  BatchResult result;
+  result.status = absl::UnavailableError(reason);
+  result.death = WorkerDeath::kFromInside;
+  events_->OnBatchDone({pool_, lane}, batch_id, std::move(result));
+}
+
 FakeBackend::Started FakeBackend::Next() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return !started_.empty(); });

@@ -41,6 +41,8 @@ class FakeBackend : public Backend {
   void Load(std::shared_ptr<const ModelVersion> model) override;
   void Unload(uint32_t) override {}
   absl::Status Run(uint32_t lane, const Batch& batch) override;
+  // Answers the batch, which nobody else answers then, as if its worker had been killed.
+  void EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) override;
 
   // A batch that was started and not answered.
   struct Started {

@@ -18,6 +18,7 @@ inline constexpr TimePoint kStart{std::chrono::hours(1)};
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 TensorSpec Spec(std::string name, DataType type, Shape dims);
 

@@ -14,6 +14,7 @@ class NoObserver : public RouterObserver {
  public:
   void OnRequestDone(const RequestRecord&) override { ++requests; }
   void OnBatchDone(const std::string&, int64_t, const Placement&) override {}
+  void OnRetry(const std::string&, int64_t) override {}
   std::atomic<int> requests{0};
 };
 

@@ -15,12 +15,18 @@ class ScheduleBench {
   struct PoolSize {
     PoolKind kind;
     uint32_t lanes;
+    // Of the lanes, each an equal share.
+    uint32_t workers = 1;
   };
 
   explicit ScheduleBench(std::vector<PoolSize> pools, uint32_t max_queue_length = 1000)
       : scheduler(max_queue_length), pools_(std::move(pools)) {
     for (const PoolSize& pool : pools_) {
-      const uint32_t number = scheduler.AddPool(pool.kind, std::vector<uint32_t>(pool.lanes, 0));
+      std::vector<uint32_t> workers;
+      for (uint32_t lane = 0; lane < pool.lanes; ++lane) {
+        workers.push_back(lane * pool.workers / pool.lanes);
+      }
+      const uint32_t number = scheduler.AddPool(pool.kind, workers);
       for (uint32_t lane = 0; lane < pool.lanes; ++lane) scheduler.LaneUp({number, lane});
     }
   }
@@ -56,6 +62,23 @@ class ScheduleBench {
 
   void End(const ScheduledBatch* batch) {
     scheduler.Ended(now, batch->lane, batch->batch.id, true, actions);
+  }
+
+  // The batch's worker dies, and its members run again. Their lanes are down from then on.
+  void Die(const ScheduledBatch* batch, WorkerDeath death) {
+    const LaneId lane = batch->lane;
+    const uint32_t model = batch->model;
+    scheduler.WorkerDied(*batch);
+    auto ended = scheduler.Ended(now, lane, batch->batch.id, false, actions);
+    for (auto& member : ended->members) NextAfterDeath(death, member->deaths);
+    scheduler.RunAgain(now, model, std::move(ended->members), actions);
+  }
+
+  // Brings a lane back with the model.
+  void Revive(uint32_t model, LaneId lane) {
+    scheduler.LaneDown(now, lane, actions);
+    scheduler.LaneUp(lane);
+    scheduler.SetRunnable(now, model, lane, true, actions);
   }
 
   // Runs single requests of the model on the kind of pool until its time is known.

@@ -178,7 +178,6 @@ TEST_CASE("A waiting request expires at its deadline", "[scheduler]") {
   REQUIRE(bench.actions.refusals.size() == 1);
   CHECK(bench.actions.refusals[0].status.message() ==
         "model \"m\": the deadline passed before it ran");
-  CHECK(bench.scheduler.NextWakeup() == kNever);
   bench.End(running);
   CHECK(bench.Starts().empty());
 }
@@ -216,7 +215,8 @@ TEST_CASE("A batch that is held back goes when its delay has passed", "[schedule
   CHECK(batch->batch.rows == 2);
 }
 
-TEST_CASE("When the last lane of a model goes, its requests are refused", "[scheduler]") {
+TEST_CASE("When the last lane of a model goes, its requests wait for it, but not for ever",
+          "[scheduler]") {
   ScheduleBench bench({{PoolKind::kCpu, 2}});
   const uint32_t model = bench.Add(BatchingModel());
   bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
@@ -232,10 +232,63 @@ TEST_CASE("When the last lane of a model goes, its requests are refused", "[sche
   CHECK(bench.Starts().empty());
   CHECK(bench.actions.refusals.empty());
   bench.scheduler.LaneDown(bench.now, {0, 1}, bench.actions);
-  REQUIRE(bench.actions.refusals.size() == 2);
+  bench.Submit(model);
+  CHECK(bench.scheduler.queued(model) == 3);
+  bench.now += seconds(10) - milliseconds(1);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  CHECK(bench.actions.refusals.empty());
+  bench.now += milliseconds(50);
+  CHECK(bench.scheduler.NextWakeup() <= bench.now);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 3);
   CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kUnavailable);
   bench.Submit(model);
-  CHECK(bench.actions.refusals.size() == 3);
+  CHECK(bench.actions.refusals.size() == 4);
+}
+
+TEST_CASE("Requests that wait for a worker run when it is back", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
+  for (int i = 0; i < 3; ++i) bench.Submit(model);
+  CHECK(bench.Starts().empty());
+  bench.now += milliseconds(700);
+  bench.scheduler.LaneUp({0, 0});
+  CHECK(bench.Starts().empty());
+  bench.scheduler.SetRunnable(bench.now, model, {0, 0}, true, bench.actions);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->batch.rows == 3);
+}
+
+TEST_CASE("A request that waits for a worker expires at its deadline", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
+  auto late = Queued(bench.now);
+  late->request->deadline = bench.now + milliseconds(3);
+  bench.Submit(model, std::move(late));
+  bench.now = bench.scheduler.NextWakeup();
+  CHECK(bench.now == kStart + milliseconds(3));
+  bench.scheduler.Tick(bench.now, bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_CASE("Nobody waits for a worker that will not run the model, nor in a server that ends",
+          "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
+  bench.Submit(model);
+  REQUIRE(bench.scheduler.queued(model) == 1);
+  SECTION("its load has failed") { bench.scheduler.GiveUp(bench.now, model, 0, bench.actions); }
+  SECTION("the server ends") {
+    bench.scheduler.RefuseWaiting(absl::UnavailableError("stop"), bench.actions);
+  }
+  CHECK(bench.actions.refusals.size() == 1);
+  bench.Submit(model);
+  CHECK(bench.actions.refusals.size() == 2);
 }
 
 TEST_CASE("A batch that a dead worker never took runs on another lane", "[scheduler]") {
@@ -273,6 +326,60 @@ TEST_CASE("A batch that is too much for an idle worker runs again, one by one", 
   const ScheduledBatch* other = bench.Start();
   REQUIRE(other != nullptr);
   CHECK(other->batch.rows == 1);
+}
+
+TEST_CASE("A batch that uses up its budget is told once, soon", "[scheduler]") {
+  ModelConfig config = BatchingModel();
+  config.execution_timeout = seconds(2);
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t model = bench.Add(config);
+  bench.Submit(model);
+  const ScheduledBatch* hanging = bench.Start();
+  REQUIRE(hanging != nullptr);
+  // Another one comes and goes meanwhile.
+  bench.now += milliseconds(900);
+  bench.Submit(model);
+  bench.End(bench.Start());
+  while (bench.actions.overdue.empty()) {
+    REQUIRE(bench.scheduler.NextWakeup() != kNever);
+    bench.now = bench.scheduler.NextWakeup();
+    bench.scheduler.Tick(bench.now, bench.actions);
+  }
+  CHECK(bench.now >= kStart + seconds(2));
+  CHECK(bench.now <= kStart + seconds(2) + Scheduler::kWatchInterval);
+  REQUIRE(bench.actions.overdue.size() == 1);
+  CHECK(bench.actions.overdue[0].lane == hanging->lane);
+  CHECK(bench.actions.overdue[0].batch == hanging->batch.id);
+  CHECK(bench.actions.overdue[0].reason ==
+        "a batch of model \"m\" did not come to an end within 2000 ms");
+  bench.now += seconds(1);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  CHECK(bench.actions.overdue.size() == 1);
+  bench.End(hanging);
+  bench.now = bench.scheduler.NextWakeup();
+  bench.scheduler.Tick(bench.now, bench.actions);
+  CHECK(bench.scheduler.NextWakeup() == kNever);
+}
+
+TEST_CASE("A batch behind another has its budget for itself", "[scheduler]") {
+  ModelConfig config = BatchingModel();
+  config.dynamic_batching = false;
+  config.execution_timeout = seconds(2);
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(config);
+  bench.Teach(model, PoolPreference::kAny, microseconds(100));
+  bench.Submit(model);
+  bench.Submit(model);
+  const auto both = bench.Starts();
+  REQUIRE(both.size() == 2);
+  bench.now += milliseconds(1500);
+  bench.End(both[0]);
+  bench.now += milliseconds(1500);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  CHECK(bench.actions.overdue.empty());
+  bench.now += milliseconds(600);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  CHECK(bench.actions.overdue.size() == 1);
 }
 
 TEST_CASE("All that waits can be refused", "[scheduler]") {

@@ -1,9 +1,11 @@
 // Thousands of requests in virtual time against the scheduler, with every rule checked at every
 // step.
+#include <algorithm>
 #include <map>
 #include <random>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "router/scheduler.h"
 #include "tests/router/requests.h"
@@ -59,7 +61,7 @@ class Simulation {
         Submit();
         ++submitted;
         next_submit = now_ + microseconds(Pick(1, 400));
-        if (Pick(0, 200) == 0) KillLane();
+        if (Pick(0, 200) == 0) KillWorker();
       }
     }
     CHECK(ran_ + refused_ == requests);
@@ -71,6 +73,7 @@ class Simulation {
   int ran() const { return ran_; }
   int batches() const { return batches_; }
   int refused() const { return refused_; }
+  int retried() const { return retried_; }
 
  private:
   int64_t Pick(int64_t low, int64_t high) {
@@ -86,28 +89,54 @@ class Simulation {
     Perform();
   }
 
-  // A lane whose worker dies answers its batches first, then it is down for a while.
-  void KillLane() {
-    const LaneId lane{static_cast<uint32_t>(Pick(0, 1)), static_cast<uint32_t>(Pick(0, 2))};
-    for (const auto& [at, dead] : dead_lanes_) {
-      if (dead == lane) return;
-    }
-    dying_ = lane;
-    for (auto it = running_.begin(); it != running_.end();) {
-      ScheduledBatch* batch = it->second;
-      if (!(batch->lane == lane)) {
-        ++it;
-        continue;
+  static uint32_t WorkerOf(LaneId lane) { return lane.lane / 2; }
+  bool IsDying(LaneId lane) const {
+    return lane.pool == dying_pool_ && WorkerOf(lane) == dying_worker_;
+  }
+
+  // A worker that dies answers its batches first, then its lanes are down for a while.
+  void KillWorker() {
+    dying_pool_ = static_cast<uint32_t>(Pick(0, 1));
+    dying_worker_ = static_cast<uint32_t>(Pick(0, 1));
+    const bool is_dead = std::any_of(dead_lanes_.begin(), dead_lanes_.end(),
+                                     [&](const auto& dead) { return IsDying(dead.second); });
+    if (!is_dead) {
+      const auto death = Pick(0, 1) == 0 ? WorkerDeath::kFromOutside : WorkerDeath::kFromInside;
+      std::vector<ScheduledBatch*> dying;
+      std::erase_if(running_, [&](const auto& running) {
+        if (!IsDying(running.second->lane)) return false;
+        dying.push_back(running.second);
+        return true;
+      });
+      for (ScheduledBatch* batch : dying) Die(batch, death);
+      // The ends may have given it more, which it refuses.
+      Perform();
+      const TimePoint back = now_ + milliseconds(Pick(1, 20));
+      for (uint32_t lane = 0; lane < kLanes; ++lane) {
+        if (!IsDying({dying_pool_, lane})) continue;
+        scheduler_.LaneDown(now_, {dying_pool_, lane}, actions_);
+        dead_lanes_.emplace(back, LaneId{dying_pool_, lane});
       }
-      it = running_.erase(it);
-      End(batch, false);
+      Perform();
     }
-    // The ends may have given it more, which it refuses.
-    Perform();
-    scheduler_.LaneDown(now_, lane, actions_);
-    Perform();
-    dying_ = LaneId{99, 99};
-    dead_lanes_.emplace(now_ + milliseconds(Pick(1, 20)), lane);
+    dying_pool_ = 99;
+  }
+
+  void Die(ScheduledBatch* batch, WorkerDeath death) {
+    scheduler_.WorkerDied(*batch);
+    auto ended = scheduler_.Ended(now_, batch->lane, batch->batch.id, false, actions_);
+    REQUIRE(ended.get() == batch);
+    Requests again;
+    for (auto& member : ended->members) {
+      if (NextAfterDeath(death, member->deaths) == AfterDeath::kRunAgain) {
+        again.push_back(std::move(member));
+      } else {
+        ++refused_;
+        Answer(*member);
+      }
+    }
+    retried_ += static_cast<int>(again.size());
+    scheduler_.RunAgain(now_, batch->model, std::move(again), actions_);
   }
 
   void Submit() {
@@ -137,7 +166,7 @@ class Simulation {
   }
 
   void Start(ScheduledBatch* batch) {
-    if (batch->lane == dying_) {
+    if (IsDying(batch->lane)) {
       scheduler_.NotStarted(now_, batch->lane, batch->batch.id, absl::UnavailableError("dead"),
                             actions_);
       return;
@@ -174,6 +203,15 @@ class Simulation {
     CHECK(rows <= std::max<int64_t>(1, config.max_batch_size));
     if (config.max_batch_size == 0) CHECK(batch.members.size() == 1);
     CHECK((batch.lane.pool == 0 ? config.on_cpu : config.on_gpu));
+    // What may have ended its worker is by itself in this one.
+    for (const auto& member : batch.members) CHECK(member->deaths.is_suspect() == batch.is_trial);
+    for (const auto& [at, other] : running_) {
+      if (other->lane.pool != batch.lane.pool || WorkerOf(other->lane) != WorkerOf(batch.lane)) {
+        continue;
+      }
+      CHECK_FALSE(batch.is_trial);
+      CHECK_FALSE(other->is_trial);
+    }
     int on_lane = 1;
     std::set<uint32_t> lanes_of_single;
     for (const auto& [at, other] : running_) {
@@ -189,12 +227,12 @@ class Simulation {
   void EndFirst() {
     ScheduledBatch* batch = running_.begin()->second;
     running_.erase(running_.begin());
-    End(batch, true);
+    End(batch);
     Perform();
   }
 
-  void End(ScheduledBatch* batch, bool well) {
-    auto ended = scheduler_.Ended(now_, batch->lane, batch->batch.id, well, actions_);
+  void End(ScheduledBatch* batch) {
+    auto ended = scheduler_.Ended(now_, batch->lane, batch->batch.id, true, actions_);
     REQUIRE(ended.get() == batch);
     for (const auto& member : ended->members) {
       ++ran_;
@@ -211,11 +249,13 @@ class Simulation {
   SchedulerActions actions_;
   std::multimap<TimePoint, ScheduledBatch*> running_;
   std::multimap<TimePoint, LaneId> dead_lanes_;
-  LaneId dying_{99, 99};
+  uint32_t dying_pool_ = 99;
+  uint32_t dying_worker_ = 0;
   std::set<uint64_t> answered_;
   uint64_t last_ = 0;
   int ran_ = 0;
   int refused_ = 0;
+  int retried_ = 0;
   int batches_ = 0;
 };
 
@@ -229,6 +269,7 @@ TEST_CASE("In any run each request is answered once and every batch keeps the ru
   CHECK(simulation.ran() > 2000);
   CHECK(simulation.batches() < simulation.ran());
   CHECK(simulation.refused() > 0);
+  CHECK(simulation.retried() > 0);
 }
 
 }  // namespace

@@ -51,6 +51,7 @@ TEST_CASE("A synthetic model's bad parameter is named with its value", "[synthet
       {"fail_every", "0"},
       {"fail_every", "2.5"},
       {"trigger", "full moon"},
+      {"oom_rows", "0"},
   }));
   CAPTURE(name, value);
   const absl::Status status = ParseSyntheticModel({{name, value}}).status();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "backends/ipc/control_channel.h"
 #include "backends/ipc/tensor_record.h"
 
 namespace tandem::testing {
@@ -64,11 +65,19 @@ void ScriptedLane::Run() {
 
 void ScriptedLane::Answer(const ipc::SubmitEntry& batch) {
   const std::string how = behaviour_(batch.model_handle);
+  if (how == "shrink") ShrinkMemory();
   if (Misbehave(how)) return;
   if (how == "fail" || how == "long_error" || how == "fail_silently") {
     AnswerWithError(batch, how);
   } else {
     AnswerWithInputs(batch, how);
+  }
+}
+
+// Takes the memory from under the server's mappings, if it may.
+void ScriptedLane::ShrinkMemory() {
+  for (const ipc::SharedMemory* memory : {&regions_.control, &regions_.input, &regions_.output}) {
+    if (ftruncate(memory->fd(), 0) == 0) std::abort();
   }
 }
 
@@ -86,6 +95,15 @@ bool ScriptedLane::Misbehave(const std::string& how) {
   if (how == "nonsense") {
     const char text[] = "\xff\xff nonsense";
     send(control_fd_, text, sizeof(text), MSG_NOSIGNAL);
+    return true;
+  }
+  if (how == "empty_frame") {
+    send(control_fd_, "", 0, MSG_NOSIGNAL);
+    return true;
+  }
+  if (how == "huge_frame") {
+    const std::string frame(ipc::kMaxControlBytes + 1, '\0');
+    send(control_fd_, frame.data(), frame.size(), MSG_NOSIGNAL);
     return true;
   }
   return false;

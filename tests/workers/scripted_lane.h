@@ -36,6 +36,7 @@ class ScriptedLane {
 
  private:
   void Answer(const ipc::SubmitEntry& batch);
+  void ShrinkMemory();
   // Ways not to answer. True if `how` is one of them; then it has happened.
   bool Misbehave(const std::string& how);
   void AnswerWithError(const ipc::SubmitEntry& batch, const std::string& how);

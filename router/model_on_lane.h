@@ -1,0 +1,24 @@
+// The states of a model version on one lane, and what leads from one to the other. Pure.
+#pragma once
+
+#include "core/transitions.h"
+
+namespace tandem {
+
+enum class ModelOnLane { kLoading, kReady, kFailed };
+
+enum class ModelEvent {
+  kLoaded,
+  // The worker could not load it, or died of it.
+  kLoadFailed,
+  // The lane's worker has gone; its next one loads the model anew.
+  kLaneDown,
+};
+
+// "loading", "lane down", …
+const char* Name(ModelOnLane state);
+const char* Name(ModelEvent event);
+
+absl::Span<const Transition<ModelOnLane, ModelEvent>> ModelTransitions();
+
+}  // namespace tandem

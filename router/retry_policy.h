@@ -1,0 +1,34 @@
+// What becomes of a request whose worker ended before it answered. Pure.
+#pragma once
+
+#include <cstdint>
+
+#include "core/backend.h"
+
+namespace tandem {
+
+// The deaths of workers that one request was in.
+struct DeathCount {
+  // By a signal: no sign that the request was the reason.
+  uint8_t from_outside = 0;
+  // By a crash in a load or in a batch.
+  uint8_t while_loading = 0;
+  uint8_t from_inside = 0;
+
+  // The request may have been the reason of one: it is to run with nothing beside it, so that the
+  // next death proves it.
+  bool is_suspect() const { return while_loading + from_inside > 0; }
+};
+
+enum class AfterDeath {
+  kRunAgain,
+  // It has had its second run.
+  kGiveUp,
+  // It has ended two workers.
+  kCondemn,
+};
+
+// Counts the death, which is one, and tells what comes next.
+AfterDeath NextAfterDeath(WorkerDeath death, DeathCount& deaths);
+
+}  // namespace tandem

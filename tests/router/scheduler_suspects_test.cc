@@ -1,0 +1,182 @@
+// Requests that were in a worker when it crashed.
+#include "router/scheduler.h"
+#include "tests/router/schedule_bench.h"
+#include "tests/support/catch.h"
+
+namespace tandem {
+namespace {
+
+TEST_CASE("Requests whose worker got a signal run again together, on another worker",
+          "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  for (int i = 0; i < 2; ++i) bench.Submit(model);
+  const auto running = bench.Starts();
+  REQUIRE(running.size() == 2);
+  for (int i = 0; i < 3; ++i) bench.Submit(model);
+  bench.End(running[1]);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch->batch.rows == 3);
+  bench.Die(batch, WorkerDeath::kFromOutside);
+  CHECK(bench.Starts().empty());
+  bench.End(running[0]);
+  const ScheduledBatch* again = bench.Start();
+  REQUIRE(again != nullptr);
+  CHECK(again->batch.rows == 3);
+  CHECK(again->lane == LaneId{0, 0});
+  CHECK_FALSE(again->is_trial);
+}
+
+TEST_CASE("Requests whose worker crashed run one by one, with nothing beside them",
+          "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 4, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.scheduler.LaneDown(bench.now, {0, 2}, bench.actions);
+  bench.scheduler.LaneDown(bench.now, {0, 3}, bench.actions);
+  for (int i = 0; i < 2; ++i) bench.Submit(model);
+  const auto running = bench.Starts();
+  REQUIRE(running.size() == 2);
+  bench.Die(running[0], WorkerDeath::kFromInside);
+  bench.Die(running[1], WorkerDeath::kFromInside);
+  CHECK(bench.Starts().empty());
+  CHECK(bench.scheduler.queued(model) == 2);
+  // The other worker comes: the suspects go before what waits, and keep its lanes for themselves.
+  bench.Submit(model);
+  bench.Revive(model, {0, 2});
+  const ScheduledBatch* first = bench.Start();
+  REQUIRE(first != nullptr);
+  CHECK(first->is_trial);
+  CHECK(first->batch.rows == 1);
+  bench.Revive(model, {0, 3});
+  CHECK(bench.Starts().empty());
+  bench.End(first);
+  const ScheduledBatch* second = bench.Start();
+  REQUIRE(second != nullptr);
+  CHECK(second->is_trial);
+  bench.End(second);
+  const ScheduledBatch* third = bench.Start();
+  REQUIRE(third != nullptr);
+  CHECK_FALSE(third->is_trial);
+  bench.Submit(model);
+  CHECK(bench.Starts().size() == 1);
+}
+
+TEST_CASE("A suspect has a worker cleared for it, and others use the rest",
+          "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 4, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  const uint32_t other = bench.Add(BatchingModel("other"));
+  bench.Submit(model);
+  const ScheduledBatch* dying = bench.Start();
+  REQUIRE(dying->lane == LaneId{0, 0});
+  bench.scheduler.LaneDown(bench.now, {0, 1}, bench.actions);
+  for (int i = 0; i < 2; ++i) bench.Submit(other);
+  const auto busy = bench.Starts();
+  REQUIRE(busy.size() == 2);
+  bench.Die(dying, WorkerDeath::kFromInside);
+  bench.Submit(other);
+  // One lane of the other worker ends, and is not given away: the suspect waits for both.
+  bench.End(busy[0]);
+  CHECK(bench.Starts().empty());
+  bench.End(busy[1]);
+  const ScheduledBatch* trial = bench.Start();
+  REQUIRE(trial != nullptr);
+  CHECK(trial->is_trial);
+  CHECK(trial->model == model);
+  // The first worker comes back and takes what waits meanwhile.
+  bench.Revive(other, {0, 0});
+  const ScheduledBatch* beside = bench.Start();
+  REQUIRE(beside != nullptr);
+  CHECK(beside->model == other);
+  CHECK(beside->lane == LaneId{0, 0});
+}
+
+TEST_CASE("A suspect whose cleared worker dies gets another", "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  for (int i = 0; i < 2; ++i) bench.Submit(model);
+  const auto running = bench.Starts();
+  REQUIRE(running.size() == 2);
+  bench.Die(running[0], WorkerDeath::kFromInside);
+  // Held for the suspect, it dies in its turn.
+  bench.Die(running[1], WorkerDeath::kFromOutside);
+  CHECK(bench.Starts().empty());
+  bench.Revive(model, {0, 0});
+  const ScheduledBatch* trial = bench.Start();
+  REQUIRE(trial != nullptr);
+  CHECK(trial->is_trial);
+  CHECK(trial->lane == LaneId{0, 0});
+  // The one that got a signal is no suspect, and takes the other worker when that is back.
+  bench.Revive(model, {0, 1});
+  const ScheduledBatch* again = bench.Start();
+  REQUIRE(again != nullptr);
+  CHECK_FALSE(again->is_trial);
+}
+
+TEST_CASE("A suspect waits until the worker has tried all its models", "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  bench.Die(bench.Start(), WorkerDeath::kWhileLoading);
+  bench.scheduler.SetLoading(bench.now, {0, 0}, true, bench.actions);
+  bench.Revive(model, {0, 0});
+  bench.Submit(model);
+  // The others need not wait.
+  const ScheduledBatch* other = bench.Start();
+  REQUIRE(other != nullptr);
+  CHECK_FALSE(other->is_trial);
+  bench.End(other);
+  CHECK(bench.Starts().empty());
+  bench.scheduler.SetLoading(bench.now, {0, 0}, false, bench.actions);
+  const ScheduledBatch* trial = bench.Start();
+  REQUIRE(trial != nullptr);
+  CHECK(trial->is_trial);
+}
+
+TEST_CASE("A trial that a dead worker never took waits for another", "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  bench.Die(bench.Start(), WorkerDeath::kFromInside);
+  const ScheduledBatch* trial = bench.Start();
+  REQUIRE(trial != nullptr);
+  bench.scheduler.NotStarted(bench.now, trial->lane, trial->batch.id,
+                             absl::UnavailableError("gone"), bench.actions);
+  CHECK(bench.Starts().empty());
+  CHECK(bench.actions.refusals.empty());
+  bench.Revive(model, {0, 0});
+  CHECK(bench.Start()->is_trial);
+}
+
+TEST_CASE("A suspect is refused at its deadline, and when its worker does not come back",
+          "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  auto request = Queued(bench.now);
+  SECTION("deadline") { request->request->deadline = bench.now + milliseconds(30); }
+  SECTION("patience") {}
+  const bool expires = request->deadline() != kNever;
+  bench.Submit(model, std::move(request));
+  bench.Die(bench.Start(), WorkerDeath::kFromInside);
+  bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
+  CHECK(bench.actions.refusals.empty());
+  while (bench.actions.refusals.empty()) {
+    REQUIRE(bench.scheduler.NextWakeup() != kNever);
+    bench.now = bench.scheduler.NextWakeup();
+    bench.scheduler.Tick(bench.now, bench.actions);
+  }
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(bench.actions.refusals[0].status.code() ==
+        (expires ? absl::StatusCode::kDeadlineExceeded : absl::StatusCode::kUnavailable));
+  const Duration waited = bench.now - kStart;
+  CHECK(waited >= (expires ? Duration(milliseconds(30)) : Duration(seconds(10))));
+  CHECK(waited <= (expires ? milliseconds(80) : milliseconds(10'050)));
+  CHECK(bench.scheduler.queued(model) == 0);
+  // The worker is not held for it any more.
+  bench.Revive(model, {0, 0});
+  bench.Submit(model);
+  CHECK(bench.Start() != nullptr);
+}
+
+}  // namespace
+}  // namespace tandem
