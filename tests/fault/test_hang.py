@@ -1,0 +1,86 @@
+"""Workers that stop: they are ended when a batch has used up its budget, and others run it."""
+
+import os
+import signal
+import time
+import unittest
+
+import grpc
+import harness
+import numpy as np
+from harness.processes import Watch
+from harness.recovery import (
+    footprint,
+    metric,
+    wait_for_footprint,
+    wait_for_restart,
+    worker,
+)
+from harness.repository import Repository
+from harness.server import Server
+from harness.tensors import infer_outputs, infer_request
+
+TIMEOUT = 60
+POISON = 222
+BUDGET = 0.4
+
+
+def row(number):
+    return np.array([[number, 2, 3, 4]], dtype=np.float32)
+
+
+class HangTest(unittest.TestCase):
+    def setUp(self):
+        repository = self.enterContext(Repository())
+        limit = {"execution_timeout_ms": int(BUDGET * 1000)}
+        repository.synthetic("light", parameters=limit)
+        repository.synthetic("hangs", parameters={"mode": "hang", "trigger": "poison", **limit})
+        self.server = self.enterContext(Server(repository.path))
+
+    def ask(self, model, number):
+        return self.server.infer.ModelInfer.future(
+            infer_request(model, {"INPUT0": row(number)}), timeout=TIMEOUT
+        )
+
+    def assert_echo(self, call, number):
+        np.testing.assert_array_equal(infer_outputs(call.result())["OUTPUT0"], row(number))
+
+    def ended_after(self, pid):
+        """Seconds until a process ends."""
+        begin = time.monotonic()
+        with Watch([pid]) as watch:
+            self.assertEqual(watch.wait(TIMEOUT), [])
+        return time.monotonic() - begin
+
+    def test_a_stopped_worker_is_gone_a_second_after_its_budget_and_its_request_runs_again(self):
+        before = footprint(self.server)
+        pid = worker(self.server).pid
+        os.kill(pid, signal.SIGSTOP)
+        call = self.ask("light", 7)
+        took = self.ended_after(pid)
+        self.assertLess(took, BUDGET + 1)
+        self.assert_echo(call, 7)
+        self.assertIn("did not come to an end", wait_for_restart(self.server, 1).last_exit)
+        self.assertEqual(metric(self.server, "tandem_request_retries_total", model="light"), 1)
+        self.assertEqual(metric(self.server, "tandem_request_failures_total"), 0)
+        wait_for_footprint(self.server, before)
+
+    def test_a_request_that_hangs_two_workers_is_refused_and_the_others_succeed(self):
+        before = footprint(self.server)
+        hanging = self.ask("hangs", POISON)
+        others = [self.ask(model, n) for n in range(20) for model in ("light", "hangs")]
+        error = hanging.exception(timeout=TIMEOUT)
+        self.assertEqual(error.code(), grpc.StatusCode.INTERNAL, error)
+        self.assertIn(f"within {int(BUDGET * 1000)} ms", error.details())
+        for number, call in enumerate(others):
+            self.assert_echo(call, number // 2)
+        wait_for_restart(self.server, 2)
+        self.assertEqual(
+            self.ask("hangs", POISON).exception().code(), grpc.StatusCode.INTERNAL
+        )
+        self.assertEqual(worker(self.server).restarts, 2)
+        wait_for_footprint(self.server, before)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,77 @@
+"""Memory that runs out: the worker that takes too much is ended, the server never."""
+
+import unittest
+
+import grpc
+import harness
+import numpy as np
+from harness.processes import children
+from harness.recovery import (
+    footprint,
+    metric,
+    wait_for_footprint,
+    wait_for_restart,
+    worker,
+)
+from harness.repository import Repository
+from harness.server import GPU_STAND_IN, Server
+from harness.tensors import infer_outputs, infer_request
+
+TIMEOUT = 60
+POISON = 222
+LIMITED = "--pool=cpu=device:cpu,processes:1,lanes:2,threads:1,memory:256MiB"
+
+
+def rows(number, count=1):
+    return np.array([[number, 2, 3, 4]] * count, dtype=np.float32)
+
+
+class MemoryTest(unittest.TestCase):
+    def setUp(self):
+        repository = self.enterContext(Repository())
+        repository.synthetic("light")
+        repository.synthetic("eats", parameters={"mode": "eat", "trigger": "poison"})
+        repository.synthetic("small", parameters={"oom_rows": 2}, extra="dynamic_batching {}")
+        self.server = self.enterContext(Server(repository.path, (LIMITED, GPU_STAND_IN)))
+
+    def ask(self, model, values):
+        return self.server.infer.ModelInfer.future(
+            infer_request(model, {"INPUT0": values}), timeout=TIMEOUT
+        )
+
+    def assert_echo(self, call, values):
+        np.testing.assert_array_equal(infer_outputs(call.result())["OUTPUT0"], values)
+
+    def test_a_worker_above_its_pools_limit_is_ended_and_the_reason_told(self):
+        before = footprint(self.server)
+        greedy = self.ask("eats", rows(POISON))
+        others = [(self.ask("light", rows(n)), n) for n in range(20)]
+        error = greedy.exception(timeout=TIMEOUT)
+        self.assertEqual(error.code(), grpc.StatusCode.INTERNAL, error)
+        self.assertIn("its pool allows 256 MiB", error.details())
+        for call, number in others:
+            self.assert_echo(call, rows(number))
+        self.assertIn("its pool allows 256 MiB", wait_for_restart(self.server, 2).last_exit)
+        self.assertIn("its pool allows 256 MiB", self.server.log())
+        self.assertEqual(worker(self.server, "gpu").restarts, 0)
+        wait_for_footprint(self.server, before)
+
+    def test_the_kernel_ends_a_worker_before_the_server(self):
+        def score(pid):
+            with open(f"/proc/{pid}/oom_score_adj", encoding="ascii") as file:
+                return int(file.read())
+
+        own = score(self.server.process.pid)
+        for pid in children(self.server.process.pid):
+            self.assertGreater(score(pid), own)
+
+    def test_a_batch_that_is_too_much_together_runs_in_parts(self):
+        calls = [self.ask("small", rows(n)) for n in range(50)]
+        for number, call in enumerate(calls):
+            self.assert_echo(call, rows(number))
+        self.assertEqual(worker(self.server).restarts, 0)
+        self.assertEqual(metric(self.server, "tandem_request_failures_total"), 0)
+
+
+if __name__ == "__main__":
+    harness.main()
