@@ -78,6 +78,17 @@ TEST_CASE("The instance groups decide which pools hold the model", "[model_confi
         0);
 }
 
+TEST_CASE("A model may limit the time of its batches", "[model_config]") {
+  const auto limited = [](const std::string& value) {
+    return "parameters { key: \"execution_timeout_ms\" value { string_value: \"" + value + "\" } }";
+  };
+  CHECK(Parse("").execution_timeout == Duration{0});
+  CHECK(Parse(limited("250")).execution_timeout == std::chrono::milliseconds(250));
+  for (const char* value : {"", "0", "-1", "soon", "86400001"}) {
+    CheckRefused(limited(value), "execution_timeout_ms: expected 1 to 86400000 milliseconds");
+  }
+}
+
 TEST_CASE("What cannot be is refused with line and field", "[model_config]") {
   CheckRefused("\nname: \"other\"", "config.pbtxt:2: name");
   CheckRefused("platform: \"onnx\"", "config.pbtxt:1: platform");

@@ -28,7 +28,7 @@ void CheckRefused(const std::string& text, const std::string& word) {
 TEST_CASE("A pool takes every key", "[pool_spec]") {
   const auto pool = Parse(
       "stand-in=device:cpu,serves:gpu,processes:2,lanes:3,threads:4,cores:0-1,3,"
-      "input_arena:64MiB,output_arena:1GiB");
+      "input_arena:64MiB,output_arena:1GiB,memory:2GiB");
   REQUIRE(pool.ok());
   CHECK(pool->name == "stand-in");
   CHECK(pool->device == "cpu");
@@ -39,6 +39,7 @@ TEST_CASE("A pool takes every key", "[pool_spec]") {
   CHECK(pool->cores == std::vector<int>{0, 1, 3});
   CHECK(pool->input_arena_bytes == uint64_t{64} << 20);
   CHECK(pool->output_arena_bytes == uint64_t{1} << 30);
+  CHECK(pool->memory_bytes == uint64_t{2} << 30);
 }
 
 TEST_CASE("What a pool leaves out follows from its device and its cores", "[pool_spec]") {
@@ -46,6 +47,7 @@ TEST_CASE("What a pool leaves out follows from its device and its cores", "[pool
   REQUIRE(cpu.ok());
   CHECK(cpu->serves == PoolKind::kCpu);
   CHECK(cpu->lanes == 4);
+  CHECK(cpu->memory_bytes == 0);
   CHECK(Parse("cpu=device:cpu,cores:1-2")->lanes == 2);
   CHECK(Parse("cpu=processes:2,threads:2")->lanes == 1);
   const auto gpu = Parse("gpu=device:gpu:0");
@@ -56,6 +58,7 @@ TEST_CASE("What a pool leaves out follows from its device and its cores", "[pool
 
 TEST_CASE("A pool that cannot be is refused with key, value and choices", "[pool_spec]") {
   CheckRefused("a=wheels:2", "wheels");
+  CheckRefused("a=memory:1KiB", "memory");
   CheckRefused("a=device:tpu", "cpu or gpu");
   CheckRefused("a=device:gpu:-1", "gpu:-1");
   CheckRefused("a=serves:tpu", "cpu or gpu");

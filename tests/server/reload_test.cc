@@ -33,6 +33,8 @@ TEST_CASE("A setting that only a new start can change is refused by its name", "
   CHECK(refusal([](ServeOptions& o) { o.address = "::"; }).find("address") == 0);
   CHECK(refusal([](ServeOptions& o) { o.model_repository = "m"; }).find("model-repository") == 0);
   CHECK(refusal([](ServeOptions& o) { o.log_format = LogFormat::kJson; }).find("log-format") == 0);
+  CHECK(refusal([](ServeOptions& o) { o.quarantine = Duration{0}; }).find("quarantine") == 0);
+  CHECK(refusal([](ServeOptions& o) { o.restart_patience = Duration{0}; }).find("restart-") == 0);
   CHECK(refusal([](ServeOptions& o) { o.max_message_bytes = 9; }).find("max-message-bytes") == 0);
   CHECK(refusal([](ServeOptions& o) { o.max_metadata_bytes = 9; }).find("max-metadata") == 0);
   CHECK(refusal([](ServeOptions& o) { o.max_network_bytes = 9; }).find("max-network") == 0);
