@@ -105,6 +105,9 @@ class BatchQueue {
   // Rows of a full batch; where requests run alone, of the next one.
   int64_t full_rows() const { return joins_ ? max_rows_ : next_rows(); }
 
+  // Requests may run together in one batch.
+  bool joins() const { return joins_; }
+
   // A batch may be held back for more requests.
   bool holds_back() const { return max_delay_.count() > 0; }
 

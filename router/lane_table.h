@@ -15,8 +15,9 @@
 
 namespace tandem {
 
-// Most batches that one lane holds: one that runs, and one that waits in its ring.
-inline constexpr size_t kLaneDepth = 2;
+// Most batches that one lane holds: one that runs, and others that wait in its ring, which has room
+// for as many.
+inline constexpr size_t kLaneDepth = 16;
 
 struct Lane {
   LaneId id;

@@ -50,8 +50,8 @@ struct SchedulerActions {
 
 class Scheduler {
  public:
-  // A lane is given a second batch only where both take less than this: then the way to the worker
-  // and back counts.
+  // A lane is given more than one batch only where all it has takes less than this: then the way to
+  // the worker and back counts, and one wake-up serves many.
   static constexpr Duration kShortBatch = std::chrono::microseconds(500);
   // How often waiting requests are looked over for cancelled ones.
   static constexpr Duration kSweepInterval = std::chrono::milliseconds(50);
@@ -177,6 +177,7 @@ class Scheduler {
   bool WillRun(TimePoint now, const Model& model, const QueuedRequest& request) const;
   bool Runs(const Lane& lane, uint32_t model) const;
   bool HasRoom(uint32_t model, const Lane& lane) const;
+  bool MayFollow(uint32_t model, const Lane& lane) const;
   bool OlderWaits(uint32_t model, const Lane& lane) const;
   Lane* RoomyLane(uint32_t model, uint32_t pool);
   Duration TimeOfOthers(uint32_t model, uint32_t pool) const;

@@ -26,9 +26,22 @@ bool Scheduler::HasRoom(uint32_t model, const Lane& lane) const {
   if (lane.batches.size() >= kLaneDepth) return false;
   if (seat.running_lanes >= seat.limit && !Runs(lane, model)) return false;
   if (wanted.in_order && IsRunning(wanted)) return false;
-  if (lane.batches.empty()) return true;
-  return lane.batches.front()->predicted < kShortBatch && seat.cost.known() &&
-         seat.cost.Predict(wanted.queue.next_rows()) < kShortBatch && !OlderWaits(model, lane);
+  return lane.batches.empty() || MayFollow(model, lane);
+}
+
+// Whether a batch of the model may wait in the ring of the lane behind those that it has.
+bool Scheduler::MayFollow(uint32_t model, const Lane& lane) const {
+  const Model& wanted = models_[model];
+  const CostModel& cost = wanted.seats[lane.id.pool].cost;
+  if (!cost.known() || OlderWaits(model, lane)) return false;
+  const Duration next = cost.Predict(wanted.queue.next_rows());
+  const Duration running = lane.batches.front()->predicted;
+  if (lane.batches.size() == 1) return running < kShortBatch && next < kShortBatch;
+  // Requests that can join others do so better in the queue than one behind the other in the ring.
+  if (wanted.queue.joins()) return false;
+  Duration total = next;
+  for (const auto& batch : lane.batches) total += batch->predicted;
+  return total < kShortBatch;
 }
 
 // Whether another model waits for the lane to become idle. Without this, short batches could keep a
@@ -43,16 +56,17 @@ bool Scheduler::OlderWaits(uint32_t model, const Lane& lane) const {
   });
 }
 
-// An idle lane of the pool for the model, else one that may take a second batch, else null.
+// Of the pool's lanes with room for the model the one that holds the fewest batches; null: none
+// has.
 Lane* Scheduler::RoomyLane(uint32_t model, uint32_t pool) {
-  Lane* second = nullptr;
+  Lane* roomiest = nullptr;
   for (Lane& lane : lanes_.lanes(pool)) {
-    if (lane.batches.size() >= kLaneDepth || (second != nullptr && !lane.batches.empty())) continue;
+    if (roomiest != nullptr && lane.batches.size() >= roomiest->batches.size()) continue;
     if (!HasRoom(model, lane)) continue;
-    if (lane.batches.empty()) return &lane;
-    second = &lane;
+    roomiest = &lane;
+    if (lane.batches.empty()) break;
   }
-  return second;
+  return roomiest;
 }
 
 // Time that each lane of the pool will spend on other models' requests that wait already.

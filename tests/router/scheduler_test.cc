@@ -32,7 +32,7 @@ TEST_CASE("Requests wait unbound while all lanes are busy, and then run together
   CHECK(batch->lane == LaneId{0, 1});
 }
 
-TEST_CASE("A lane takes a second batch only of a model that is known to be short", "[scheduler]") {
+TEST_CASE("A lane takes further batches only of a model that is known to be short", "[scheduler]") {
   ModelConfig config = BatchingModel();
   config.dynamic_batching = false;
   ScheduleBench bench({{PoolKind::kCpu, 1}});
@@ -44,15 +44,52 @@ TEST_CASE("A lane takes a second batch only of a model that is known to be short
   }
   SECTION("short") {
     bench.Teach(model, PoolPreference::kAny, microseconds(100));
+    for (int i = 0; i < 8; ++i) bench.Submit(model);
+    // As many as take less than half a millisecond.
+    CHECK(bench.Starts().size() == 4);
+    CHECK(bench.scheduler.queued(model) == 4);
+  }
+  SECTION("two that are not that short") {
+    bench.Teach(model, PoolPreference::kAny, microseconds(400));
     for (int i = 0; i < 3; ++i) bench.Submit(model);
     CHECK(bench.Starts().size() == 2);
-    CHECK(bench.scheduler.queued(model) == 1);
+  }
+  SECTION("so short that the ring is full before") {
+    bench.Teach(model, PoolPreference::kAny, microseconds(5));
+    for (int i = 0; i < 20; ++i) bench.Submit(model);
+    CHECK(bench.Starts().size() == kLaneDepth);
   }
   SECTION("long") {
     bench.Teach(model, PoolPreference::kAny, microseconds(600));
     for (int i = 0; i < 3; ++i) bench.Submit(model);
     CHECK(bench.Starts().size() == 1);
   }
+}
+
+TEST_CASE("Requests that can join wait for the batch behind the next one", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Teach(model, PoolPreference::kAny, microseconds(5));
+  for (int i = 0; i < 6; ++i) bench.Submit(model);
+  const auto starts = bench.Starts();
+  REQUIRE(starts.size() == 2);
+  bench.End(starts[0]);
+  const ScheduledBatch* next = bench.Start();
+  REQUIRE(next != nullptr);
+  CHECK(next->batch.rows == 4);
+}
+
+TEST_CASE("Of lanes that all have short batches the one with the fewest gets the next",
+          "[scheduler]") {
+  ModelConfig config = BatchingModel();
+  config.dynamic_batching = false;
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t model = bench.Add(config);
+  bench.Teach(model, PoolPreference::kAny, microseconds(5));
+  for (int i = 0; i < 4; ++i) bench.Submit(model);
+  uint32_t of_first = 0;
+  for (const ScheduledBatch* batch : bench.Starts()) of_first += batch->lane.lane == 0 ? 1 : 0;
+  CHECK(of_first == 2);
 }
 
 TEST_CASE("A second batch does not overtake an older request that waits for the lane",
