@@ -41,4 +41,4 @@ target_include_directories(tandem_torch_cuda_headers SYSTEM INTERFACE ${TANDEM_C
 # libtorch_cuda registers its kernels when it is loaded: nothing names it, and it must stay.
 add_library(tandem_torch_cuda INTERFACE)
 target_link_libraries(tandem_torch_cuda INTERFACE tandem_torch_cpu -Wl,--no-as-needed
-  ${tandem_torch_lib}/libtorch_cuda.so ${tandem_torch_lib}/libc10_cuda.so ${TANDEM_CUDART} -Wl,--as-needed)
+  ${tandem_torch_lib}/libtorch.so ${tandem_torch_lib}/libtorch_cuda.so ${tandem_torch_lib}/libc10_cuda.so ${TANDEM_CUDART} -Wl,--as-needed)

@@ -49,7 +49,7 @@ struct QueuePolicy {
 
 struct ModelConfig {
   std::string name;
-  // "pytorch_libtorch" or "synthetic".
+  // "pytorch_libtorch", "torch_aoti" or "synthetic".
   std::string platform;
   // 0: the model has no batch dimension, and each request runs alone.
   uint32_t max_batch_size = 0;
@@ -94,6 +94,9 @@ struct ModelVersion {
   ModelConfig config;
   // The version's model file, absolute. Empty for the synthetic platform.
   std::string file;
+  // Of a compiled model: files for one batch size each. `file` is then the one for any size, and
+  // may be empty.
+  std::map<uint32_t, std::string> files_by_batch_size;
 };
 
 }  // namespace tandem

@@ -37,10 +37,12 @@ absl::Status ReadPlatform(const inference::ModelConfig& message, const TextProto
                       absl::StrCat("'", message.backend(), "' is not offered; expected pytorch"));
   }
   config->platform = message.platform().empty() ? "pytorch_libtorch" : message.platform();
-  if (config->platform != "pytorch_libtorch" && config->platform != "synthetic") {
-    return FieldError(lines, message, "platform",
-                      absl::StrCat("'", config->platform,
-                                   "' is not offered; expected pytorch_libtorch or synthetic"));
+  if (config->platform != "pytorch_libtorch" && config->platform != "torch_aoti" &&
+      config->platform != "synthetic") {
+    return FieldError(
+        lines, message, "platform",
+        absl::StrCat("'", config->platform,
+                     "' is not offered; expected pytorch_libtorch, torch_aoti or synthetic"));
   }
   return absl::OkStatus();
 }
@@ -275,6 +277,9 @@ absl::StatusOr<ModelConfigFile> ParseModelConfig(absl::string_view text, const s
   if (status = ReadBatching(message, lines, &config); !status.ok()) return status;
   if (status = ReadVersionPolicy(message, lines, &file.versions); !status.ok()) return status;
   if (status = ReadModelFile(message, lines, &file.model_file); !status.ok()) return status;
+  if (config.platform == "torch_aoti" && message.default_model_filename().empty()) {
+    file.model_file = "model.pt2";
+  }
   if (status = ReadParameters(message, lines, &config); !status.ok()) return status;
   return file;
 }

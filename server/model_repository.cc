@@ -4,11 +4,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "server/pool_spec.h"
 
 namespace tandem::server {
@@ -170,21 +172,59 @@ class Scan {
     auto model = std::make_shared<ModelVersion>();
     model->version = version;
     model->config = file.config;
-    if (file.config.platform != "synthetic") {
-      const fs::path relative =
-          fs::path(file.config.name) / absl::StrCat(version) / file.model_file;
-      const absl::StatusOr<fs::path> path = root_.Resolve(relative);
-      if (!path.ok()) return AddUnusable(file.config.name, version, path.status());
-      std::error_code error;
-      if (!fs::is_regular_file(*path, error)) {
-        return AddUnusable(
-            file.config.name, version,
-            absl::InvalidArgumentError(absl::StrCat(relative.string(), " is not a regular file")));
-      }
-      model->file = path->string();
+    if (const absl::Status found = FindFiles(file, *model); !found.ok()) {
+      return AddUnusable(file.config.name, version, found);
     }
     model->handle = static_cast<uint32_t>(result_.versions.size() + 1);
     result_.versions.push_back(std::move(model));
+  }
+
+  absl::Status FindFiles(const ModelConfigFile& file, ModelVersion& model) const {
+    if (file.config.platform == "synthetic") return absl::OkStatus();
+    const fs::path folder = fs::path(file.config.name) / absl::StrCat(model.version);
+    if (file.config.platform == "torch_aoti") {
+      for (const auto& [size, name] : CompiledFiles(folder, file.model_file)) {
+        const absl::StatusOr<std::string> path = FilePath(folder / name);
+        if (!path.ok()) return path.status();
+        model.files_by_batch_size[size] = *path;
+      }
+    }
+    absl::StatusOr<std::string> path = FilePath(folder / file.model_file);
+    if (absl::IsNotFound(path.status()) && !model.files_by_batch_size.empty()) {
+      return absl::OkStatus();
+    }
+    if (!path.ok()) return path.status();
+    model.file = *std::move(path);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::string> FilePath(const fs::path& relative) const {
+    const absl::StatusOr<fs::path> path = root_.Resolve(relative);
+    if (!path.ok()) return path.status();
+    std::error_code error;
+    if (fs::is_regular_file(*path, error)) return path->string();
+    return absl::InvalidArgumentError(absl::StrCat(relative.string(), " is not a regular file"));
+  }
+
+  // Names of the files for one batch size each: beside model.pt2 those as model.b8.pt2.
+  std::map<uint32_t, std::string> CompiledFiles(const fs::path& folder,
+                                                const fs::path& model_file) const {
+    std::map<uint32_t, std::string> files;
+    const absl::StatusOr<fs::path> path = root_.Resolve(folder);
+    if (!path.ok()) return files;
+    const std::string prefix = model_file.stem().string() + ".b";
+    const std::string suffix = model_file.extension().string();
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(*path, error)) {
+      const std::string name = entry.path().filename().string();
+      absl::string_view number = name;
+      uint32_t size = 0;
+      if (absl::ConsumePrefix(&number, prefix) && absl::ConsumeSuffix(&number, suffix) &&
+          absl::SimpleAtoi(number, &size) && size > 0 && absl::StrCat(size) == number) {
+        files[size] = name;
+      }
+    }
+    return files;
   }
 
   void AddUnusable(const std::string& name, int64_t version, const absl::Status& reason) {

@@ -15,7 +15,7 @@ namespace tandem::ipc {
 
 // Longest message. A packet above it is refused by the sender, and ends the receiver's trust.
 inline constexpr size_t kMaxControlBytes = 128 * 1024;
-inline constexpr size_t kMaxDescriptors = 4;
+inline constexpr size_t kMaxDescriptors = 32;
 
 // One end of a SOCK_SEQPACKET socket. Send may be called by one thread at a time, and so may
 // Receive.

@@ -43,6 +43,8 @@ worker::v1::ToWorker LoadMessage(const ModelVersion& model) {
   ToMessages(model.config.inputs, *load.mutable_inputs());
   ToMessages(model.config.outputs, *load.mutable_outputs());
   load.set_method(model.config.method);
+  if (!model.file.empty()) load.add_file_batch_sizes(0);
+  for (const auto& [size, file] : model.files_by_batch_size) load.add_file_batch_sizes(size);
   for (const auto& [key, value] : model.config.parameters)
     (*load.mutable_parameters())[key] = value;
   return message;
@@ -75,8 +77,12 @@ void ModelLoader::StartNext(ControlQueue& control, TimePoint now) {
 
 absl::Status ModelLoader::Send(const ModelVersion& model, ControlQueue& control) {
   std::vector<ipc::UniqueFd> descriptors;
-  if (!model.file.empty()) {
-    absl::StatusOr<ipc::UniqueFd> file = OpenModelFile(model.file);
+  // In the order of LoadMessage.
+  std::vector<std::string> paths;
+  if (!model.file.empty()) paths.push_back(model.file);
+  for (const auto& [size, path] : model.files_by_batch_size) paths.push_back(path);
+  for (const std::string& path : paths) {
+    absl::StatusOr<ipc::UniqueFd> file = OpenModelFile(path);
     if (!file.ok()) return file.status();
     descriptors.push_back(*std::move(file));
   }

@@ -145,8 +145,7 @@ absl::Status ControlLoop::Serve() {
         break;
       }
       case v1::ToWorker::kLoadModel:
-        loader_->Load(std::move(*message.mutable_load_model()),
-                      descriptors.empty() ? ipc::UniqueFd() : std::move(descriptors.front()));
+        loader_->Load(std::move(*message.mutable_load_model()), std::move(descriptors));
         break;
       case v1::ToWorker::kUnloadModel:
         loader_->Unload(message.unload_model().handle());

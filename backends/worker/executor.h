@@ -29,6 +29,8 @@ struct ModelSpec {
   // The model's file, open for reading; -1 where the platform has none. Borrowed for the time of
   // Load.
   int file = -1;
+  // Of a compiled model: files for one batch size each, likewise; `file` is then the one for any.
+  std::map<uint32_t, int> files_by_batch_size;
   // Lanes that will call Run, numbered from 0, and intra-op threads of each.
   uint32_t lanes = 1;
   uint32_t threads = 1;

@@ -42,8 +42,8 @@ ModelLoader::~ModelLoader() {
   thread_.join();
 }
 
-void ModelLoader::Load(v1::LoadModel message, ipc::UniqueFd file) {
-  Add(LoadJob{std::move(message), std::move(file)});
+void ModelLoader::Load(v1::LoadModel message, std::vector<ipc::UniqueFd> files) {
+  Add(LoadJob{std::move(message), std::move(files)});
 }
 
 void ModelLoader::Unload(uint32_t handle) { Add(UnloadJob{handle}); }
@@ -103,7 +103,7 @@ absl::StatusOr<std::unique_ptr<Executor>> ModelLoader::LoadExecutor(const LoadJo
   }
   absl::StatusOr<ModelSpec> spec = SpecFromMessage(job.message, lanes_, threads_);
   if (!spec.ok()) return spec.status();
-  spec->file = job.file.get();
+  if (absl::Status status = SetFiles(job.message, job.files, *spec); !status.ok()) return status;
   return runtime->second->Load(*spec);
 }
 

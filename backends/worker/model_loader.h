@@ -26,15 +26,16 @@ class ModelLoader {
   // Finishes the job at hand and drops those that wait.
   ~ModelLoader();
 
-  // Answered with ModelLoaded or ModelFailed. `file` may be empty: the platform has none.
-  void Load(v1::LoadModel message, ipc::UniqueFd file);
+  // Answered with ModelLoaded or ModelFailed. `files` as the message says; empty where the platform
+  // has none.
+  void Load(v1::LoadModel message, std::vector<ipc::UniqueFd> files);
   // Answered with ModelUnloaded, also where the model was not there.
   void Unload(uint32_t handle);
 
  private:
   struct LoadJob {
     v1::LoadModel message;
-    ipc::UniqueFd file;
+    std::vector<ipc::UniqueFd> files;
   };
   struct UnloadJob {
     uint32_t handle;

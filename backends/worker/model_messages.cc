@@ -68,6 +68,23 @@ absl::StatusOr<ModelSpec> SpecFromMessage(const v1::LoadModel& message, uint32_t
   return spec;
 }
 
+absl::Status SetFiles(const v1::LoadModel& message, const std::vector<ipc::UniqueFd>& files,
+                      ModelSpec& spec) {
+  if (message.file_batch_sizes_size() != static_cast<int>(files.size())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the server tells of ", message.file_batch_sizes_size(), " files and sent ", files.size()));
+  }
+  for (size_t i = 0; i < files.size(); ++i) {
+    const uint32_t size = message.file_batch_sizes(static_cast<int>(i));
+    if (size == 0) {
+      spec.file = files[i].get();
+    } else {
+      spec.files_by_batch_size[size] = files[i].get();
+    }
+  }
+  return absl::OkStatus();
+}
+
 v1::FromWorker LoadedMessage(uint32_t handle, const Signature& signature, uint64_t load_ns) {
   v1::FromWorker message;
   v1::ModelLoaded& loaded = *message.mutable_model_loaded();

@@ -8,8 +8,7 @@ namespace tandem::worker {
 absl::StatusOr<Runtimes> MakeRuntimes(uint32_t threads) {
   SetUpLibTorch(threads);
   Runtimes runtimes;
-  runtimes.by_platform[kTorchPlatform] =
-      std::make_unique<TorchRuntime>(std::make_unique<CpuDevice>());
+  AddTorchRuntimes(std::make_shared<CpuDevice>(), runtimes);
   runtimes.by_platform["synthetic"] = std::make_unique<SyntheticRuntime>();
   runtimes.description = LibTorchDescription();
   runtimes.device = "cpu";

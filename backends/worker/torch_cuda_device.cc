@@ -20,8 +20,11 @@ constexpr int kStreams = 16;
 
 }  // namespace
 
-CudaDevice::CudaDevice(std::string name, std::vector<c10::cuda::CUDAStream> streams)
-    : name_(std::move(name)), streams_(std::move(streams)) {}
+CudaDevice::CudaDevice(std::string name, std::string compute_capability,
+                       std::vector<c10::cuda::CUDAStream> streams)
+    : name_(std::move(name)),
+      compute_capability_(std::move(compute_capability)),
+      streams_(std::move(streams)) {}
 
 absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Make() {
   try {
@@ -35,7 +38,8 @@ absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Make() {
     for (int i = 0; i < kStreams; ++i) {
       streams.push_back(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, /*device=*/0));
     }
-    return std::unique_ptr<CudaDevice>(new CudaDevice(properties.name, std::move(streams)));
+    return std::unique_ptr<CudaDevice>(new CudaDevice(
+        properties.name, absl::StrCat(properties.major, properties.minor), std::move(streams)));
   } catch (...) {
     return absl::FailedPreconditionError(
         absl::StrCat("the GPU cannot be used: ", StatusOfCurrentException().message()));

@@ -19,6 +19,7 @@ class CudaDevice : public TorchDevice {
 
   c10::Device device() const override { return c10::Device(c10::DeviceType::CUDA, 0); }
   absl::Status RunOnLane(uint32_t lane, absl::FunctionRef<absl::Status()> work) override;
+  std::string compute_capability() const override { return compute_capability_; }
   bool FreeMemory() override;
   void CheckAfterFailure() override;
 
@@ -26,9 +27,11 @@ class CudaDevice : public TorchDevice {
   const std::string& name() const { return name_; }
 
  private:
-  CudaDevice(std::string name, std::vector<c10::cuda::CUDAStream> streams);
+  CudaDevice(std::string name, std::string compute_capability,
+             std::vector<c10::cuda::CUDAStream> streams);
 
   std::string name_;
+  std::string compute_capability_;
   // Lane n uses stream n modulo their number. LibTorch's pool holds 32.
   std::vector<c10::cuda::CUDAStream> streams_;
 };

@@ -13,7 +13,7 @@ absl::StatusOr<Runtimes> MakeRuntimes(uint32_t threads) {
   Runtimes runtimes;
   runtimes.description = LibTorchDescription();
   runtimes.device = (*device)->name();
-  runtimes.by_platform[kTorchPlatform] = std::make_unique<TorchRuntime>(*std::move(device));
+  AddTorchRuntimes(*std::move(device), runtimes);
   runtimes.by_platform["synthetic"] = std::make_unique<SyntheticRuntime>();
   return runtimes;
 }

@@ -5,6 +5,7 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <string>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -17,6 +18,9 @@ class TorchDevice {
   virtual ~TorchDevice() = default;
 
   virtual c10::Device device() const = 0;
+
+  // Of a GPU, "90"; what code that was compiled before must have been compiled for.
+  virtual std::string compute_capability() const { return ""; }
 
   // Runs the work on the calling thread with the lane's stream, and returns when the device has
   // finished it. What LibTorch throws passes through.

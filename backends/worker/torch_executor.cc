@@ -1,7 +1,5 @@
 #include "backends/worker/torch_executor.h"
 
-#include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/runtime/jit_exception.h>
 
@@ -10,19 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "backends/worker/torch_errors.h"
 #include "backends/worker/torch_module.h"
+#include "backends/worker/torch_thread.h"
 #include "backends/worker/torch_warm_up.h"
 
 namespace tandem::worker {
-namespace {
-
-void PrepareThread(uint32_t threads) {
-  at::set_num_threads(static_cast<int>(threads));
-  // Numbers next to zero cost a hundredfold and mean nothing to a net.
-  at::globalContext().setFlushDenormal(true);
-}
-
-}  // namespace
-
 TorchExecutor::TorchExecutor(TorchDevice& device, uint32_t threads, ArgumentBinding arguments,
                              OutputBinding outputs)
     : device_(device),

@@ -1,4 +1,4 @@
-// Makes executors of TorchScript models on one device.
+// Makes executors of TorchScript and of compiled models on one device.
 #pragma once
 
 #include <memory>
@@ -10,19 +10,34 @@
 
 namespace tandem::worker {
 
-// The platform's name in model configurations.
+// The platforms' names in model configurations.
 inline constexpr char kTorchPlatform[] = "pytorch_libtorch";
+inline constexpr char kTorchCompiledPlatform[] = "torch_aoti";
 
-// Outlives its executors.
+// TorchScript. Outlives its executors. The device is shared with the other platform's runtime.
 class TorchRuntime : public Runtime {
  public:
-  explicit TorchRuntime(std::unique_ptr<TorchDevice> device) : device_(std::move(device)) {}
+  explicit TorchRuntime(std::shared_ptr<TorchDevice> device) : device_(std::move(device)) {}
 
   absl::StatusOr<std::unique_ptr<Executor>> Load(const ModelSpec& model) override;
 
  private:
-  std::unique_ptr<TorchDevice> device_;
+  std::shared_ptr<TorchDevice> device_;
 };
+
+// AOTInductor packages. Likewise.
+class TorchCompiledRuntime : public Runtime {
+ public:
+  explicit TorchCompiledRuntime(std::shared_ptr<TorchDevice> device) : device_(std::move(device)) {}
+
+  absl::StatusOr<std::unique_ptr<Executor>> Load(const ModelSpec& model) override;
+
+ private:
+  std::shared_ptr<TorchDevice> device_;
+};
+
+// Both of them, by platform.
+void AddTorchRuntimes(std::shared_ptr<TorchDevice> device, Runtimes& runtimes);
 
 // "LibTorch 2.11.0".
 std::string LibTorchDescription();

@@ -48,6 +48,37 @@ TEST_CASE("A repository's models are found, without and with a configuration", "
   CHECK(repository.versions[0]->handle != repository.versions[1]->handle);
 }
 
+TEST_CASE("A compiled model has a file for any batch, or for some sizes, or both", "[repository]") {
+  TemporaryFolder folder;
+  for (const char* model : {"any", "both", "fixed", "none"}) {
+    folder.Write(std::string(model) + "/config.pbtxt", "platform: \"torch_aoti\"");
+  }
+  folder.Write("any/1/model.pt2", "x");
+  folder.Write("both/1/model.pt2", "x");
+  folder.Write("both/1/model.b4.pt2", "x");
+  folder.Write("fixed/1/model.b1.pt2", "x");
+  folder.Write("fixed/1/model.b16.pt2", "x");
+  for (const char* other : {"model.b0.pt2", "model.b01.pt2", "model.bx.pt2", "model.b2.pt"}) {
+    folder.Write(std::string("fixed/1/") + other, "x");
+  }
+  folder.Write("none/1/model.pt", "x");
+  const ModelRepository repository = Scan(folder);
+  REQUIRE(repository.versions.size() == 3);
+  const ModelVersion& any = *repository.versions[0];
+  CHECK(std::filesystem::path(any.file).filename() == "model.pt2");
+  CHECK(any.files_by_batch_size.empty());
+  const ModelVersion& both = *repository.versions[1];
+  CHECK_FALSE(both.file.empty());
+  REQUIRE(both.files_by_batch_size.size() == 1);
+  CHECK(std::filesystem::path(both.files_by_batch_size.at(4)).filename() == "model.b4.pt2");
+  const ModelVersion& fixed = *repository.versions[2];
+  CHECK(fixed.file.empty());
+  REQUIRE(fixed.files_by_batch_size.size() == 2);
+  CHECK(fixed.files_by_batch_size.count(1) == 1);
+  CHECK(fixed.files_by_batch_size.count(16) == 1);
+  CHECK(Reason(repository, "none") != "");
+}
+
 TEST_CASE("The version policy chooses among the folders", "[repository]") {
   TemporaryFolder folder;
   for (const char* version : {"1", "2", "10"}) {

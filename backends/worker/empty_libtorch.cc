@@ -1,0 +1,1 @@
+// Stands in for the libtorch.so of LibTorch in a CPU worker. It holds nothing: see torch.cmake.

@@ -1,0 +1,60 @@
+// Runs one model that AOTInductor compiled: a package for any batch size, packages for one size
+// each, or both.
+//
+// Packages keep no state between calls, so lanes share them. Run is called by several threads, one
+// for each lane. The device outlives the executor.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "backends/worker/executor.h"
+#include "backends/worker/torch_device.h"
+#include "backends/worker/torch_outputs.h"
+#include "backends/worker/torch_package.h"
+
+namespace tandem::worker {
+
+class TorchCompiledExecutor : public Executor {
+ public:
+  // Loads, warms up. INVALID_ARGUMENT where the files do not fit the spec, FAILED_PRECONDITION
+  // where they do not fit this process, each with the reason. Throws nothing.
+  static absl::StatusOr<std::unique_ptr<Executor>> Load(const ModelSpec& spec, TorchDevice& device);
+
+  const Signature& signature() const override { return signature_; }
+  absl::Status Run(uint32_t lane, absl::Span<const InputTensor> inputs, OutputSink& sink) override;
+
+ private:
+  TorchCompiledExecutor(TorchDevice& device, const ModelSpec& spec, OutputBinding outputs);
+
+  absl::Status LoadPackages(const ModelSpec& spec);
+  // Runs each file once. INVALID_ARGUMENT where it does not take what is configured, or gives
+  // something else.
+  absl::Status WarmUp();
+  // The tensors of a run of `size` rows (0: as many as there are), in the package's order.
+  absl::StatusOr<std::vector<at::Tensor>> Arguments(absl::Span<const InputTensor> inputs,
+                                                    uint32_t size) const;
+  // Throws nothing.
+  absl::Status RunOnDevice(uint32_t lane, absl::Span<const InputTensor> inputs, OutputSink& sink);
+  // Throws what LibTorch throws.
+  absl::Status RunPackage(absl::Span<const InputTensor> inputs, OutputSink& sink);
+
+  TorchDevice& device_;
+  const uint32_t threads_;
+  const uint32_t max_batch_size_;
+  Signature signature_;
+  OutputBinding outputs_;
+  // The index among the inputs of each argument.
+  std::vector<size_t> input_of_argument_;
+  // By the batch size that they were compiled for; 0: any.
+  std::map<uint32_t, std::unique_ptr<TorchPackage>> packages_;
+  std::vector<uint32_t> fixed_sizes_;
+  // By lane: its thread has LibTorch's settings.
+  std::vector<char> thread_ready_;
+};
+
+}  // namespace tandem::worker

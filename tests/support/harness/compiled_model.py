@@ -1,0 +1,17 @@
+"""The model that tests/integration/test_compiled.py has compiled, with weights that are always the
+same. `tandem_export.py` reads it.
+"""
+
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    """Two outputs of two inputs, so that their order shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.arange(12, dtype=torch.float32).reshape(4, 3) / 10)
+
+    def forward(self, x, y):
+        return torch.relu(x @ self.weight) + y, x.sum(1, keepdim=True)
