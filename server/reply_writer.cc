@@ -33,6 +33,8 @@ void Release(void* keep_alive) { delete static_cast<std::shared_ptr<const void>*
 }  // namespace
 
 void ReplyWriter::AddFields(const google::protobuf::MessageLite& message) {
+  // Room for small tensors behind it, so that the text does not grow step by step.
+  copied_.reserve(copied_.size() + message.ByteSizeLong() + kCopyUpTo);
   message.AppendToString(&copied_);
 }
 

@@ -1,5 +1,6 @@
 #include "server/request_decoder.h"
 
+#include <google/protobuf/arena.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
@@ -133,7 +134,10 @@ absl::StatusOr<DecodedRequest> DecodeInferRequest(const grpc::ByteBuffer& buffer
   absl::StatusOr<SplitMessage> split = SplitRawContents(
       BufferPieces(bytes->buffer), ModelInferRequest::kRawInputContentsFieldNumber);
   if (!split.ok()) return split.status();
-  ModelInferRequest message;
+  // The small fields of a usual request fit, and then cost no allocation.
+  alignas(8) char first_block[2048];
+  google::protobuf::Arena arena(first_block, sizeof(first_block));
+  auto& message = *google::protobuf::Arena::CreateMessage<ModelInferRequest>(&arena);
   if (!ParsePieces(split->rest, &message)) {
     return absl::InvalidArgumentError("the request is not a valid ModelInferRequest message");
   }

@@ -1,5 +1,7 @@
 #include "server/response_encoder.h"
 
+#include <google/protobuf/arena.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,8 +13,8 @@ namespace {
 using inference::ModelInferResponse;
 
 // All but the raw contents.
-ModelInferResponse MakeHeader(const InferResponse& response, std::string id, bool with_placement) {
-  ModelInferResponse header;
+void MakeHeader(const InferResponse& response, std::string id, bool with_placement,
+                ModelInferResponse& header) {
   header.set_model_name(response.model);
   header.set_model_version(absl::StrCat(response.version));
   header.set_id(std::move(id));
@@ -27,7 +29,6 @@ ModelInferResponse MakeHeader(const InferResponse& response, std::string id, boo
     parameters["tandem_queue_us"].set_double_param(ToMicroseconds(placement.queue_time));
     parameters["tandem_compute_us"].set_double_param(ToMicroseconds(placement.compute_time));
   }
-  return header;
 }
 
 }  // namespace
@@ -43,8 +44,13 @@ void AddOutputHeaders(absl::Span<const Tensor> outputs, OutputHeaders* headers) 
 
 grpc::ByteBuffer EncodeInferResponse(const InferResponse& response, std::string id,
                                      bool with_placement) {
+  // The header of a usual reply fits, and then costs no allocation.
+  alignas(8) char first_block[2048];
+  google::protobuf::Arena arena(first_block, sizeof(first_block));
+  auto& header = *google::protobuf::Arena::CreateMessage<ModelInferResponse>(&arena);
+  MakeHeader(response, std::move(id), with_placement, header);
   ReplyWriter writer;
-  writer.AddFields(MakeHeader(response, std::move(id), with_placement));
+  writer.AddFields(header);
   for (const Tensor& output : response.outputs) {
     writer.AddTensorBytes(ModelInferResponse::kRawOutputContentsFieldNumber, output,
                           response.keep_alive);
@@ -54,7 +60,8 @@ grpc::ByteBuffer EncodeInferResponse(const InferResponse& response, std::string 
 
 ModelInferResponse MakeInferResponse(const InferResponse& response, std::string id,
                                      bool with_placement) {
-  ModelInferResponse message = MakeHeader(response, std::move(id), with_placement);
+  ModelInferResponse message;
+  MakeHeader(response, std::move(id), with_placement, message);
   for (const Tensor& output : response.outputs) {
     std::string* bytes = message.add_raw_output_contents();
     bytes->resize(output.byte_size());
