@@ -35,7 +35,11 @@ default_jobs() {
 }
 TANDEM_JOBS=${TANDEM_JOBS:-$(default_jobs)}
 
-export TANDEM_CACHE TANDEM_VENV TANDEM_PYTHON TANDEM_JOBS
+# Two checkouts of the same sources share what ccache holds.
+CCACHE_BASEDIR=$PWD
+CCACHE_NOHASHDIR=1
+
+export TANDEM_CACHE TANDEM_VENV TANDEM_PYTHON TANDEM_JOBS CCACHE_BASEDIR CCACHE_NOHASHDIR
 export PATH="$TANDEM_CACHE/bin:$PATH"
 
 step() { printf '\n== %s\n' "$*"; }
