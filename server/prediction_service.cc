@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/version.h"
 #include "server/predict_call.h"
 #include "server/predict_decoder.h"
