@@ -17,12 +17,12 @@ constexpr uint32_t kQueueLength = 1u << 30;
 // Runs of each batch size that the server warms a model up with.
 constexpr int kWarmUpRuns = 3;
 
-struct BatchEnd {
+struct EndOfBatch {
   TimePoint at;
   LaneId lane;
   uint64_t batch;
 
-  bool operator<(const BatchEnd& other) const { return at > other.at; }
+  bool operator<(const EndOfBatch& other) const { return at > other.at; }
 };
 
 class RouterSimulation {
@@ -104,7 +104,7 @@ class RouterSimulation {
   }
 
   void EndFirst() {
-    const BatchEnd end = ends_.top();
+    const EndOfBatch end = ends_.top();
     ends_.pop();
     auto batch = scheduler_.Ended(end.at, end.lane, end.batch, /*well=*/true, actions_);
     for (auto& member : batch->members) {
@@ -136,7 +136,7 @@ class RouterSimulation {
   uint32_t model_ = 0;
   // By pool and lane: when it has run all that it was given.
   std::vector<std::vector<TimePoint>> free_at_;
-  std::priority_queue<BatchEnd> ends_;
+  std::priority_queue<EndOfBatch> ends_;
   // Answered requests, to be used again.
   std::vector<std::unique_ptr<QueuedRequest>> spare_;
 };

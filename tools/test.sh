@@ -10,5 +10,7 @@ tools/build.sh asan
 tools/build.sh tsan
 TANDEM_DEMO_DIR=$(examples/demo/make.sh)
 export TANDEM_DEMO_DIR
+# Also for the runs of CTest within it.
+export CTEST_PARALLEL_LEVEL=$TANDEM_JOBS
 step "Testing"
-ctest --test-dir build --output-on-failure --no-tests=error --parallel "$TANDEM_JOBS" "$@"
+ctest --test-dir build --output-on-failure --no-tests=error "$@"

@@ -9,7 +9,7 @@
 namespace tandem::worker {
 namespace {
 
-constexpr std::chrono::seconds kPatience{20};
+constexpr std::chrono::seconds kReceivePatience{20};
 
 ipc::SharedMemory MakeMemory(size_t bytes) {
   auto memory = ipc::SharedMemory::Create(bytes, ipc::SharedMemory::Access::kReadWrite);
@@ -140,10 +140,10 @@ void ServerEnd::SubmitEntry(uint32_t index, const ipc::SubmitEntry& entry) {
 
 ipc::CompletionEntry ServerEnd::AwaitCompletion(uint32_t lane) {
   auto& ring = lanes_[lane].completion;
-  const auto give_up = std::chrono::steady_clock::now() + kPatience;
+  const auto give_up = std::chrono::steady_clock::now() + kReceivePatience;
   while (!ring.HasEntry() && std::chrono::steady_clock::now() < give_up) {
     region()->completed.Wait([&ring] { return ring.HasEntry(); }, std::chrono::nanoseconds(0),
-                             kPatience);
+                             kReceivePatience);
   }
   ipc::CompletionEntry completion{};
   REQUIRE(ring.Take(completion) == ipc::RingResult::kOk);
@@ -188,7 +188,7 @@ absl::Status ServerEnd::Join() {
 
 absl::Status ServerEnd::AwaitBroken() {
   std::unique_lock lock(mutex_);
-  REQUIRE(broke_.wait_for(lock, kPatience, [this] { return broken_.has_value(); }));
+  REQUIRE(broke_.wait_for(lock, kReceivePatience, [this] { return broken_.has_value(); }));
   return *broken_;
 }
 
