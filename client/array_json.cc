@@ -1,5 +1,7 @@
 #include "client/array_json.h"
 
+#include <array>
+#include <charconv>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -98,7 +100,11 @@ void AppendLeaf(std::string& bytes, const Json& leaf, DataType type) {
 }
 
 std::string NumberText(double value, bool wide) {
-  return wide ? absl::StrFormat("%.17g", value) : absl::StrFormat("%.9g", value);
+  std::array<char, 32> text;
+  const std::to_chars_result result =
+      wide ? std::to_chars(text.begin(), text.end(), value)
+           : std::to_chars(text.begin(), text.end(), static_cast<float>(value));
+  return {text.begin(), result.ptr};
 }
 
 // Elements of an array as JSON values, flat.
@@ -120,7 +126,7 @@ std::vector<Json> Leaves(const Array& array, size_t limit) {
     for (size_t i = 0; i < count; ++i) {
       const T value = ElementAt<T>(array.bytes, i);
       if constexpr (std::is_same_v<T, float>) {
-        // The shortest decimal that reads back as the same float, not all the digits of the double.
+        // Not all the digits of the double.
         leaves.emplace_back(std::isfinite(value) ? Json(std::stod(NumberText(value, false)))
                                                  : Json(value));
       } else if constexpr (std::is_same_v<T, Fp16> || std::is_same_v<T, Bf16>) {

@@ -3,13 +3,18 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/array_json.h"
 #include "client/bench/bench_command.h"
 #include "client/completion.h"
 #include "client/exit_code.h"
 #include "client/infer_command.h"
 #include "client/predict_command.h"
 #include "client/status_commands.h"
+#include "core/version.h"
 
 namespace tandem::client {
 namespace {
@@ -33,6 +38,19 @@ void AddCompletionCommand(CLI::App& app, int& exit_code) {
   });
 }
 
+void AddVersionCommand(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("version", "Print the version");
+  const auto json = std::make_shared<bool>(false);
+  command->add_flag("--json", *json, "Print JSON for scripts");
+  command->callback([&exit_code, json] {
+    const std::string version(Version());
+    const std::string text =
+        *json ? DumpJson({{"version", version}}) : absl::StrCat("tandem ", version);
+    std::puts(text.c_str());
+    exit_code = kExitOk;
+  });
+}
+
 }  // namespace
 
 void AddClientCommands(CLI::App& app, int& exit_code) {
@@ -43,6 +61,18 @@ void AddClientCommands(CLI::App& app, int& exit_code) {
   AddStatusCommand(app, exit_code);
   AddQuarantineCommand(app, exit_code);
   AddCompletionCommand(app, exit_code);
+  AddVersionCommand(app, exit_code);
+}
+
+absl::Status CheckCommand(const CLI::App& app, const std::string& word) {
+  if (word.empty() || word.front() == '-') return absl::OkStatus();
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->check_name(word)) return absl::OkStatus();
+    names.push_back(command->get_name());
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("no such command '", word, "'; the commands are ", absl::StrJoin(names, ", ")));
 }
 
 }  // namespace tandem::client

@@ -1,6 +1,10 @@
 // The client's half of the `tandem` program: predict, infer, bench, models, status,
-// completion.
+// completion, version.
 #pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
 
 namespace CLI {
 class App;
@@ -12,5 +16,9 @@ namespace tandem::client {
 // exit code (exit_code.h) in `exit_code`; it throws nothing but CLI::ParseError, for a wrong
 // command line. `app` and `exit_code` are used until app.parse() returns.
 void AddClientCommands(CLI::App& app, int& exit_code);
+
+// INVALID_ARGUMENT, with the choices, where a command line that begins with `word` names no command
+// of the app: CLI11 would say that none was given. Options are the app's to judge.
+absl::Status CheckCommand(const CLI::App& app, const std::string& word);
 
 }  // namespace tandem::client

@@ -43,18 +43,19 @@ absl::StatusOr<std::string> ReadHeaderText(std::istream& stream) {
   if (major != 1 && major != 2) {
     return Refuse(absl::StrCat("its .npy version ", major, ".", minor, " is not 1.0 or 2.0"));
   }
-  if (major == 1) return xt::detail::read_header_1_0(stream);
-  // xtensor allocates what the length says: look at it first.
-  const std::istream::pos_type start = stream.tellg();
+  // Not by xtensor: it takes the length's bytes for signed, and allocates whatever they say.
   std::array<char, 4> raw{};
-  if (!stream.read(raw.data(), raw.size())) return Refuse("its .npy header is cut off");
-  const size_t length = static_cast<unsigned char>(raw[0]) | static_cast<unsigned char>(raw[1])
-                                                                 << 8;
-  if (length > kMaxHeaderBytes || raw[2] != 0 || raw[3] != 0) {
+  if (!stream.read(raw.data(), major == 1 ? 2 : 4)) return Refuse("its .npy header is cut off");
+  size_t length = 0;
+  for (size_t i = 0; i < raw.size(); ++i) {
+    length |= size_t{static_cast<unsigned char>(raw[i])} << (8 * i);
+  }
+  if (length > kMaxHeaderBytes) {
     return Refuse("its .npy header is longer than any that NumPy writes");
   }
-  stream.seekg(start);
-  return xt::detail::read_header_2_0(stream);
+  std::string text(length, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(length));
+  return text;
 }
 
 absl::StatusOr<NpyHeader> Parse(const std::string& text) {

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "client/commands.h"
-#include "core/version.h"
 #include "server/serve_command.h"
 #include "simulation/simulate_command.h"
 
@@ -18,9 +17,11 @@ int main(int argc, char** argv) {
   tandem::server::AddServeCommand(app, exit_code);
   tandem::client::AddClientCommands(app, exit_code);
   tandem::simulation::AddSimulateCommand(app, exit_code);
-  app.add_subcommand("version", "Print the version")->callback([] {
-    std::printf("tandem %s\n", std::string(tandem::Version()).c_str());
-  });
+  const absl::Status known = tandem::client::CheckCommand(app, argc > 1 ? argv[1] : "");
+  if (!known.ok()) {
+    std::fprintf(stderr, "tandem: %s\n", std::string(known.message()).c_str());
+    return 2;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

@@ -14,9 +14,10 @@
 namespace tandem::server {
 namespace {
 
-// How long before gRPC's deadline a partial reply goes out: gRPC would drop it afterwards.
+// How long before gRPC's deadline a partial reply goes out: gRPC would drop it afterwards. The
+// deadline is counted from the request's arrival, so both ways and a busy machine have to fit.
 Duration ReplyMargin(Duration left) {
-  return std::min<Duration>(std::chrono::milliseconds(20), left / 10);
+  return std::min<Duration>(std::chrono::milliseconds(200), left / 10);
 }
 
 void FillPool(const PoolReport& pool, v1::PoolStatus* message) {

@@ -30,9 +30,10 @@ PredictionJob::PredictionJob(DatasetReader& reader, Predictor& predictor, Predic
 
 JobSummary PredictionJob::Run() {
   while (true) {
+    // First, since what is written makes room in the window.
+    WriteDone();
     if (!Stopping()) ReadAhead();
     if (!Stopping()) StartCalls();
-    WriteDone();
     if (clock_.Now() - last_checkpoint_ >= options_.checkpoint_interval) SaveCheckpoint();
     observer_.OnProgress(progress_, reader_.fraction_read());
     if (running_ == 0 && (Stopping() || (at_end_ && slots_.empty()))) break;

@@ -10,8 +10,12 @@
 namespace tandem::client {
 
 template <typename T>
-Array ArrayOf(std::string name, DataType type, Shape shape, const std::vector<T>& values) {
-  Array array{std::move(name), type, std::move(shape), {}, false};
+Array ArrayOf(std::string name, DataType type, const Shape& shape, const std::vector<T>& values) {
+  Array array;
+  array.name = std::move(name);
+  array.type = type;
+  // Element by element: GCC 12 takes a moved or copied empty shape for an uninitialized one.
+  array.shape.assign(shape.begin(), shape.end());
   for (const T value : values) AppendElement(array.bytes, value);
   return array;
 }

@@ -55,6 +55,19 @@ TEST_CASE("bash completes commands, options and their words", "[client]") {
   CHECK(complete("tandem completion f", 2) == "fish\n");
 }
 
+TEST_CASE("A word that is no command is answered with the commands", "[client]") {
+  Program program;
+  const absl::Status status = CheckCommand(program.app, "bogus");
+  CHECK(absl::IsInvalidArgument(status));
+  const std::string message(status.message());
+  CHECK(message.find("no such command 'bogus'") == 0);
+  CHECK(message.find("predict, infer, bench, models, status") != std::string::npos);
+  for (const char* word : {"predict", "version", "--help", "-h", ""}) {
+    INFO(word);
+    CHECK(CheckCommand(program.app, word).ok());
+  }
+}
+
 TEST_CASE("The exit code tells bad usage from a server that is not there", "[client]") {
   // Port 1 is nobody's.
   CHECK(Program().Run({"status", "--target", "127.0.0.1:1"}) == kExitUnreachable);

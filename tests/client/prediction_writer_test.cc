@@ -71,6 +71,7 @@ TEST_CASE("A .npz file holds an array for each output, and which rows are good",
   REQUIRE(writer->Complete().ok());
   CHECK(folder.Count() == 1);
   const auto reader = NpzReader::Open(folder.Path("o.npz"));
+  INFO(reader.status().ToString());
   REQUIRE(reader.ok());
   CHECK((*reader)->row_count() == 2);
   const auto failed = (*reader)->Next();
@@ -103,6 +104,7 @@ TEST_CASE("Rows that a table cannot hold fail alone", "[client]") {
   const std::string table = folder.Read("o.csv");
   CHECK(table.find("\n2,,2,0.5,2\n") != std::string::npos);
   const auto reader = NpzReader::Open(folder.Path("o.npz"));
+  INFO(reader.status().ToString());
   REQUIRE(reader.ok());
   CHECK((*reader)->row_count() == 3);
 }

@@ -25,6 +25,7 @@ class CommandLineTest(unittest.TestCase):
         repository.synthetic("light")
         repository.synthetic("deep", kinds=["KIND_GPU"])
         repository.synthetic("slow", parameters={"alpha_us": 20_000})
+        repository.synthetic("late", parameters={"alpha_us": 4_000_000})
         repository.add("bad", "no_such_field: 1")
         cls.server = cls.enterClassContext(Server(repository.path))
         cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory())
@@ -44,7 +45,7 @@ class CommandLineTest(unittest.TestCase):
         models = json.loads(self.run_command("models", "--json"))["models"]
         states = {model["name"]: model["state"] for model in models}
         self.assertEqual(
-            states, {"bad": "UNAVAILABLE", "deep": "READY", "light": "READY", "slow": "READY"}
+            states, {"bad": "UNAVAILABLE"} | dict.fromkeys(["deep", "late", "light", "slow"], "READY")
         )
         self.assertIn("config.pbtxt:1", models[0]["reason"])
         self.assertIn("no_such_field", self.run_command("models"))
@@ -110,6 +111,32 @@ class CommandLineTest(unittest.TestCase):
         pools = {result["key"]: result["pool"] for result in answer["results"]}
         self.assertEqual(pools, {"light": "cpu", "deep": "gpu"})
         self.assertEqual(answer["combined"]["data"], [[1, 2, 3, 4]])
+
+    def test_predict_shows_what_is_ready_when_its_time_is_over(self):
+        lists = ["--merge-policy=partial", "--models=light,late", "--timeout=2"]
+        answer = json.loads(
+            self.run_command(
+                "predict", "--json", *lists, "--input", "[1, 2, 3, 4]", code=FAILED
+            )
+        )
+        light, late = answer["results"]
+        self.assertEqual(light["outputs"]["OUTPUT0"]["data"], [[1, 2, 3, 4]])
+        self.assertEqual(late["status"], "DEADLINE_EXCEEDED")
+
+    def test_a_word_that_is_no_command_is_answered_with_the_commands(self):
+        code, out, error = run_to_end(["bogus"])
+        self.assertEqual((code, out), (BAD_USAGE, ""))
+        self.assertIn("no such command 'bogus'", error)
+        for command in ("serve", "predict", "infer", "models", "status", "version", "simulate"):
+            self.assertIn(command, error)
+        self.assertEqual(len(error.splitlines()), 1, error)
+
+    def test_version_is_text_or_json(self):
+        code, text, _ = run_to_end(["version"])
+        self.assertEqual(code, DONE)
+        code, out, _ = run_to_end(["version", "--json"])
+        self.assertEqual(code, DONE)
+        self.assertEqual(text, f"tandem {json.loads(out)['version']}\n")
 
     def test_output_that_is_no_terminal_has_no_colours(self):
         for command in (["models"], ["status"], ["predict", "--models=light", "-i", "[1,2,3,4]"]):

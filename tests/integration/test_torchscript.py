@@ -73,6 +73,15 @@ class TorchScriptTest(unittest.TestCase):
                 parameters={"method": "scaled"},
             ),
         )
+        repository.write(
+            "add_single/config.pbtxt",
+            torch_config(
+                "add_single",
+                inputs=[("x", "TYPE_FP32", [-1]), ("number", "TYPE_FP32", [1])],
+                outputs=[("y", "TYPE_FP32", [-1])],
+                max_batch_size=0,
+            ),
+        )
         good = os.path.join(repository.path, "same", "1", "model.pt")
         with open(good, "rb") as file:
             data = file.read()
@@ -145,6 +154,21 @@ class TorchScriptTest(unittest.TestCase):
         np.testing.assert_array_equal(self.infer("scalars", arrays)["y"], [-5.5, -10.5, -15.5])
         arrays["word"][0] = b"drop"
         np.testing.assert_array_equal(self.infer("scalars", arrays)["y"], [0, 0, 0])
+
+    def test_without_config_a_number_of_the_method_has_python_s_own_type(self):
+        number = np.array([0.5], dtype=np.float64)
+        outputs = self.infer("add_number", {"INPUT__0": ROW, "INPUT__1": number})
+        np.testing.assert_array_equal(outputs["OUTPUT__0"], ROW + 0.5)
+        self.refused(
+            "add_number",
+            {"INPUT__0": ROW, "INPUT__1": number.astype(np.float32)},
+            grpc.StatusCode.INVALID_ARGUMENT,
+            *("add_number", "INPUT__1", "FP64", "FP32"),
+        )
+
+    def test_a_config_may_have_a_number_of_the_method_sent_as_fp32(self):
+        arrays = {"x": ROW[0], "number": np.array([0.5], dtype=np.float32)}
+        np.testing.assert_array_equal(self.infer("add_single", arrays)["y"], ROW[0] + 0.5)
 
     def test_without_config_a_model_takes_any_shape_and_type(self):
         types = [np.bool_, np.uint8, np.int8, np.int16, np.int32, np.int64]

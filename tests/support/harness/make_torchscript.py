@@ -58,6 +58,13 @@ class Raises(nn.Module):
         return x
 
 
+class AddNumber(nn.Module):
+    """Takes a number of Python's, and has no config.pbtxt that would say so."""
+
+    def forward(self, x: Tensor, number: float) -> Tensor:
+        return x + number
+
+
 class Multiply(nn.Module):
     """Wants rows of 3 numbers, and has no config.pbtxt that would say so."""
 
@@ -78,6 +85,8 @@ MODELS = {
     "same": Same,
     "raises": Raises,
     "multiply": Multiply,
+    "add_number": AddNumber,
+    "add_single": AddNumber,
 }
 
 
