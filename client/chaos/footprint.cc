@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -19,13 +20,15 @@ std::string ReadAll(const std::string& path) {
   return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
-std::optional<int64_t> CountEntries(const std::string& folder) {
+std::optional<std::vector<std::string>> ListEntries(const std::string& folder) {
   std::error_code error;
-  int64_t count = 0;
+  std::vector<std::string> paths;
   std::filesystem::directory_iterator entry(folder, error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) ++count;
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    paths.push_back(entry->path().string());
+  }
   if (error) return std::nullopt;
-  return count;
+  return paths;
 }
 
 }  // namespace
@@ -35,12 +38,17 @@ std::optional<Footprint> ReadFootprint(pid_t pid) {
   std::ifstream statm(folder + "/statm");
   int64_t size = 0;
   int64_t resident = 0;
-  const std::optional<int64_t> descriptors = CountEntries(folder + "/fd");
-  const std::optional<int64_t> threads = CountEntries(folder + "/task");
+  const std::optional<std::vector<std::string>> descriptors = ListEntries(folder + "/fd");
+  const std::optional<std::vector<std::string>> threads = ListEntries(folder + "/task");
   if (!(statm >> size >> resident) || !descriptors.has_value() || !threads.has_value()) {
     return std::nullopt;
   }
-  return Footprint{resident * sysconf(_SC_PAGESIZE), *descriptors, *threads};
+  const std::string name = ReadAll(folder + "/comm");
+  const auto own = std::count_if(threads->begin(), threads->end(), [&name](const auto& thread) {
+    return ReadAll(thread + "/comm") == name;
+  });
+  return Footprint{resident * sysconf(_SC_PAGESIZE), static_cast<int64_t>(descriptors->size()),
+                   own};
 }
 
 // The name in /proc/PID/stat may hold anything; the state and the parent stand behind its last ')'.

@@ -12,6 +12,7 @@ namespace tandem::client {
 struct Footprint {
   int64_t resident_bytes = 0;
   int64_t descriptors = 0;
+  // Those with the process's own name: gRPC's threads have others, and come and go with the load.
   int64_t threads = 0;
 };
 

@@ -50,6 +50,28 @@ TEST_CASE(
                                    Kind::kLaneDown, Kind::kLaneUp, Kind::kModelReady});
 }
 
+TEST_CASE("The log tells the end of a worker's process, and when its models are back",
+          "[pool][fault]") {
+  ScriptedPool scripted;
+  REQUIRE(scripted.started.ok());
+  REQUIRE(scripted.LoadAndAwait(ScriptedModel(1)));
+  REQUIRE(scripted.LoadAndAwait(ScriptedModel(2)));
+  const int64_t pid = scripted.pool.Status().at(0).pid;
+  REQUIRE(kill(static_cast<pid_t>(pid), SIGKILL) == 0);
+  REQUIRE(scripted.events.Await(Kind::kModelReady, 2, 1));
+  REQUIRE(scripted.events.Await(Kind::kModelReady, 2, 2));
+  const int64_t next_pid = scripted.pool.Status().at(0).pid;
+  // What it does before it stops is done, and logged, after this.
+  scripted.pool.Stop(std::chrono::seconds(60));
+  const std::string log = scripted.log.All();
+  INFO(log);
+  CHECK(scripted.log.Holds("worker test/0 process " + std::to_string(pid) +
+                           " ended: killed by signal 9 (SIGKILL)"));
+  CHECK(scripted.log.Holds("worker test/0 process " + std::to_string(next_pid) +
+                           " is back with 2 models after "));
+  CHECK(!scripted.log.Holds(std::to_string(pid) + " is back"));
+}
+
 TEST_CASE("A worker that ends by itself in mid-batch comes back", "[pool][fault]") {
   const auto [run, how] = GENERATE(table<std::string, std::string>(
       {{"crash", "killed by signal 11 (SIGSEGV)"}, {"exit", "exited with code 7"}}));
