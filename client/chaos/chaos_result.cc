@@ -22,6 +22,7 @@ double Rounded(nanoseconds time) { return std::round(Millis(time) * 1e3) / 1e3; 
 struct DeathTimes {
   uint64_t deaths = 0;
   LatencyHistogram detected;
+  LatencyHistogram detected_after_signal;
   LatencyHistogram back;
 };
 
@@ -33,6 +34,8 @@ DeathTimes TimesOf(const ChaosResult& result, std::optional<FaultKind> kind) {
     if (kind.has_value() && death.kind != kind) continue;
     ++times.deaths;
     if (death.detected_after.has_value()) times.detected.Record(*death.detected_after);
+    if (death.detected_after_signal.has_value())
+      times.detected_after_signal.Record(*death.detected_after_signal);
     if (death.back_after.has_value()) times.back.Record(*death.back_after);
   }
   return times;
@@ -62,6 +65,7 @@ json FaultsJson(const ChaosResult& result) {
                          {"worker_deaths", times.deaths},
                          {"detect_ms_p99", P99(times.detected)},
                          {"detect_ms_max", Longest(times.detected)},
+                         {"detect_after_signal_ms_p99", P99(times.detected_after_signal)},
                          {"recover_ms_p99", P99(times.back)},
                          {"recover_ms_max", Longest(times.back)}};
   }
@@ -152,6 +156,8 @@ json ToJson(const ChaosResult& result) {
                  {"recovered", result.recovered},
                  {"detect_ms_p99", P99(times.detected)},
                  {"detect_ms_max", Longest(times.detected)},
+                 {"detect_after_signal_ms_p99", P99(times.detected_after_signal)},
+                 {"detect_after_signal_ms_max", Longest(times.detected_after_signal)},
                  {"recover_ms_p99", P99(times.back)},
                  {"recover_ms_max", Longest(times.back)},
                  {"p99_ms", P99(result.among_faults)},

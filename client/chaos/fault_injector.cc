@@ -1,9 +1,12 @@
 #include "client/chaos/fault_injector.h"
 
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
+#include <optional>
 
 #include "client/chaos/echo_request.h"
 #include "client/chaos/footprint.h"
@@ -31,6 +34,23 @@ bool FaultInjector::Cause(const Fault& fault) {
   return false;
 }
 
+namespace {
+
+// A process that was stopped before takes no other signal but SIGKILL.
+constexpr std::chrono::milliseconds kDyingLimit(1000);
+
+WallTime Now() {
+  return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+}
+
+std::optional<WallTime> AwaitEnd(int pidfd) {
+  pollfd ended = {pidfd, POLLIN, 0};
+  if (poll(&ended, 1, static_cast<int>(kDyingLimit.count())) <= 0) return std::nullopt;
+  return Now();
+}
+
+}  // namespace
+
 bool FaultInjector::Signal(const Fault& fault, int number) {
   const std::vector<pid_t> workers = Workers();
   if (workers.empty()) return false;
@@ -40,10 +60,10 @@ bool FaultInjector::Signal(const Fault& fault, int number) {
   if (pidfd < 0) return false;
   bool sent = false;
   if (ParentOf(pid) == server_ && IsWorker(pid)) {
-    const auto now =
-        std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+    SentSignal signal{fault.kind, pid, Now(), std::nullopt};
     sent = syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0) == 0;
-    if (sent) signals_.push_back({fault.kind, pid, now});
+    if (sent && fault.kind != FaultKind::kStop) signal.ended = AwaitEnd(pidfd);
+    if (sent) signals_.push_back(signal);
   }
   close(pidfd);
   return sent;

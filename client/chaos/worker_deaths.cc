@@ -1,5 +1,6 @@
 #include "client/chaos/worker_deaths.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -66,7 +67,12 @@ std::vector<WorkerDeath> FindDeaths(const std::vector<WorkerLogEvent>& log,
     death.kind = cause.kind;
     // A stopped process is ended by the server, when its budget is over.
     if (cause.signal != nullptr && cause.kind != FaultKind::kStop) {
-      death.detected_after = event.time - cause.signal->time;
+      death.detected_after_signal = event.time - cause.signal->time;
+      // The server may see it before the run does.
+      if (cause.signal->ended.has_value()) {
+        death.detected_after =
+            std::max(event.time - *cause.signal->ended, std::chrono::microseconds(0));
+      }
     }
     away[event.worker] = {deaths.size() - 1,
                           cause.signal != nullptr ? cause.signal->time : event.time};

@@ -19,14 +19,18 @@ struct SentSignal {
   pid_t pid = 0;
   // Taken before it was sent.
   WallTime time;
+  // When the process was seen to have ended; nothing where it was not waited for.
+  std::optional<WallTime> ended;
 };
 
 struct WorkerDeath {
   // Nothing: the worker died of something that the run did not cause.
   std::optional<FaultKind> kind;
-  // From the signal that ended the process to the server's knowledge of it; nothing where no signal
-  // of the run ended it. It holds the time that the kernel takes to end a process.
+  // Until the server knew: from the end of the process as the run saw it, which is late by a
+  // wake-up at most, and from the signal, which is earlier by what the kernel takes to end a
+  // process. Nothing where no signal of the run ended it.
   std::optional<std::chrono::microseconds> detected_after;
+  std::optional<std::chrono::microseconds> detected_after_signal;
   // To the time at which the worker held its models again: from the signal, else from the death.
   // Nothing: it was not back at the log's end, or had died again before.
   std::optional<std::chrono::microseconds> back_after;

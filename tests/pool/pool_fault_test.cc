@@ -50,6 +50,24 @@ TEST_CASE(
                                    Kind::kLaneDown, Kind::kLaneUp, Kind::kModelReady});
 }
 
+TEST_CASE("Of a lane's batches only the first can have been run when the worker dies",
+          "[pool][fault]") {
+  PoolOptions options = ScriptedOptions();
+  options.lanes = 2;
+  ScriptedPool scripted(options);
+  REQUIRE(scripted.started.ok());
+  REQUIRE(scripted.LoadAndAwait(ScriptedModel(1, "hang")));
+  for (const auto& [lane, id] : {std::pair(0u, 5u), std::pair(1u, 6u), std::pair(0u, 7u)}) {
+    REQUIRE(scripted.pool.Run(lane, TestBatch(id, 1).Add({1.0f}).get()).ok());
+  }
+  REQUIRE(kill(static_cast<pid_t>(scripted.pool.Status().at(0).pid), SIGKILL) == 0);
+  CHECK(scripted.events.TakeResult(5).death == WorkerDeath::kFromOutside);
+  CHECK(scripted.events.TakeResult(6).death == WorkerDeath::kFromOutside);
+  const BatchResult behind = scripted.events.TakeResult(7);
+  CHECK(behind.death == WorkerDeath::kBeforeRun);
+  CHECK(absl::IsUnavailable(behind.status));
+}
+
 TEST_CASE("The log tells the end of a worker's process, and when its models are back",
           "[pool][fault]") {
   ScriptedPool scripted;

@@ -23,9 +23,9 @@ ChaosResult GoodResult() {
   result.quiet.Record(milliseconds(3));
   result.among_faults.Record(milliseconds(8));
   result.worker_deaths = 3;
-  result.deaths = {{FaultKind::kKill, microseconds(1500), milliseconds(200)},
-                   {FaultKind::kPoison, std::nullopt, milliseconds(100)},
-                   {FaultKind::kPoison, std::nullopt, std::nullopt}};
+  result.deaths = {{FaultKind::kKill, microseconds(1500), microseconds(2500), milliseconds(200)},
+                   {FaultKind::kPoison, std::nullopt, std::nullopt, milliseconds(100)},
+                   {FaultKind::kPoison, std::nullopt, std::nullopt, std::nullopt}};
   result.growth = Footprint{1000, 0, 0};
   result.recovered = true;
   return result;
@@ -43,6 +43,7 @@ TEST_CASE("The report has the figures by their names", "[chaos]") {
   CHECK(report["parent_deaths"] == 0);
   CHECK(report["worker_deaths"] == 3);
   CHECK(report["detect_ms_p99"] == 1.5);
+  CHECK(report["detect_after_signal_ms_p99"] == 2.5);
   CHECK(report["recover_ms_p99"] == 200.0);
   CHECK(report["p99_ms"] == 8.0);
   CHECK(report["p99_ms_quiet"] == 3.0);
