@@ -43,9 +43,10 @@ WallTime Now() {
   return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
 }
 
-std::optional<WallTime> AwaitEnd(int pidfd) {
+// When the process ended, where it did within that time.
+std::optional<WallTime> AwaitEnd(int pidfd, std::chrono::milliseconds limit) {
   pollfd ended = {pidfd, POLLIN, 0};
-  if (poll(&ended, 1, static_cast<int>(kDyingLimit.count())) <= 0) return std::nullopt;
+  if (poll(&ended, 1, static_cast<int>(limit.count())) <= 0) return std::nullopt;
   return Now();
 }
 
@@ -59,10 +60,12 @@ bool FaultInjector::Signal(const Fault& fault, int number) {
   const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (pidfd < 0) return false;
   bool sent = false;
-  if (ParentOf(pid) == server_ && IsWorker(pid)) {
+  // The server may not know yet that one has ended.
+  const bool lives = !AwaitEnd(pidfd, std::chrono::milliseconds(0)).has_value();
+  if (lives && ParentOf(pid) == server_ && IsWorker(pid)) {
     SentSignal signal{fault.kind, pid, Now(), std::nullopt};
     sent = syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0) == 0;
-    if (sent && fault.kind != FaultKind::kStop) signal.ended = AwaitEnd(pidfd);
+    if (sent && fault.kind != FaultKind::kStop) signal.ended = AwaitEnd(pidfd, kDyingLimit);
     if (sent) signals_.push_back(signal);
   }
   close(pidfd);
