@@ -20,7 +20,7 @@ class RestartBackoff {
   static constexpr Duration kLongest = std::chrono::seconds(30);
   static constexpr Duration kHealthy = std::chrono::seconds(10);
   // The longest after a death that is no crash.
-  static constexpr Duration kLongestWithoutCrash = std::chrono::milliseconds(400);
+  static constexpr Duration kLongestWithoutCrash = std::chrono::milliseconds(200);
 
   // Different seeds keep workers that died together from starting together.
   explicit RestartBackoff(uint32_t seed) : random_(seed) {}

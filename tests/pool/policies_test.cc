@@ -34,7 +34,7 @@ TEST_CASE(
   CHECK(backoff.Next(seconds(0), true) > milliseconds(99));
 }
 
-TEST_CASE("After deaths that are no crash the back-off stays within 0.4 s", "[backoff]") {
+TEST_CASE("After deaths that are no crash the back-off stays within 0.2 s", "[backoff]") {
   RestartBackoff backoff(1);
   Duration longest{0};
   for (int death = 0; death < 100; ++death) {
@@ -43,7 +43,7 @@ TEST_CASE("After deaths that are no crash the back-off stays within 0.4 s", "[ba
     CHECK(wait <= RestartBackoff::kLongestWithoutCrash);
     longest = std::max(longest, wait);
   }
-  CHECK(longest > milliseconds(200));
+  CHECK(longest > milliseconds(100));
 }
 
 TEST_CASE("Deaths that are no crash neither end a crash loop nor lengthen its back-off",
