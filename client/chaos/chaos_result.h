@@ -34,7 +34,8 @@ struct ChaosResult {
   uint64_t worker_deaths = 0;
   // As its log tells them; nothing where there is no log.
   std::optional<std::vector<WorkerDeath>> deaths;
-  // Of the server, from the end of the quiet phase to the end; nothing where it cannot be seen.
+  // Of the server until the end: descriptors and threads since the quiet phase, memory since the
+  // warm-up. Nothing where it cannot be seen.
   std::optional<Footprint> growth;
   // Every worker was ready and held its models in the end.
   bool recovered = false;

@@ -26,6 +26,8 @@ using SteadyClock = std::chrono::steady_clock;
 // Longer than a server lets anything wait with its defaults.
 constexpr seconds kPatience(60);
 constexpr milliseconds kLook(50);
+// The first fifth of the faults is the warm-up of memory.
+constexpr int kWarmUpPart = 5;
 constexpr milliseconds kLookForWorker(5);
 constexpr milliseconds kLookForServer(100);
 constexpr milliseconds kStatusTimeout(5000);
@@ -116,11 +118,11 @@ class Run {
                                             nanoseconds(1))});
     load.Start();
     SleepUntil(begin + QuietTime(options_));
-    const std::optional<Footprint> footprint = ReadFootprint(server_.pid);
+    before_ = ReadFootprint(server_.pid);
     load.Enter(ChaosPhase::kFaults);
     FaultInjector injector(client_, load, server_.pid);
     CauseAll(injector);
-    Settle(*before, footprint);
+    Settle(*before);
     load.Finish(watched_.has_ended() ? seconds(1) : kPatience);
     const RequestLedger ledger = load.ledger();
     result_.load = ledger.Totals();
@@ -153,7 +155,9 @@ class Run {
     result_.planned = plan.size();
     const auto begin = SteadyClock::now();
     const auto end = begin + options_.duration - QuietTime(options_);
+    const auto warm = begin + (end - begin) / kWarmUpPart;
     for (const Fault& fault : plan) {
+      if (SteadyClock::now() < warm) WarmUp();
       if (!SleepUntil(begin + fault.at)) return;
       while (!injector.Cause(fault)) {
         if (SteadyClock::now() > end || !SleepUntil(SteadyClock::now() + kLookForWorker)) return;
@@ -163,16 +167,23 @@ class Run {
     SleepUntil(end);
   }
 
+  // The first faults have the server touch memory that it then keeps to use again.
+  void WarmUp() {
+    const std::optional<Footprint> now = ReadFootprint(server_.pid);
+    if (!now.has_value() || !before_.has_value()) return;
+    before_->resident_bytes = std::max(before_->resident_bytes, now->resident_bytes);
+  }
+
   // Until all workers are back and what the deaths left has gone, still under load.
-  void Settle(const v1::ServerStatusResponse& before, const std::optional<Footprint>& footprint) {
+  void Settle(const v1::ServerStatusResponse& before) {
     const auto limit = SteadyClock::now() + options_.settle;
     while (!watched_.has_ended() && SteadyClock::now() < limit) {
       const absl::StatusOr<v1::ServerStatusResponse> status = client_.ServerStatus();
       result_.recovered = status.ok() && AllReady(*status);
       if (status.ok()) result_.worker_deaths = RestartsOf(*status) - RestartsOf(before);
       if (const std::optional<Footprint> now = ReadFootprint(server_.pid);
-          now.has_value() && footprint.has_value()) {
-        result_.growth = Growth(*footprint, *now);
+          now.has_value() && before_.has_value()) {
+        result_.growth = Growth(*before_, *now);
       }
       const bool leaks = result_.growth.has_value() && IsLeak(*result_.growth);
       if ((result_.recovered && !leaks) || !interruption_.SleepFor(kLook)) return;
@@ -185,6 +196,8 @@ class Run {
   const Watched watched_;
   InferenceClient client_;
   const std::streamoff log_begin_;
+  // What the server held before the faults; of memory, the most until it was warm.
+  std::optional<Footprint> before_;
   ChaosResult result_;
 };
 
