@@ -1,9 +1,11 @@
-"""The chaos driver: faults of every kind on a real server, and servers that it must find at fault."""
+"""The chaos driver: faults of every kind on a real server, and servers that it finds at fault."""
 
 import json
 import os
+import re
 import subprocess
 import tempfile
+import time
 import unittest
 
 import harness
@@ -31,6 +33,15 @@ class ChaosTest(unittest.TestCase):
             self.assertEqual(report[key], 0, report)
         self.assertTrue(report["recovered"], report)
         self.assertEqual(code, 0, report)
+
+    def wait_for_load(self, target):
+        """Waits until a server has answered requests of the load."""
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline:
+            _, out, _ = run_to_end(["models", "--json", "--target", target])
+            if out and any(model["requests"] > 0 for model in json.loads(out)["models"]):
+                return
+        self.fail("no load reached the server")
 
     def test_every_kind_of_fault_is_survived_with_every_answer_right(self):
         code, report = self.chaos("--seed=1", "--duration=10s", "--fault-rate=1")
@@ -99,8 +110,9 @@ class ChaosTest(unittest.TestCase):
             text=True,
         )
         with driver:
-            # Its first line comes when the server serves.
-            self.assertIn("faults in", driver.stdout.readline())
+            # Its first line comes when the server serves, and tells where.
+            line = driver.stdout.readline()
+            self.wait_for_load(re.search(r"against (\S+),", line).group(1))
             (server,) = children(driver.pid)
             os.kill(server, 9)
             out, _ = driver.communicate(timeout=TIMEOUT)
