@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "client/array_json.h"
 #include "client/bench/bench_command.h"
+#include "client/chaos/chaos_command.h"
 #include "client/completion.h"
 #include "client/exit_code.h"
 #include "client/infer_command.h"
@@ -57,6 +58,7 @@ void AddClientCommands(CLI::App& app, int& exit_code) {
   AddPredictCommand(app, exit_code);
   AddInferCommand(app, exit_code);
   AddBenchCommand(app, exit_code);
+  AddChaosCommand(app, exit_code);
   AddModelsCommand(app, exit_code);
   AddStatusCommand(app, exit_code);
   AddQuarantineCommand(app, exit_code);

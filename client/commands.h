@@ -1,5 +1,5 @@
-// The client's half of the `tandem` program: predict, infer, bench, models, status,
-// completion, version.
+// The client's half of the `tandem` program: predict, infer, bench, chaos, models, status,
+// quarantine, completion, version.
 #pragma once
 
 #include <string>

@@ -43,6 +43,8 @@ struct Batch {
 enum class WorkerDeath : uint8_t {
   // It did not, or the server itself is ending it.
   kNone,
+  // However it died, it had not come to the batch, which stood behind another one in its lane.
+  kBeforeRun,
   // By a signal that anybody may send: nothing says that a batch was the reason.
   kFromOutside,
   // From inside, while it loaded a model: that, or a batch, may be the reason.

@@ -4,6 +4,9 @@ namespace tandem {
 
 AfterDeath NextAfterDeath(WorkerDeath death, DeathCount& deaths) {
   switch (death) {
+    case WorkerDeath::kBeforeRun:
+      return ++deaths.before_run > kMostDeathsBeforeRun ? AfterDeath::kGiveUp
+                                                        : AfterDeath::kRunAgain;
     case WorkerDeath::kFromOutside:
       return ++deaths.from_outside > 1 ? AfterDeath::kGiveUp : AfterDeath::kRunAgain;
     case WorkerDeath::kWhileLoading:

@@ -9,6 +9,8 @@ namespace tandem {
 
 // The deaths of workers that one request was in.
 struct DeathCount {
+  // Before it was run: nothing but a longer wait.
+  uint8_t before_run = 0;
   // By a signal: no sign that the request was the reason.
   uint8_t from_outside = 0;
   // By a crash in a load or in a batch.
@@ -19,6 +21,9 @@ struct DeathCount {
   // next death proves it.
   bool is_suspect() const { return while_loading + from_inside > 0; }
 };
+
+// Deaths before its run that a request waits through. A bound, for workers that end all the time.
+inline constexpr int kMostDeathsBeforeRun = 20;
 
 enum class AfterDeath {
   kRunAgain,

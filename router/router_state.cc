@@ -229,9 +229,11 @@ void Router::State::RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint no
   for (std::unique_ptr<QueuedRequest>& member : batch->members) {
     const AfterDeath next = NextAfterDeath(batch->result.death, member->deaths);
     if (next == AfterDeath::kGiveUp) {
-      Refuse(std::move(member), absl::UnavailableError(absl::StrCat(
-                                    "model \"", batch->batch.model, "\": ", death.message(),
-                                    ", for the second time; try again later")));
+      const bool ran = batch->result.death != WorkerDeath::kBeforeRun;
+      Refuse(std::move(member),
+             absl::UnavailableError(absl::StrCat(
+                 "model \"", batch->batch.model, "\": ", death.message(),
+                 ran ? ", for the second time" : ", again and again", "; try again later")));
     } else if (next == AfterDeath::kCondemn) {
       Condemn(batch->model, std::move(member), death, now);
     } else {

@@ -26,6 +26,17 @@ std::shared_ptr<const ModelVersion> LoadPlan::StartNext() {
   return next->model;
 }
 
+std::optional<size_t> LoadPlan::all_tried() const {
+  if (loading_.has_value()) return std::nullopt;
+  size_t tried = 0;
+  for (const Item& item : items_) {
+    if (item.left_out()) continue;
+    if (!item.tried) return std::nullopt;
+    ++tried;
+  }
+  return tried;
+}
+
 bool LoadPlan::Finish() {
   Item* const item = loading_.has_value() ? Find(*loading_) : nullptr;
   loading_.reset();

@@ -28,6 +28,8 @@ class LoadPlan {
   std::shared_ptr<const ModelVersion> StartNext();
   // The handle of the model that loads.
   std::optional<uint32_t> loading() const { return loading_; }
+  // Models that were tried in this life; nothing while some are still to be.
+  std::optional<size_t> all_tried() const;
   // The load has ended without a death, well or not. True where the model is still wanted.
   bool Finish();
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -28,6 +29,8 @@ class ModelLoader {
   // Sends the next model to the worker, if none is on its way.
   void StartNext(ControlQueue& control, TimePoint now);
   bool is_loading() const { return plan_.loading().has_value(); }
+  // As in LoadPlan.
+  std::optional<size_t> all_tried() const { return plan_.all_tried(); }
   // When the current load is to be given up. kNever: none is under way.
   TimePoint deadline() const { return deadline_; }
 

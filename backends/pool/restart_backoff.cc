@@ -4,11 +4,13 @@
 
 namespace tandem {
 
-Duration RestartBackoff::Next(Duration healthy_for) {
+Duration RestartBackoff::Next(Duration healthy_for, bool crashed) {
   if (healthy_for >= kHealthy) step_ = kFirst;
-  std::uniform_int_distribution<Duration::rep> wait(step_.count() / 2, step_.count());
+  const Duration step = crashed ? step_ : std::min(step_, kLongestWithoutCrash);
+  std::uniform_int_distribution<Duration::rep> wait(step.count() / 2, step.count());
   const Duration result(wait(random_));
-  step_ = std::min(step_ * 2, kLongest);
+  // A crash loop stays one, whatever happens between two crashes.
+  step_ = std::max(step_, std::min(step_ * 2, crashed ? kLongest : kLongestWithoutCrash));
   return result;
 }
 

@@ -52,7 +52,7 @@ void Worker::EndIfItHolds(uint64_t batch_id, std::string reason) {
     const std::lock_guard lock(mutex_);
     // Another life has nothing to do with it.
     if (link_ != link) return;
-    death_wish_ = std::move(reason);
+    death_wish_ = {std::move(reason), /*hung=*/true};
   }
   around_.wake();
 }
@@ -76,23 +76,21 @@ void Worker::Tick(TimePoint now) {
     if (started.ok()) return;
     Log(LogLevel::kError, absl::StrCat("cannot be started: ", started.message()));
     SettleFirstStart(started);
-    ScheduleRestart(Duration(0), now);
+    ScheduleRestart(Duration(0), /*crashed=*/true, now);
     return;
   }
   ReadControl(now);
-  std::string wish;
-  {
-    const std::lock_guard lock(mutex_);
-    wish.swap(death_wish_);
-  }
-  if (!wish.empty()) Kill(std::move(wish));
+  GrantDeathWish();
   if (const std::optional<WorkerExit> exit = process_->Reap(); exit.has_value()) {
     OnExit(*exit, now);
     return;
   }
   CheckTime(now);
   if (control_.has_value()) {
-    if (ready_ && !stopping_ && kill_reason_.empty()) loader_.StartNext(*control_, now);
+    if (ready_ && !stopping_ && kill_reason_.empty()) {
+      loader_.StartNext(*control_, now);
+      TellThatItIsBack(now);
+    }
     control_->Flush();
   }
 }
@@ -104,10 +102,11 @@ absl::Status Worker::Start(TimePoint now) {
   process_.emplace(std::move(launched->process));
   control_.emplace(std::move(launched->control));
   kill_reason_.clear();
+  hung_ = false;
   hello_limit_ = now + kHelloLimit;
   {
     const std::lock_guard lock(mutex_);
-    death_wish_.clear();
+    death_wish_.reset();
     status_.pid = process_->pid();
     Follow(WorkerEvent::kStarted);
     if (first_start_.has_value()) ++status_.restarts;
@@ -122,7 +121,7 @@ absl::Status Worker::Start(TimePoint now) {
 void Worker::OnViolation(const std::string& violation) {
   {
     const std::lock_guard lock(mutex_);
-    death_wish_ = absl::StrCat("it broke the protocol: ", violation);
+    death_wish_ = {absl::StrCat("it broke the protocol: ", violation), /*hung=*/false};
   }
   around_.wake();
 }
@@ -184,7 +183,7 @@ absl::Status Worker::OnHello(const worker::v1::HelloReply& hello, TimePoint now)
     Follow(WorkerEvent::kGreeted);
   }
   SettleFirstStart(absl::OkStatus());
-  Log(LogLevel::kInfo, absl::StrCat("is ready: process ", process_->pid(), ", ",
+  Log(LogLevel::kInfo, absl::StrCat("process ", process_->pid(), " is ready: ",
                                     Printable(hello.runtime()), " on ", Printable(hello.device())));
   for (uint32_t i = 0; i < around_.options.lanes; ++i) around_.events.OnLaneUp(lane(i));
   loader_.OnWorkerReady();
@@ -230,19 +229,33 @@ void Worker::Kill(std::string reason) {
   control_.reset();
 }
 
+void Worker::GrantDeathWish() {
+  std::optional<DeathWish> wish;
+  {
+    const std::lock_guard lock(mutex_);
+    wish.swap(death_wish_);
+  }
+  if (!wish.has_value() || !kill_reason_.empty()) return;
+  hung_ = wish->hung;
+  Kill(std::move(wish->reason));
+}
+
 void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   std::string how = Describe(exit);
   if (!kill_reason_.empty()) absl::StrAppend(&how, ", since ", kill_reason_);
   // What the server killed it for is its own doing.
   const bool crashed = !kill_reason_.empty() || !WasSignalled(exit);
-  Log(stopping_ ? LogLevel::kInfo : LogLevel::kWarning, how);
+  int64_t pid = 0;
   {
     const std::lock_guard lock(mutex_);
     link_.reset();
-    status_.pid = 0;
+    pid = std::exchange(status_.pid, 0);
     Follow(WorkerEvent::kEnded);
     status_.last_exit = how;
   }
+  Log(stopping_ ? LogLevel::kInfo : LogLevel::kWarning,
+      absl::StrCat("process ", pid, " ended: ", how));
+  away_since_ = now;
   current_link_->Close(absl::UnavailableError(absl::StrCat("worker ", name_, " died (", how,
                                                            ") while it ran the request")),
                        DeathOf(crashed));
@@ -262,7 +275,7 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   loader_.OnWorkerDied(how, crashed);
   SettleFirstStart(absl::FailedPreconditionError(absl::StrCat(
       "worker ", name_, " ended before it was ready (", how, "); its own messages say why")));
-  ScheduleRestart(was_ready ? now - ready_since_ : Duration(0), now);
+  ScheduleRestart(was_ready ? now - ready_since_ : Duration(0), crashed && !hung_, now);
 }
 
 WorkerDeath Worker::DeathOf(bool crashed) const {
@@ -271,8 +284,18 @@ WorkerDeath Worker::DeathOf(bool crashed) const {
   return loader_.is_loading() ? WorkerDeath::kWhileLoading : WorkerDeath::kFromInside;
 }
 
-void Worker::ScheduleRestart(Duration healthy_for, TimePoint now) {
-  start_at_ = now + backoff_.Next(healthy_for);
+void Worker::ScheduleRestart(Duration healthy_for, bool crashed, TimePoint now) {
+  start_at_ = now + backoff_.Next(healthy_for, crashed);
+}
+
+void Worker::TellThatItIsBack(TimePoint now) {
+  if (!away_since_.has_value()) return;
+  const std::optional<size_t> models = loader_.all_tried();
+  if (!models.has_value()) return;
+  const auto away = std::chrono::ceil<std::chrono::milliseconds>(now - *away_since_);
+  Log(LogLevel::kInfo, absl::StrCat("process ", process_->pid(), " is back with ", *models,
+                                    " models after ", away.count(), " ms"));
+  away_since_.reset();
 }
 
 void Worker::SettleFirstStart(absl::Status status) {

@@ -68,6 +68,13 @@ class Worker {
   const std::optional<absl::Status>& first_start() const { return first_start_; }
 
  private:
+  // Of another thread, for the supervisor's to fulfil.
+  struct DeathWish {
+    std::string reason;
+    // A batch took too long.
+    bool hung = false;
+  };
+
   absl::Status Start(TimePoint now);
   void ReadControl(TimePoint now);
   // INTERNAL: the worker broke the protocol.
@@ -79,12 +86,15 @@ class Worker {
   void OnViolation(const std::string& violation);
   // Ends the process; the reason is for the log and the status.
   void Kill(std::string reason);
+  void GrantDeathWish();
   void OnExit(const WorkerExit& exit, TimePoint now);
   // What it says of the batches. `crashed`: not by a signal from outside.
   WorkerDeath DeathOf(bool crashed) const;
   // With mutex_ held.
   void Follow(WorkerEvent event);
-  void ScheduleRestart(Duration healthy_for, TimePoint now);
+  void ScheduleRestart(Duration healthy_for, bool crashed, TimePoint now);
+  // Once in each life but the first, when it holds its models again.
+  void TellThatItIsBack(TimePoint now);
   void SettleFirstStart(absl::Status status);
   void Log(LogLevel level, const std::string& text) const;
   LaneId lane(uint32_t lane_of_worker) const { return {pool_, first_lane_ + lane_of_worker}; }
@@ -112,13 +122,17 @@ class Worker {
   TimePoint kill_at_ = kNever;
   // Why the server killed it; empty where it did not.
   std::string kill_reason_;
+  // It was killed since a batch took too long.
+  bool hung_ = false;
+  // The end of the life before; nothing in the first, and once it is made up for.
+  std::optional<TimePoint> away_since_;
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   std::shared_ptr<WorkerLink> link_;
   WorkerStatus status_;
-  // Why the process is to be killed; empty where it is not.
-  std::string death_wish_;
+  // The process is to be killed.
+  std::optional<DeathWish> death_wish_;
 };
 
 }  // namespace tandem

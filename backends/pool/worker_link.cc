@@ -1,5 +1,6 @@
 #include "backends/pool/worker_link.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -76,7 +77,7 @@ absl::Status WorkerLink::Reserve(uint32_t lane, const Batch& batch, size_t bytes
         absl::StrCat("worker ", options_.worker, " has no room for the inputs at present"));
   }
   offset = *place;
-  flights_.emplace(batch.id, Flight{lane, offset, Now(), false});
+  flights_.emplace(batch.id, Flight{lane, offset, Now(), 0});
   ++lanes_[lane].in_flight;
   in_flight_.store(flights_.size(), std::memory_order_relaxed);
   return absl::OkStatus();
@@ -98,7 +99,7 @@ absl::Status WorkerLink::Submit(uint32_t lane, const Batch& batch, uint64_t offs
   if (flight == flights_.end()) return absl::OkStatus();
   const ipc::RingResult put = lanes_[lane].submit.Put(entry);
   if (put == ipc::RingResult::kOk) {
-    flight->second.submitted = true;
+    flight->second.turn = ++last_turn_;
     return absl::OkStatus();
   }
   Land(flight);
@@ -130,13 +131,20 @@ void WorkerLink::ReadCompletions() {
         spins ? spin.budget() : Duration(0), kLongestSleep);
     if (spins) spin.Observe(Now() - start);
     DeliverRefused();
-    for (uint32_t lane = 0; lane < options_.lanes; ++lane) {
-      const absl::Status status = DrainLane(lane);
-      if (status.ok()) continue;
-      on_violation_(std::string(status.message()));
-      return;
-    }
+    if (!DrainLanes()) return;
   }
+}
+
+// False where the worker broke the protocol.
+bool WorkerLink::DrainLanes() {
+  for (uint32_t lane = 0; lane < options_.lanes; ++lane) {
+    const absl::Status status = DrainLane(lane);
+    if (status.ok()) continue;
+    violated_ = true;
+    on_violation_(std::string(status.message()));
+    return false;
+  }
+  return true;
 }
 
 bool WorkerLink::HasCompletion() const {
@@ -183,7 +191,7 @@ absl::Status WorkerLink::Complete(uint32_t lane, const ipc::CompletionEntry& ent
   {
     const std::lock_guard lock(mutex_);
     const auto flight = flights_.find(entry.batch_id);
-    if (flight == flights_.end() || flight->second.lane != lane || !flight->second.submitted) {
+    if (flight == flights_.end() || flight->second.lane != lane || flight->second.turn == 0) {
       return absl::InternalError("it answered a batch that it was not given");
     }
     started = flight->second.started;
@@ -209,6 +217,9 @@ void WorkerLink::Close(const absl::Status& reason, WorkerDeath death) {
   ending_.store(true);
   memory_->region().completed.Ring();
   completion_thread_.join();
+  // What it had done before its end counts. Else a batch would be blamed that ran well, and the one
+  // behind it would not be.
+  if (!violated_) DrainLanes();
   Flights unanswered;
   {
     const std::lock_guard lock(mutex_);
@@ -220,9 +231,18 @@ void WorkerLink::Close(const absl::Status& reason, WorkerDeath death) {
   for (const auto& [batch_id, flight] : unanswered) {
     BatchResult result;
     result.status = reason;
-    result.death = death;
+    const bool ran = death == WorkerDeath::kNone || IsFirst(unanswered, flight);
+    result.death = ran ? death : WorkerDeath::kBeforeRun;
     Deliver(flight.lane, batch_id, std::move(result));
   }
+}
+
+bool WorkerLink::IsFirst(const Flights& flights, const Flight& flight) {
+  if (flight.turn == 0) return false;
+  return std::none_of(flights.begin(), flights.end(), [&flight](const auto& entry) {
+    const Flight& other = entry.second;
+    return other.lane == flight.lane && other.turn != 0 && other.turn < flight.turn;
+  });
 }
 
 bool WorkerLink::Holds(uint64_t batch_id) const {

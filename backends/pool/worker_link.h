@@ -46,7 +46,9 @@ class WorkerLink {
   absl::Status Run(uint32_t lane, const Batch& batch);
 
   // Ends the completion thread and answers with `reason` and `death` every batch that has no answer
-  // yet. Run refuses from now on. Called once, after the worker's end.
+  // yet. A lane runs its batches one after the other: of each, only the first can have been run,
+  // and the others get kBeforeRun (unless `death` is kNone). Run refuses from now on. Called once,
+  // after the worker's end.
   void Close(const absl::Status& reason, WorkerDeath death);
 
   // The batch was taken and has no answer yet.
@@ -61,8 +63,8 @@ class WorkerLink {
     // Of its block in the input arena.
     uint64_t offset = 0;
     TimePoint started{};
-    // The worker may answer it.
-    bool submitted = false;
+    // Its place in the order of submission. 0: the worker does not have it yet.
+    uint64_t turn = 0;
   };
   // By batch.
   using Flights = std::unordered_map<uint64_t, Flight>;
@@ -85,12 +87,15 @@ class WorkerLink {
   void ReadCompletions();
   bool HasCompletion() const;
   void DeliverRefused();
+  bool DrainLanes();
   // What was violated, or OK.
   absl::Status DrainLane(uint32_t lane);
   absl::Status Complete(uint32_t lane, const ipc::CompletionEntry& entry);
   void Deliver(uint32_t lane, uint64_t batch_id, BatchResult result);
   // Takes it off the list; with mutex_ held.
   void Land(Flights::iterator flight);
+  // Of what has no answer, whether it is the first of its lane.
+  static bool IsFirst(const Flights& flights, const Flight& flight);
   absl::Status LaneFullError() const;
   absl::Status ClosedError() const;
 
@@ -107,11 +112,14 @@ class WorkerLink {
   ipc::ArenaAllocator arena_;
   Flights flights_;
   std::vector<Refusal> refused_;
+  uint64_t last_turn_ = 0;
   bool closed_ = false;
 
   std::atomic<size_t> in_flight_{0};
   std::atomic<bool> has_refused_{false};
   std::atomic<bool> ending_{false};
+  // Of the completion thread, until that has ended.
+  bool violated_ = false;
   // Last, since it uses all the others.
   std::thread completion_thread_;
 };

@@ -29,8 +29,8 @@ TEST_CASE("Completion knows every command and option", "[client]") {
     INFO(shell);
     const auto script = CompletionScript(program.app, shell);
     REQUIRE(script.ok());
-    for (const char* word : {"predict", "infer", "models", "status", "completion", "dataset",
-                             "merge-policy", "all partial", "majority_vote"}) {
+    for (const char* word : {"predict", "infer", "chaos", "models", "status", "completion",
+                             "dataset", "merge-policy", "all partial", "majority_vote"}) {
       INFO(word);
       CHECK(script->find(word) != std::string::npos);
     }

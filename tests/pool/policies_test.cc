@@ -24,18 +24,43 @@ TEST_CASE(
   RestartBackoff backoff(1);
   Duration step = milliseconds(100);
   for (int death = 0; death < 20; ++death) {
-    const Duration wait = backoff.Next(seconds(9));
+    const Duration wait = backoff.Next(seconds(9), true);
     CHECK(wait >= step / 2);
     CHECK(wait <= step);
     step = std::min<Duration>(step * 2, seconds(30));
   }
   CHECK(step == seconds(30));
-  CHECK(backoff.Next(seconds(10)) <= milliseconds(100));
-  CHECK(backoff.Next(seconds(0)) > milliseconds(99));
+  CHECK(backoff.Next(seconds(10), true) <= milliseconds(100));
+  CHECK(backoff.Next(seconds(0), true) > milliseconds(99));
+}
+
+TEST_CASE("After deaths that are no crash the back-off stays within 0.2 s", "[backoff]") {
+  RestartBackoff backoff(1);
+  Duration longest{0};
+  for (int death = 0; death < 100; ++death) {
+    const Duration wait = backoff.Next(seconds(0), false);
+    CHECK(wait >= milliseconds(50));
+    CHECK(wait <= RestartBackoff::kLongestWithoutCrash);
+    longest = std::max(longest, wait);
+  }
+  CHECK(longest > milliseconds(100));
+}
+
+TEST_CASE("Deaths that are no crash neither end a crash loop nor lengthen its back-off",
+          "[backoff]") {
+  RestartBackoff backoff(1);
+  // The next step is 3.2 s.
+  for (int crash = 0; crash < 5; ++crash) backoff.Next(seconds(0), true);
+  for (int death = 0; death < 10; ++death) {
+    CHECK(backoff.Next(seconds(0), false) <= RestartBackoff::kLongestWithoutCrash);
+  }
+  const Duration wait = backoff.Next(seconds(0), true);
+  CHECK(wait >= milliseconds(1600));
+  CHECK(wait <= milliseconds(3200));
 }
 
 TEST_CASE("Workers that die together do not start together", "[backoff]") {
-  CHECK(RestartBackoff(1).Next(seconds(0)) != RestartBackoff(2).Next(seconds(0)));
+  CHECK(RestartBackoff(1).Next(seconds(0), true) != RestartBackoff(2).Next(seconds(0), true));
 }
 
 TEST_CASE("A heartbeat is due every interval and lost after three without an answer",

@@ -50,6 +50,46 @@ TEST_CASE(
                                    Kind::kLaneDown, Kind::kLaneUp, Kind::kModelReady});
 }
 
+TEST_CASE("Of a lane's batches only the first can have been run when the worker dies",
+          "[pool][fault]") {
+  PoolOptions options = ScriptedOptions();
+  options.lanes = 2;
+  ScriptedPool scripted(options);
+  REQUIRE(scripted.started.ok());
+  REQUIRE(scripted.LoadAndAwait(ScriptedModel(1, "hang")));
+  for (const auto& [lane, id] : {std::pair(0u, 5u), std::pair(1u, 6u), std::pair(0u, 7u)}) {
+    REQUIRE(scripted.pool.Run(lane, TestBatch(id, 1).Add({1.0f}).get()).ok());
+  }
+  REQUIRE(kill(static_cast<pid_t>(scripted.pool.Status().at(0).pid), SIGKILL) == 0);
+  CHECK(scripted.events.TakeResult(5).death == WorkerDeath::kFromOutside);
+  CHECK(scripted.events.TakeResult(6).death == WorkerDeath::kFromOutside);
+  const BatchResult behind = scripted.events.TakeResult(7);
+  CHECK(behind.death == WorkerDeath::kBeforeRun);
+  CHECK(absl::IsUnavailable(behind.status));
+}
+
+TEST_CASE("The log tells the end of a worker's process, and when its models are back",
+          "[pool][fault]") {
+  ScriptedPool scripted;
+  REQUIRE(scripted.started.ok());
+  REQUIRE(scripted.LoadAndAwait(ScriptedModel(1)));
+  REQUIRE(scripted.LoadAndAwait(ScriptedModel(2)));
+  const int64_t pid = scripted.pool.Status().at(0).pid;
+  REQUIRE(kill(static_cast<pid_t>(pid), SIGKILL) == 0);
+  REQUIRE(scripted.events.Await(Kind::kModelReady, 2, 1));
+  REQUIRE(scripted.events.Await(Kind::kModelReady, 2, 2));
+  const int64_t next_pid = scripted.pool.Status().at(0).pid;
+  // What it does before it stops is done, and logged, after this.
+  scripted.pool.Stop(std::chrono::seconds(60));
+  const std::string log = scripted.log.All();
+  INFO(log);
+  CHECK(scripted.log.Holds("worker test/0 process " + std::to_string(pid) +
+                           " ended: killed by signal 9 (SIGKILL)"));
+  CHECK(scripted.log.Holds("worker test/0 process " + std::to_string(next_pid) +
+                           " is back with 2 models after "));
+  CHECK(!scripted.log.Holds(std::to_string(pid) + " is back"));
+}
+
 TEST_CASE("A worker that ends by itself in mid-batch comes back", "[pool][fault]") {
   const auto [run, how] = GENERATE(table<std::string, std::string>(
       {{"crash", "killed by signal 11 (SIGSEGV)"}, {"exit", "exited with code 7"}}));

@@ -36,5 +36,22 @@ TEST_CASE("A crash under a suspect proves it, and no other death does", "[retry]
   }
 }
 
+TEST_CASE("A death before its run costs a request neither its second run nor its name", "[retry]") {
+  for (const WorkerDeath death : kDeaths) {
+    DeathCount deaths;
+    for (int i = 0; i < kMostDeathsBeforeRun; ++i) {
+      CHECK(NextAfterDeath(WorkerDeath::kBeforeRun, deaths) == AfterDeath::kRunAgain);
+    }
+    CHECK(!deaths.is_suspect());
+    CHECK(NextAfterDeath(death, deaths) == AfterDeath::kRunAgain);
+  }
+}
+
+TEST_CASE("A request does not wait through deaths for ever", "[retry]") {
+  DeathCount deaths;
+  for (int i = 0; i < kMostDeathsBeforeRun; ++i) NextAfterDeath(WorkerDeath::kBeforeRun, deaths);
+  CHECK(NextAfterDeath(WorkerDeath::kBeforeRun, deaths) == AfterDeath::kGiveUp);
+}
+
 }  // namespace
 }  // namespace tandem

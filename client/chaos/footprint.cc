@@ -1,0 +1,81 @@
+#include "client/chaos/footprint.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace tandem::client {
+namespace {
+
+std::string ReadAll(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+}
+
+std::optional<std::vector<std::string>> ListEntries(const std::string& folder) {
+  std::error_code error;
+  std::vector<std::string> paths;
+  std::filesystem::directory_iterator entry(folder, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    paths.push_back(entry->path().string());
+  }
+  if (error) return std::nullopt;
+  return paths;
+}
+
+}  // namespace
+
+std::optional<Footprint> ReadFootprint(pid_t pid) {
+  const std::string folder = absl::StrCat("/proc/", pid);
+  std::ifstream statm(folder + "/statm");
+  int64_t size = 0;
+  int64_t resident = 0;
+  const std::optional<std::vector<std::string>> descriptors = ListEntries(folder + "/fd");
+  const std::optional<std::vector<std::string>> threads = ListEntries(folder + "/task");
+  if (!(statm >> size >> resident) || !descriptors.has_value() || !threads.has_value()) {
+    return std::nullopt;
+  }
+  const std::string name = ReadAll(folder + "/comm");
+  const auto own = std::count_if(threads->begin(), threads->end(), [&name](const auto& thread) {
+    return ReadAll(thread + "/comm") == name;
+  });
+  return Footprint{resident * sysconf(_SC_PAGESIZE), static_cast<int64_t>(descriptors->size()),
+                   own};
+}
+
+// The name in /proc/PID/stat may hold anything; the state and the parent stand behind its last ')'.
+pid_t ParentOf(pid_t pid) {
+  const std::string stat = ReadAll(absl::StrCat("/proc/", pid, "/stat"));
+  const size_t name_end = stat.rfind(')');
+  if (name_end == std::string::npos) return 0;
+  char state = 0;
+  int parent = 0;
+  const int read = std::sscanf(stat.c_str() + name_end + 1, " %c %d", &state, &parent);
+  return read == 2 ? parent : 0;
+}
+
+bool IsWorker(pid_t pid) {
+  const std::string line = ReadAll(absl::StrCat("/proc/", pid, "/cmdline"));
+  const std::vector<std::string> arguments = absl::StrSplit(line, '\0');
+  return arguments.size() >= 2 && arguments[1].rfind("--control-fd=", 0) == 0;
+}
+
+Footprint Growth(const Footprint& before, const Footprint& after) {
+  return {after.resident_bytes - before.resident_bytes, after.descriptors - before.descriptors,
+          after.threads - before.threads};
+}
+
+bool IsLeak(const Footprint& growth) {
+  return growth.resident_bytes > kMostResidentGrowth || growth.descriptors > 0 ||
+         growth.threads > 0;
+}
+
+}  // namespace tandem::client
