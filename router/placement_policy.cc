@@ -38,33 +38,34 @@ Share ShareOf(TimePoint start, int64_t waiting, int64_t one, const PoolOutlook& 
   if (!self.cost->known()) {
     const bool others_known = std::any_of(others.begin(), others.end(),
                                           [](const auto& other) { return other.cost->known(); });
-    return self.trying && others_known ? Share{kAllRows, most} : Share{0, most};
+    return {self.trying && others_known, most};
   }
-  if (others.empty()) return {0, most};
+  if (others.empty()) return {false, most};
   const Duration one_row = self.cost->Predict(1);
-  const auto left = [&](int64_t rows) {
+  // What the others would have done by the end of a batch of so many rows.
+  const auto done = [&](int64_t rows) {
     const TimePoint finish = start + self.cost->Predict(rows);
-    int64_t done = 0;
+    int64_t total = 0;
     for (const PoolOutlook& other : others) {
       // At the same time: the faster one takes it; of equal ones each what the other leaves.
       const bool faster = other.cost->Predict(1) < one_row;
-      done += RowsDoneBy(start, finish - Duration{faster ? 0 : 1}, other);
+      total += RowsDoneBy(start, finish - Duration{faster ? 0 : 1}, other);
     }
-    return done;
+    return total;
   };
   // The larger the batch, the later it ends, and the more the others do until then.
   int64_t low = std::min(one, most);
-  if (left(low) + low > waiting) return {kAllRows, most};
+  if (done(low) + low > waiting) return {true, most};
   int64_t high = most;
   while (low < high) {
     const int64_t middle = low + (high - low + 1) / 2;
-    if (left(middle) + middle <= waiting) {
+    if (done(middle) + middle <= waiting) {
       low = middle;
     } else {
       high = middle - 1;
     }
   }
-  return {left(low), low};
+  return {false, low};
 }
 
 TimePoint DoneAt(TimePoint now, int64_t rows, absl::Span<const PoolOutlook> pools) {

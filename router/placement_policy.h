@@ -1,15 +1,16 @@
 // Which pool takes which of the requests of a model that wait. Pure: a snapshot in, a decision out.
 //
-// The aim is the earliest answer, not the busiest machine. A pool with a lane to spare leaves to
-// the others the requests that they would answer before it could; of the rest it takes as many as
-// leaves that true. So a slow pool stays idle while the line is short, and helps with the line's
-// far end when it is long. With two servers of unequal speed this is the threshold policy that is
-// optimal (W. Lin and P. R. Kumar, "Optimal control of a queueing system with two heterogeneous
-// servers", 1984); here the threshold comes out of the predicted times.
+// The aim is the earliest answer, not the busiest machine. A pool with a lane to spare takes so
+// many requests that, while it runs them, the others would not get through all the rest; where that
+// is not true of even one, it takes none. So a slow pool stays idle while the line is short, and
+// helps when it is long. It takes the most urgent ones: to count the line's head as the others'
+// work would, with two pools that each count on the other, leave it to nobody. With two servers of
+// unequal speed this is the threshold policy that is optimal (W. Lin and P. R. Kumar, "Optimal
+// control of a queueing system with two heterogeneous servers", 1984); here the threshold comes out
+// of the predicted times.
 #pragma once
 
 #include <cstdint>
-#include <limits>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
@@ -30,11 +31,11 @@ struct PoolOutlook {
   absl::InlinedVector<TimePoint, 8> lanes_free_at;
 };
 
-inline constexpr int64_t kAllRows = std::numeric_limits<int64_t>::max();
-
-// What a pool takes: at most `rows`, behind the first `leave` ones. kAllRows: nothing.
+// What a pool takes of the requests that do not ask for it.
 struct Share {
-  int64_t leave = 0;
+  // It leaves all of them to the others.
+  bool none = false;
+  // Most rows of its batch, with those that ask for it.
   int64_t rows = 0;
 };
 

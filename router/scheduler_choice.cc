@@ -1,6 +1,7 @@
 // The scheduler's choices: which lane takes a model's next batch, and which model a lane takes
 // next.
 #include <algorithm>
+#include <limits>
 
 #include "router/execution_budget.h"
 #include "router/scheduler.h"
@@ -10,6 +11,8 @@ namespace {
 
 // What a batch is reckoned with while nobody knows how long it takes.
 constexpr Duration kUnknownBatchTime = std::chrono::milliseconds(10);
+
+constexpr int64_t kAllRows = std::numeric_limits<int64_t>::max();
 
 }  // namespace
 
@@ -177,7 +180,7 @@ BatchQueue::Limits Scheduler::LimitsFor(TimePoint now, uint32_t model, const Lan
   if (others.empty()) return limits;
   const Share share = ShareOf(start, wanted.queue.rows(), wanted.queue.front().rows,
                               Outlook(now, model, pool), others);
-  limits.rows_to_leave = std::max(share.leave, rows_in_time);
+  limits.rows_to_leave = share.none ? kAllRows : rows_in_time;
   limits.max_rows = share.rows;
   return limits;
 }

@@ -59,17 +59,15 @@ absl::Status Run(const Options& options) {
     return absl::InvalidArgumentError("--scenario is required; see tandem simulate --list");
   }
   absl::StatusOr<Scenario> scenario = LoadScenario(options.scenario);
-  absl::StatusOr<Experiment> experiment = scenario.status();
+  const auto named = [&](const absl::Status& status) {
+    return absl::Status(status.code(),
+                        absl::StrCat("scenario '", options.scenario, "': ", status.message()));
+  };
+  if (!scenario.ok()) return named(scenario.status());
+  if (options.requests > 0) scenario->requests = options.requests;
   const auto started = std::chrono::steady_clock::now();
-  if (scenario.ok()) {
-    if (options.requests > 0) scenario->requests = options.requests;
-    experiment = RunExperiment(*std::move(scenario));
-  }
-  if (!experiment.ok()) {
-    return absl::Status(
-        experiment.status().code(),
-        absl::StrCat("scenario '", options.scenario, "': ", experiment.status().message()));
-  }
+  const absl::StatusOr<Experiment> experiment = RunExperiment(*std::move(scenario));
+  if (!experiment.ok()) return named(experiment.status());
   const double seconds = ToSeconds(std::chrono::steady_clock::now() - started);
   const std::string text = options.json ? ToJson(*experiment) : ToTable(*experiment);
   std::fputs(text.c_str(), stdout);

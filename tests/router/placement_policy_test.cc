@@ -40,23 +40,25 @@ class Pools {
   std::deque<CostModel> costs_;
 };
 
-// Rows that wait until the pool takes one; it leaves those before it.
+constexpr int64_t kLongLine = 1000;
+
+// Rows that wait until the pool takes one.
 int64_t Threshold(const PoolOutlook& self, const PoolOutlook& other) {
-  for (int64_t waiting = 1; waiting < 1000; ++waiting) {
+  for (int64_t waiting = 1; waiting < kLongLine; ++waiting) {
     const Share share = ShareOf(kStart, waiting, 1, self, {other});
-    if (share.leave == kAllRows) continue;
-    CHECK(share.leave + share.rows <= waiting);
+    if (share.none) continue;
+    CHECK(share.rows <= waiting);
     CHECK(share.rows >= 1);
     return waiting;
   }
-  return kAllRows;
+  return kLongLine;
 }
 
 TEST_CASE("The faster pool takes the most urgent request", "[placement]") {
   Pools pools;
   const Share share =
       ShareOf(kStart, 1, 1, pools.Single(milliseconds(1)), {pools.Single(milliseconds(10))});
-  CHECK(share.leave == 0);
+  CHECK_FALSE(share.none);
   CHECK(share.rows == 1);
 }
 
@@ -96,7 +98,7 @@ TEST_CASE("A pool takes no more than it answers before the other pool would", "[
   // Three rows take 6 ms: by then the GPU pool has done eight, by 8 ms 16.
   const Share share = ShareOf(kStart, 12, 1, cpu, {gpu});
   CHECK(share.rows == 3);
-  CHECK(share.leave == 8);
+  CHECK_FALSE(share.none);
   // With a long line a full batch pays.
   CHECK(ShareOf(kStart, 100, 1, cpu, {gpu}).rows == 8);
 }
@@ -105,13 +107,13 @@ TEST_CASE("A pool whose speed is unknown takes one batch at a time to learn", "[
   Pools pools;
   PoolOutlook unknown = pools.Unknown();
   const PoolOutlook known = pools.Single(milliseconds(1));
-  CHECK(ShareOf(kStart, 1, 1, unknown, {known}).leave == 0);
+  CHECK_FALSE(ShareOf(kStart, 1, 1, unknown, {known}).none);
   unknown.trying = true;
-  CHECK(ShareOf(kStart, 1, 1, unknown, {known}).leave == kAllRows);
+  CHECK(ShareOf(kStart, 1, 1, unknown, {known}).none);
   // Nobody knows: all of them work.
-  CHECK(ShareOf(kStart, 1, 1, unknown, {unknown}).leave == 0);
+  CHECK_FALSE(ShareOf(kStart, 1, 1, unknown, {unknown}).none);
   // And nobody waits for a pool that might be faster.
-  CHECK(ShareOf(kStart, 1, 1, known, {unknown}).leave == 0);
+  CHECK_FALSE(ShareOf(kStart, 1, 1, known, {unknown}).none);
 }
 
 TEST_CASE("The time at which a number of rows is done counts whole batches", "[placement]") {
