@@ -48,6 +48,7 @@ struct BenchOptions {
   int64_t batch = 1;
   double seconds = 5;
   double warm_up = 1;
+  double slo_ms = 0;
   int channels = 0;
   int threads = 0;
 };
@@ -115,10 +116,15 @@ absl::Status TryEach(InferenceClient& client, const std::vector<InferCall>& call
   return absl::OkStatus();
 }
 
-std::vector<grpc::ByteBuffer> Serialise(const std::vector<InferCall>& calls) {
+std::vector<grpc::ByteBuffer> Serialise(const std::vector<InferCall>& calls, double slo_ms) {
   std::vector<grpc::ByteBuffer> requests;
   for (const InferCall& call : calls) {
-    const grpc::Slice slice(MakeInferRequest(call).SerializeAsString());
+    inference::ModelInferRequest request = MakeInferRequest(call);
+    if (slo_ms > 0) {
+      (*request.mutable_parameters())["timeout"].set_int64_param(
+          static_cast<int64_t>(slo_ms * 1e3));
+    }
+    const grpc::Slice slice(request.SerializeAsString());
     requests.emplace_back(&slice, 1);
   }
   return requests;
@@ -133,6 +139,7 @@ LoadOptions ToLoadOptions(const BenchOptions& options) {
                      : static_cast<int>(std::max(std::thread::hardware_concurrency() / 4, 1U));
   load.warm_up = Seconds(options.warm_up);
   load.duration = Seconds(options.seconds);
+  load.slo = Seconds(options.slo_ms / 1e3);
   if (options.connection.timeout > 0) load.timeout = Seconds(options.connection.timeout);
   return load;
 }
@@ -182,7 +189,7 @@ int Run(const BenchOptions& options) {
     calls.push_back({options.model, options.version, *std::move(fitted), {}});
   }
   if (const absl::Status tried = TryEach(client, calls); !tried.ok()) return Report(tried, client);
-  return Measure(options, *levels, Serialise(calls));
+  return Measure(options, *levels, Serialise(calls, options.slo_ms));
 }
 
 void AddLoadOptions(CLI::App& command, BenchOptions& options) {
@@ -200,6 +207,12 @@ void AddLoadOptions(CLI::App& command, BenchOptions& options) {
   command.add_option("--warm-up", options.warm_up, "Seconds before that")
       ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
+  command
+      .add_option(
+          "--slo", options.slo_ms,
+          "Milliseconds within which an answer is of use; sent as the request's timeout, and "
+          "counted in --json as within_slo_per_second")
+      ->check(CLI::Range(0.001, 1e6));
   command
       .add_option("--channels", options.channels,
                   "Connections; 0: one for each four calls, at most 16")

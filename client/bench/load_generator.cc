@@ -289,6 +289,10 @@ LoadResult GenerateLoad(const LoadOptions& options, const LoadLevel& level,
   result.level = level;
   result.client_cores = std::chrono::duration<double>(used) / options.duration;
   for (const Loop& loop : loops) loop.AddTo(result);
+  if (options.slo.count() > 0) {
+    result.within_slo_per_second = static_cast<double>(result.latencies.CountUpTo(options.slo)) /
+                                   std::chrono::duration<double>(options.duration).count();
+  }
   return result;
 }
 

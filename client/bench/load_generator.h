@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,10 +37,14 @@ struct LoadOptions {
   // How long is waited for answers that are still due at the end; then they are cancelled and count
   // as failures.
   std::chrono::nanoseconds timeout = std::chrono::seconds(30);
+  // Within which an answer is of use. 0: at any time.
+  std::chrono::nanoseconds slo{0};
 };
 
 struct LoadResult {
   LoadLevel level;
+  // Calls a second that succeeded within the SLO; nothing where there is none.
+  std::optional<double> within_slo_per_second;
   // Of calls that succeeded. In the closed loop those that ended within `duration`; in the open
   // loop those that were due within it, from the time at which they were due, so that waiting to be
   // sent counts.

@@ -97,6 +97,9 @@ nlohmann::json ToJson(const LoadResult& result) {
   json["failures"] = result.failures;
   json["first_failure"] = result.first_failure;
   json["calls_per_second"] = result.calls_per_second;
+  if (result.within_slo_per_second.has_value()) {
+    json["within_slo_per_second"] = *result.within_slo_per_second;
+  }
   json["client_cores"] = result.client_cores;
   nlohmann::json& micros = json["latency_us"];
   micros["min"] = Micros(latencies.min());
