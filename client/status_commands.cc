@@ -18,6 +18,20 @@ namespace {
 
 using Json = nlohmann::json;
 
+Json CostsJson(const v1::ModelStatus& model) {
+  Json costs = Json::array();
+  for (const v1::PoolCost& cost : model.costs()) {
+    costs.push_back({{"pool", cost.pool()},
+                     {"alpha_us", cost.alpha_us()},
+                     {"beta_us", cost.beta_us()},
+                     {"error_p50", cost.error_p50()},
+                     {"error_p90", cost.error_p90()},
+                     {"error_p99", cost.error_p99()},
+                     {"batches", cost.batches()}});
+  }
+  return costs;
+}
+
 Json ModelsJson(const v1::ServerStatusResponse& status) {
   Json models = Json::array();
   for (const v1::ModelStatus& model : status.models()) {
@@ -29,7 +43,8 @@ Json ModelsJson(const v1::ServerStatusResponse& status) {
          {"pools", std::vector<std::string>(model.pools().begin(), model.pools().end())},
          {"requests", model.requests()},
          {"failures", model.failures()},
-         {"queued", model.queued()}});
+         {"queued", model.queued()},
+         {"costs", CostsJson(model)}});
   }
   return models;
 }
@@ -98,6 +113,26 @@ std::string RenderPools(const v1::ServerStatusResponse& status, const Style& sty
   return table.Render(style);
 }
 
+// What a batch is predicted to take. Empty where nothing ran yet.
+std::string RenderCosts(const v1::ServerStatusResponse& status, const Style& style) {
+  TextTable table({"MODEL", "VERSION", "POOL", "A BATCH", "AND EACH ROW", "ERROR P50", "P90", "P99",
+                   "LEARNT FROM"});
+  bool any = false;
+  for (const v1::ModelStatus& model : status.models()) {
+    for (const v1::PoolCost& cost : model.costs()) {
+      any = true;
+      table.AddRow({Printable(model.name()), model.version(), Printable(cost.pool()),
+                    absl::StrFormat("%.3f ms", cost.alpha_us() / 1e3),
+                    absl::StrFormat("%.3f ms", cost.beta_us() / 1e3),
+                    absl::StrFormat("%+.0f %%", (cost.error_p50() - 1) * 100),
+                    absl::StrFormat("%+.0f %%", (cost.error_p90() - 1) * 100),
+                    absl::StrFormat("%+.0f %%", (cost.error_p99() - 1) * 100),
+                    absl::StrCat(cost.batches())});
+    }
+  }
+  return any ? absl::StrCat("\nPredicted times:\n", table.Render(style)) : "";
+}
+
 std::string RenderQuarantine(const v1::ServerStatusResponse& status, const Style& style) {
   if (status.quarantine().empty()) return "No request is refused.\n";
   TextTable table({"MODEL", "VERSION", "FINGERPRINT", "FOR ANOTHER", "REFUSED"});
@@ -135,10 +170,11 @@ int RunStatus(const ConnectionOptions& options) {
                   .c_str());
   } else {
     const Style style = Style::For(stdout);
-    std::printf("tandem %s at %s, up %.0f s, %s\n\n%s\n%s", Printable(status->version()).c_str(),
+    std::printf("tandem %s at %s, up %.0f s, %s\n\n%s\n%s%s", Printable(status->version()).c_str(),
                 client.target().c_str(), status->uptime_seconds(),
                 (*ready ? style.Good("ready") : style.Bad("not ready")).c_str(),
-                RenderPools(*status, style).c_str(), RenderModels(*status, style).c_str());
+                RenderPools(*status, style).c_str(), RenderModels(*status, style).c_str(),
+                RenderCosts(*status, style).c_str());
     if (!status->quarantine().empty()) {
       std::printf("\nRefused, since such a request ended two workers:\n%s",
                   RenderQuarantine(*status, style).c_str());

@@ -71,6 +71,12 @@ struct BatchResult {
   Duration compute_time{0};
 };
 
+// A run of a model before it took requests.
+struct WarmUpRun {
+  int64_t rows = 1;
+  Duration time{0};
+};
+
 // One pool as the router sees it.
 class Backend {
  public:
@@ -113,6 +119,8 @@ class BackendEvents {
   virtual void OnLaneUp(LaneId lane) = 0;
   virtual void OnLaneDown(LaneId lane, absl::Status reason) = 0;
 
+  // How long runs took with which the lane's worker warmed the model up. Before OnModelReady.
+  virtual void OnWarmUp(LaneId lane, uint32_t model_handle, absl::Span<const WarmUpRun> runs) = 0;
   // The model can run on that lane. `inputs` and `outputs` are the signature that the worker will
   // take.
   virtual void OnModelReady(LaneId lane, uint32_t model_handle, std::vector<TensorSpec> inputs,

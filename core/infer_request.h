@@ -66,6 +66,10 @@ enum class PlacementReason : uint8_t {
 inline constexpr std::array<std::string_view, 7> kPlacementReasonNames = {
     "only_pool", "asked", "first_choice", "sooner", "deadline", "other_pool_down", "learning"};
 
+inline std::string_view PlacementReasonName(PlacementReason reason) {
+  return kPlacementReasonNames[static_cast<size_t>(reason)];
+}
+
 // Where and how a request ran.
 struct Placement {
   // Pool, device ("cpu", "gpu:0") and worker ("cpu/0").

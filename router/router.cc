@@ -11,6 +11,8 @@ namespace {
 // Batches that stand for what an earlier run has learnt.
 constexpr int kSeedRuns = 20;
 constexpr int64_t kSeedRows = 8;
+// What the way to the worker and back adds to a batch, of which a warm-up run knows nothing.
+constexpr Duration kWayToWorker = std::chrono::microseconds(30);
 
 }  // namespace
 
@@ -61,6 +63,10 @@ bool Router::Drain(Duration timeout) { return state_->Drain(timeout); }
 void Router::OnLaneUp(LaneId lane) { state_->LaneUp(lane); }
 
 void Router::OnLaneDown(LaneId lane, absl::Status reason) { state_->LaneDown(lane, reason); }
+
+void Router::OnWarmUp(LaneId lane, uint32_t model_handle, absl::Span<const WarmUpRun> runs) {
+  state_->WarmUp(lane, model_handle, runs);
+}
 
 void Router::OnModelReady(LaneId lane, uint32_t model_handle, std::vector<TensorSpec> inputs,
                           std::vector<TensorSpec> outputs) {
@@ -206,6 +212,18 @@ void Router::State::LaneDown(LaneId lane, const absl::Status& reason) {
     scheduler_.LaneDown(clock_.Now(), lane, actions);
   }
   Perform(std::move(actions));
+}
+
+// What is known already, from requests or an earlier run of the server, weighs more.
+void Router::State::WarmUp(LaneId lane, uint32_t handle, absl::Span<const WarmUpRun> runs) {
+  const std::unique_lock table_lock(table_mutex_);
+  const ModelEntry* entry = table_.FindHandle(handle);
+  if (entry == nullptr || !entry->unusable.empty() || lane.pool >= pools_.size()) return;
+  const std::lock_guard lock(mutex_);
+  if (scheduler_.cost(entry->number, lane.pool).known()) return;
+  for (const WarmUpRun& run : runs) {
+    scheduler_.Observe(entry->number, lane.pool, run.rows, run.time + kWayToWorker);
+  }
 }
 
 void Router::State::ModelReady(LaneId lane, uint32_t handle, std::vector<TensorSpec> inputs,

@@ -116,6 +116,7 @@ class Router : public BackendEvents {
   // BackendEvents.
   void OnLaneUp(LaneId lane) override;
   void OnLaneDown(LaneId lane, absl::Status reason) override;
+  void OnWarmUp(LaneId lane, uint32_t model_handle, absl::Span<const WarmUpRun> runs) override;
   void OnModelReady(LaneId lane, uint32_t model_handle, std::vector<TensorSpec> inputs,
                     std::vector<TensorSpec> outputs) override;
   void OnModelFailed(LaneId lane, uint32_t model_handle, absl::Status reason) override;

@@ -43,6 +43,7 @@ class Router::State {
 
   void LaneUp(LaneId lane);
   void LaneDown(LaneId lane, const absl::Status& reason);
+  void WarmUp(LaneId lane, uint32_t handle, absl::Span<const WarmUpRun> runs);
   void ModelReady(LaneId lane, uint32_t handle, std::vector<TensorSpec> inputs,
                   std::vector<TensorSpec> outputs);
   void ModelFailed(LaneId lane, uint32_t handle, const absl::Status& reason);

@@ -38,13 +38,35 @@ void AppendModels(const Router& router, std::vector<MetricFamily>* families) {
   MetricFamily queue = NewFamily("tandem_queue_length", "Requests that wait for a lane.");
   MetricFamily pending =
       NewFamily("nv_inference_pending_request_count", "Number of requests that wait to be run.");
+  MetricFamily alpha = NewFamily("tandem_predicted_batch_base_seconds",
+                                 "What any batch is predicted to take on the pool.");
+  MetricFamily beta = NewFamily("tandem_predicted_batch_row_seconds",
+                                "What each row of a batch is predicted to add to that.");
+  MetricFamily error =
+      NewFamily("tandem_prediction_error_ratio",
+                "A batch's time over the predicted one, by quantile of the latest batches.");
   for (const ModelStatus& model : router.Models()) {
     const LabelList labels{{"model", model.name}, {"version", VersionText(model.version)}};
     Add(ready, labels, model.state == ModelState::kReady ? 1 : 0);
     Add(queue, labels, static_cast<double>(model.queued));
     Add(pending, labels, static_cast<double>(model.queued));
+    for (const PoolCost& cost : model.costs) {
+      LabelList of_pool = labels;
+      of_pool.push_back({"pool", cost.pool});
+      Add(alpha, of_pool, ToSeconds(cost.alpha));
+      Add(beta, of_pool, ToSeconds(cost.beta));
+      for (const auto& [quantile, value] :
+           {std::pair("0.5", cost.error_p50), std::pair("0.9", cost.error_p90),
+            std::pair("0.99", cost.error_p99)}) {
+        LabelList of_quantile = of_pool;
+        of_quantile.push_back({"quantile", quantile});
+        Add(error, of_quantile, value);
+      }
+    }
   }
-  for (MetricFamily* family : {&ready, &queue, &pending}) families->push_back(std::move(*family));
+  for (MetricFamily* family : {&ready, &queue, &pending, &alpha, &beta, &error}) {
+    families->push_back(std::move(*family));
+  }
 }
 
 void AppendRequests(const RouterGauges& gauges, std::vector<MetricFamily>* families) {

@@ -4,11 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <set>
 #include <string>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
@@ -26,6 +30,28 @@ std::vector<int> UsableCores() {
   }
   if (cores.empty()) cores.push_back(0);
   return cores;
+}
+
+// The first thread of the physical core that the core is a thread of: "0,8" or "0-1" begins with
+// it.
+int PhysicalCore(int core) {
+  std::ifstream stream(
+      absl::StrCat("/sys/devices/system/cpu/cpu", core, "/topology/thread_siblings_list"));
+  int first = core;
+  return stream >> first ? first : core;
+}
+
+// A core's folder holds a link to its node.
+int NodeOf(int core) {
+  std::error_code error;
+  const std::string folder = absl::StrCat("/sys/devices/system/cpu/cpu", core);
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    absl::string_view number = name;
+    int node = 0;
+    if (absl::ConsumePrefix(&number, "node") && absl::SimpleAtoi(number, &node)) return node;
+  }
+  return 0;
 }
 
 // The driver shows each GPU as /dev/nvidiaN. CUDA counts those that are there from 0, whatever
@@ -53,9 +79,36 @@ uint64_t PhysicalMemory() {
 
 }  // namespace
 
+std::optional<int> NodeOfAll(const Machine& machine, const std::vector<int>& cores) {
+  const std::set<int> all(machine.nodes.begin(), machine.nodes.end());
+  std::set<int> used;
+  for (size_t i = 0; i < std::min(machine.cores.size(), machine.nodes.size()); ++i) {
+    const bool in_use =
+        cores.empty() || std::find(cores.begin(), cores.end(), machine.cores[i]) != cores.end();
+    if (in_use) used.insert(machine.nodes[i]);
+  }
+  if (all.size() < 2 || used.size() != 1) return std::nullopt;
+  return *used.begin();
+}
+
+absl::Status UseCores(const std::vector<int>& cores) {
+  if (cores.empty()) return absl::OkStatus();
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int core : cores) {
+    if (core < CPU_SETSIZE) CPU_SET(core, &set);
+  }
+  if (sched_setaffinity(0, sizeof(set), &set) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, "front-end-cores: the front end cannot use them");
+}
+
 Machine FindMachine() {
   Machine machine;
   machine.cores = UsableCores();
+  for (const int core : machine.cores) {
+    machine.physical_cores.push_back(PhysicalCore(core));
+    machine.nodes.push_back(NodeOf(core));
+  }
   machine.gpus = DriverGpus();
   machine.memory_bytes = PhysicalMemory();
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");

@@ -7,7 +7,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "model_config.pb.h"
+#include "server/batching_config.h"
 #include "server/model_config_limits.h"
+#include "server/placement_config.h"
 #include "server/pool_spec.h"
 #include "server/text_proto.h"
 
@@ -22,13 +24,7 @@ using inference::ModelInstanceGroup;
 
 constexpr uint32_t kLargestBatch = 1u << 20;
 constexpr int32_t kMostInstances = 1024;
-constexpr uint64_t kLongestQueueDelayUs = 60u * 1000 * 1000;
-
-absl::Status FieldError(const TextProtoLines& lines, const Message& message,
-                        absl::string_view field, absl::string_view what, int index = 0) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(lines.Where(message, field, index), ": ", field, ": ", what));
-}
+constexpr uint32_t kMostThreads = 1024;
 
 absl::Status ReadPlatform(const inference::ModelConfig& message, const TextProtoLines& lines,
                           ModelConfig* config) {
@@ -168,36 +164,6 @@ absl::Status ReadInstanceGroups(const inference::ModelConfig& message, const Tex
   return absl::OkStatus();
 }
 
-absl::Status ReadBatching(const inference::ModelConfig& message, const TextProtoLines& lines,
-                          ModelConfig* config) {
-  if (!message.has_dynamic_batching()) return absl::OkStatus();
-  const inference::ModelDynamicBatching& batching = message.dynamic_batching();
-  const TextProtoLines inner = lines.Nested(message, "dynamic_batching");
-  if (config->max_batch_size == 0) {
-    return FieldError(lines, message, "dynamic_batching",
-                      "the model has no batch dimension; set max_batch_size to 1 or more");
-  }
-  config->dynamic_batching = true;
-  if (batching.max_queue_delay_microseconds() > kLongestQueueDelayUs) {
-    return FieldError(inner, batching, "max_queue_delay_microseconds",
-                      absl::StrCat("expected at most ", kLongestQueueDelayUs, ", got ",
-                                   batching.max_queue_delay_microseconds()));
-  }
-  config->max_queue_delay = std::chrono::microseconds(batching.max_queue_delay_microseconds());
-  for (int i = 0; i < batching.preferred_batch_size_size(); ++i) {
-    const int32_t size = batching.preferred_batch_size(i);
-    if (size < 1 || static_cast<uint32_t>(size) > config->max_batch_size) {
-      return FieldError(inner, batching, "preferred_batch_size",
-                        absl::StrCat("expected a number from 1 to max_batch_size (",
-                                     config->max_batch_size, "), got ", size),
-                        i);
-    }
-    config->preferred_batch_sizes.push_back(static_cast<uint32_t>(size));
-  }
-  std::sort(config->preferred_batch_sizes.begin(), config->preferred_batch_sizes.end());
-  return absl::OkStatus();
-}
-
 absl::Status ReadVersionPolicy(const inference::ModelConfig& message, const TextProtoLines& lines,
                                VersionPolicy* policy) {
   const inference::ModelVersionPolicy& given = message.version_policy();
@@ -233,6 +199,14 @@ absl::Status ReadParameters(const inference::ModelConfig& message, const TextPro
                                        " milliseconds, got '", value, "'"));
       }
       config->execution_timeout = std::chrono::milliseconds(milliseconds);
+    }
+    if (key.starts_with("intra_op_thread_count")) {
+      uint32_t threads = 0;
+      if (!absl::SimpleAtoi(value, &threads) || threads < 1 || threads > kMostThreads) {
+        return FieldError(
+            lines, message, "parameters",
+            absl::StrCat(key, ": expected 1 to ", kMostThreads, " threads, got '", value, "'"));
+      }
     }
     config->parameters[key] = value;
   }
@@ -274,6 +248,7 @@ absl::StatusOr<ModelConfigFile> ParseModelConfig(absl::string_view text, const s
   status = ReadTensors(message, message.output(), "output", lines, config, &config.outputs);
   if (!status.ok()) return status;
   if (status = ReadInstanceGroups(message, lines, pools, &config); !status.ok()) return status;
+  if (status = ReadPlacement(message, lines, pools, &config); !status.ok()) return status;
   if (status = ReadBatching(message, lines, &config); !status.ok()) return status;
   if (status = ReadVersionPolicy(message, lines, &file.versions); !status.ok()) return status;
   if (status = ReadModelFile(message, lines, &file.model_file); !status.ok()) return status;

@@ -73,8 +73,6 @@ absl::Status RefuseUnoffered(const inference::ModelConfig& message, const TextPr
     NoteOthers(message.instance_group(i), lines.Nested(message, "instance_group", i),
                {"name", "kind", "count"}, notes);
   }
-  NoteOthers(message.dynamic_batching(), lines.Nested(message, "dynamic_batching"),
-             {"preferred_batch_size", "max_queue_delay_microseconds"}, notes);
   return absl::OkStatus();
 }
 

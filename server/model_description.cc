@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/batching_config.h"
 
 namespace tandem::server {
 namespace {
@@ -76,12 +77,7 @@ inference::ModelConfig DescribeConfig(const ModelConfig& config) {
     AddInstanceGroup(inference::ModelInstanceGroup::KIND_GPU, config.instances_gpu, &message);
   }
   if (config.dynamic_batching) {
-    inference::ModelDynamicBatching* batching = message.mutable_dynamic_batching();
-    batching->set_max_queue_delay_microseconds(static_cast<uint64_t>(
-        std::chrono::duration_cast<std::chrono::microseconds>(config.max_queue_delay).count()));
-    for (const uint32_t size : config.preferred_batch_sizes) {
-      batching->add_preferred_batch_size(static_cast<int32_t>(size));
-    }
+    DescribeBatching(config, message.mutable_dynamic_batching());
   }
   for (const auto& [key, value] : config.parameters) {
     (*message.mutable_parameters())[key].set_string_value(value);

@@ -19,6 +19,7 @@ constexpr uint32_t kMostProcesses = 64;
 constexpr uint32_t kMostLanes = 256;
 constexpr uint32_t kMostThreads = 1024;
 constexpr int kMostCores = 4096;
+constexpr uint32_t kWholeShare = 100;
 constexpr uint64_t kSmallestArena = uint64_t{1} << 20;
 constexpr uint64_t kLargestArena = uint64_t{1} << 40;
 
@@ -63,10 +64,18 @@ absl::Status ParseField(absl::string_view key, absl::string_view value, PoolSpec
     return ParseMemory(key, value, &fields->output_arena_bytes);
   } else if (key == "memory") {
     return ParseMemory(key, value, &fields->memory_bytes);
+  } else if (key == "cpu_share") {
+    return ParseCount(key, value, kWholeShare, &fields->cpu_share);
+  } else if (key == "nice") {
+    uint32_t nice = 0;
+    if (!absl::SimpleAtoi(value, &nice) || nice > kMostNice) {
+      return Invalid(key, ":", value, ": expected a number from 0 to ", kMostNice);
+    }
+    fields->nice = nice;
   } else {
     return Invalid("unknown key '", key,
                    "'; expected device, serves, processes, lanes, threads, cores, input_arena, "
-                   "output_arena or memory");
+                   "output_arena, memory, nice or cpu_share");
   }
   return absl::OkStatus();
 }
@@ -113,6 +122,7 @@ std::vector<PoolSpec> DefaultPools(const Machine& machine) {
   PoolSpec cpu;
   cpu.name = "cpu";
   cpu.lanes = std::clamp<uint32_t>(static_cast<uint32_t>(machine.cores.size()), 1, kMostLanes);
+  cpu.nice = kCpuNice;
   pools.push_back(cpu);
   for (const int gpu : machine.gpus) {
     PoolSpec spec;
@@ -181,10 +191,14 @@ absl::StatusOr<PoolSpec> MakePoolSpec(const PoolSpecFields& fields, const Machin
   if (fields.input_arena_bytes != 0) spec.input_arena_bytes = fields.input_arena_bytes;
   if (fields.output_arena_bytes != 0) spec.output_arena_bytes = fields.output_arena_bytes;
   spec.memory_bytes = fields.memory_bytes;
+  if (fields.cpu_share != 0) spec.cpu_share = fields.cpu_share;
+  spec.nice = fields.nice.value_or(is_gpu ? 0 : kCpuNice);
   for (const absl::Status& checked :
        {CheckRange("processes", spec.processes, 1, kMostProcesses),
         CheckRange("lanes", spec.lanes, 1, kMostLanes),
         CheckRange("threads", spec.threads, 1, kMostThreads),
+        CheckRange("cpu_share", spec.cpu_share, 1, kWholeShare),
+        CheckRange("nice", spec.nice, 0, kMostNice),
         CheckRange("input_arena", spec.input_arena_bytes, kSmallestArena, kLargestArena),
         CheckRange("output_arena", spec.output_arena_bytes, kSmallestArena, kLargestArena),
         spec.memory_bytes == 0

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,11 @@
 #include "server/machine.h"
 
 namespace tandem::server {
+
+// Niceness of workers that compute on the CPU, where it is not configured: the front end, and what
+// feeds a GPU, never wait long for a core that such a worker has.
+inline constexpr uint32_t kCpuNice = 10;
+inline constexpr uint32_t kMostNice = 19;
 
 struct PoolSpec {
   std::string name;
@@ -30,6 +36,12 @@ struct PoolSpec {
   uint64_t output_arena_bytes = uint64_t{256} << 20;
   // Of its own that each process may take. 0: no limit.
   uint64_t memory_bytes = 0;
+  // Niceness of the workers: 0 stands equal to the front end, 19 gives way to everybody.
+  uint32_t nice = 0;
+  // Percent of its time that each lane may run batches.
+  uint32_t cpu_share = 100;
+  // The NUMA node of all its cores. Nothing: there are several, or the machine has one alone.
+  std::optional<int> memory_node;
 
   friend bool operator==(const PoolSpec&, const PoolSpec&) = default;
 };
@@ -46,6 +58,8 @@ struct PoolSpecFields {
   uint64_t input_arena_bytes = 0;
   uint64_t output_arena_bytes = 0;
   uint64_t memory_bytes = 0;
+  std::optional<uint32_t> nice;
+  uint32_t cpu_share = 0;
 };
 
 // One CPU pool with a lane for each core, and one GPU pool for each GPU.

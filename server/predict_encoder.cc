@@ -25,6 +25,7 @@ void FillPlacement(const Placement& placement, TimePoint arrival, v1::Placement*
   message->set_batch_size(static_cast<uint32_t>(placement.batch_size));
   message->set_queue_us(ToMicroseconds(placement.queue_time));
   message->set_compute_us(ToMicroseconds(placement.compute_time));
+  message->set_spill_reason(std::string(PlacementReasonName(placement.reason)));
   message->set_start_us(SinceArrival(placement.started, arrival));
   message->set_end_us(SinceArrival(placement.finished, arrival));
 }

@@ -59,10 +59,21 @@ void PredictRun::Start() {
                  if (expired && self != nullptr) self->OnDeadline();
                });
   }
-  for (size_t i = 0; i < request_.calls.size(); ++i) Submit(i);
+  // Lanes take what comes first: the longest, so that the light ones fill the gaps beside it.
+  std::vector<Member> members;
+  for (size_t i = 0; i < request_.calls.size(); ++i) {
+    members.push_back(
+        {i, router_.FindModel(request_.calls[i].message->name(), request_.calls[i].version)});
+  }
+  std::stable_sort(members.begin(), members.end(), [](const Member& a, const Member& b) {
+    return a.expected_time() > b.expected_time();
+  });
+  for (const Member& member : members) Submit(member);
 }
 
-void PredictRun::Submit(size_t index) {
+void PredictRun::Submit(const Member& member) {
+  const size_t index = member.index;
+  const absl::StatusOr<ModelStatus>& model = member.model;
   const DecodedCall& call = request_.calls[index];
   auto request = std::make_unique<InferRequest>();
   request->model = call.message->name();
@@ -74,7 +85,6 @@ void PredictRun::Submit(size_t index) {
   request->keep_alive = request_.keep_alive;
   request->requested_outputs.assign(call.message->outputs().begin(), call.message->outputs().end());
 
-  const absl::StatusOr<ModelStatus> model = router_.FindModel(request->model, request->version);
   const bool known = model.ok() && model->model != nullptr;
   const bool shared = call.inputs.empty();
   absl::StatusOr<std::vector<Tensor>> inputs = MapInputs(

@@ -54,7 +54,18 @@ class PredictRun : public std::enable_shared_from_this<PredictRun> {
   void Cancel() { cancelled_->store(true, std::memory_order_relaxed); }
 
  private:
-  void Submit(size_t index);
+  // One call, and what is known of its model.
+  struct Member {
+    size_t index = 0;
+    absl::StatusOr<ModelStatus> model;
+    // Of one row, on the pool that is fastest. Where nothing is known of it, it may be long.
+    Duration expected_time() const {
+      const bool known = model.ok() && model->expected_time.count() > 0;
+      return known ? model->expected_time : Duration::max();
+    }
+  };
+
+  void Submit(const Member& member);
   void OnAnswer(size_t index, InferResponse response);
   void OnDeadline();
   void Merge(ResponseMerger merger);

@@ -47,6 +47,16 @@ void FillModel(const ModelStatus& model, v1::ModelStatus* message) {
   message->set_requests(model.requests);
   message->set_failures(model.failures);
   message->set_queued(model.queued);
+  for (const PoolCost& cost : model.costs) {
+    v1::PoolCost* told = message->add_costs();
+    told->set_pool(cost.pool);
+    told->set_alpha_us(ToMicroseconds(cost.alpha));
+    told->set_beta_us(ToMicroseconds(cost.beta));
+    told->set_error_p50(cost.error_p50);
+    told->set_error_p90(cost.error_p90);
+    told->set_error_p99(cost.error_p99);
+    told->set_batches(cost.batches);
+  }
 }
 
 void FillQuarantined(const QuarantinedRequest& request, v1::QuarantinedRequest* message) {

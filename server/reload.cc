@@ -21,6 +21,8 @@ absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after) 
       {"max-network-bytes", before.max_network_bytes == after.max_network_bytes},
       {"restart-patience", before.restart_patience == after.restart_patience},
       {"quarantine", before.quarantine == after.quarantine},
+      {"state-file", before.state_file == after.state_file},
+      {"front-end-cores", before.front_end_cores == after.front_end_cores},
       {"port-file", before.port_file == after.port_file},
       {"pools", before.pools == after.pools},
   };

@@ -52,7 +52,22 @@ absl::Status ReadTimeout(const std::string& name, const InferParameter& paramete
   return absl::OkStatus();
 }
 
+// A level that the model does not have counts as its default one.
+absl::Status ReadPriority(const std::string& name, const InferParameter& parameter,
+                          InferRequest* request) {
+  const bool is_signed = parameter.has_int64_param();
+  if ((!is_signed && !parameter.has_uint64_param()) || (is_signed && parameter.int64_param() < 0)) {
+    return ParameterError(name, "a level of 0 or more");
+  }
+  const uint64_t level =
+      is_signed ? static_cast<uint64_t>(parameter.int64_param()) : parameter.uint64_param();
+  request->priority =
+      static_cast<uint32_t>(std::min<uint64_t>(level, std::numeric_limits<uint32_t>::max()));
+  return absl::OkStatus();
+}
+
 absl::Status ReadParameters(const ModelInferRequest& message, DecodedRequest* decoded) {
+  bool asks_for_pool = false;
   for (const auto& [name, parameter] : message.parameters()) {
     if (name == "timeout") {
       const absl::Status read = ReadTimeout(name, parameter, decoded->request.get());
@@ -65,6 +80,10 @@ absl::Status ReadParameters(const ModelInferRequest& message, DecodedRequest* de
       } else {
         return ParameterError(name, "the string 'cpu' or 'gpu'");
       }
+      asks_for_pool = true;
+    } else if (name == "priority") {
+      const absl::Status read = ReadPriority(name, parameter, decoded->request.get());
+      if (!read.ok()) return read;
     } else if (name == "tandem_placement") {
       if (!parameter.has_bool_param()) return ParameterError(name, "a bool");
       decoded->wants_placement = parameter.bool_param();
@@ -73,6 +92,10 @@ absl::Status ReadParameters(const ModelInferRequest& message, DecodedRequest* de
           "request parameter 'sequence_id': sequences are not offered; leave it out");
     }
     // Others are hints of other servers, and do no harm.
+  }
+  // Who asks for a device wants to know.
+  if (asks_for_pool && !message.parameters().contains("tandem_placement")) {
+    decoded->wants_placement = true;
   }
   return absl::OkStatus();
 }

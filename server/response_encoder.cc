@@ -28,6 +28,7 @@ void MakeHeader(const InferResponse& response, std::string id, bool with_placeme
     parameters["tandem_batch_size"].set_int64_param(placement.batch_size);
     parameters["tandem_queue_us"].set_double_param(ToMicroseconds(placement.queue_time));
     parameters["tandem_compute_us"].set_double_param(ToMicroseconds(placement.compute_time));
+    parameters["spill_reason"].set_string_param(std::string(PlacementReasonName(placement.reason)));
   }
 }
 

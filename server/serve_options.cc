@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "server/config_file.h"
+#include "server/core_plan.h"
 
 namespace tandem::server {
 namespace {
@@ -37,6 +38,8 @@ constexpr Setting kSettings[] = {
     {"restart-patience", "TIME",
      "Time that requests wait for a worker that is started again (default 10s)"},
     {"quarantine", "TIME", "Time that a request which ended two workers is refused (default 10m)"},
+    {"front-end-cores", "CORES", "Cores of the front end, as in 0-1 (default: by the machine)"},
+    {"state-file", "FILE", "Keep what is learnt of the models' times there over a restart"},
     {"port-file", "FILE", "Write the ports and the process id there, as JSON, once ready"},
 };
 
@@ -132,6 +135,12 @@ absl::Status Apply(absl::string_view name, const std::string& value, ServeOption
     return ReadCount(value, &options->max_queue_length);
   } else if (name == "max-streams-per-connection") {
     return ReadCount(value, &options->max_streams_per_connection);
+  } else if (name == "state-file") {
+    options->state_file = value;
+  } else if (name == "front-end-cores") {
+    absl::StatusOr<std::vector<int>> cores = ParseCores(value);
+    if (!cores.ok()) return Expected("a list such as 0-1,4");
+    options->front_end_cores = *std::move(cores);
   } else if (name == "port-file") {
     options->port_file = value;
   } else {
@@ -240,13 +249,31 @@ absl::StatusOr<ServeOptions> ResolveServeOptions(const ServeFlags& flags,
     if (!parsed.ok()) return parsed.status();
     pool_texts = *std::move(parsed);
   }
+  options.machine_cores = machine.cores;
+  for (const int core : options.front_end_cores) {
+    if (std::find(machine.cores.begin(), machine.cores.end(), core) != machine.cores.end())
+      continue;
+    return absl::InvalidArgumentError(absl::StrCat("front-end-cores: core ", core,
+                                                   " is not there for this process; it may use ",
+                                                   CoresText(machine.cores)));
+  }
   if (pool_texts.empty()) {
-    options.pools = DefaultPools(machine);
+    if (options.front_end_cores.empty()) {
+      options.front_end_cores = PlanFrontEnd(machine, machine.gpus.size());
+    }
+    options.pools = PlanPools(machine, options.front_end_cores);
   } else {
+    if (!options.front_end_cores.empty()) {
+      const std::string others = CoresText(OtherCores(machine, options.front_end_cores));
+      for (PoolText& pool : pool_texts) {
+        if (pool.fields.cores.empty()) pool.fields.cores = others;
+      }
+    }
     absl::StatusOr<std::vector<PoolSpec>> pools = MakePools(pool_texts, machine);
     if (!pools.ok()) return pools.status();
     options.pools = *std::move(pools);
   }
+  for (PoolSpec& pool : options.pools) pool.memory_node = NodeOfAll(machine, pool.cores);
   if (options.model_repository.empty()) {
     return absl::InvalidArgumentError(
         "--model-repository is missing: give the folder of the models, or set "

@@ -50,6 +50,12 @@ struct ServeOptions {
   Duration quarantine = std::chrono::minutes(10);
   // A file that gets the ports and the process id when the server is ready. Empty: none.
   std::string port_file;
+  // A file that keeps what was learnt of the models' times over a restart. Empty: none.
+  std::string state_file;
+  // Cores of the front end. Empty: all that the process may use.
+  std::vector<int> front_end_cores;
+  // All that the process may use.
+  std::vector<int> machine_cores;
   std::vector<PoolSpec> pools;
 };
 

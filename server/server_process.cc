@@ -15,8 +15,11 @@
 #include "backends/pool/pool.h"
 #include "core/version.h"
 #include "router/router.h"
+#include "server/core_plan.h"
+#include "server/cost_file.h"
 #include "server/front_end.h"
 #include "server/log.h"
+#include "server/machine.h"
 #include "server/model_repository.h"
 #include "server/port_file.h"
 #include "server/reload.h"
@@ -28,7 +31,7 @@ namespace tandem::server {
 namespace {
 
 constexpr Duration kPollLoading = std::chrono::milliseconds(5);
-constexpr Duration kPollServing = std::chrono::hours(1);
+constexpr Duration kSaveCosts = std::chrono::minutes(1);
 // For calls that were answered just before the drain ended.
 constexpr Duration kLastAnswers = std::chrono::seconds(2);
 constexpr Duration kWorkerGrace = std::chrono::seconds(2);
@@ -62,6 +65,9 @@ PoolOptions MakePoolOptions(const PoolSpec& spec) {
   options.input_arena_bytes = spec.input_arena_bytes;
   options.output_arena_bytes = spec.output_arena_bytes;
   options.memory_limit_bytes = spec.memory_bytes;
+  options.nice = spec.nice;
+  options.cpu_share = spec.cpu_share;
+  options.memory_node = spec.memory_node;
   options.program = WorkerProgram(absl::StartsWith(spec.device, "gpu"));
   return options;
 }
@@ -119,18 +125,22 @@ class ServerProcess {
       router_.AddUnusable(model.name, model.version, model.reason);
     }
     state_.AllModelsAdded();
+    RestoreCosts();
+  }
+
+  // What was learnt, for the next start.
+  void SaveCosts() const {
+    if (options_.state_file.empty()) return;
+    const absl::Status saved = WriteCosts(options_.state_file, router_.Models());
+    if (!saved.ok()) log_(LogLevel::kWarning, std::string(saved.message()));
   }
 
   bool settled() const { return router_.AllModelsSettled(); }
 
   absl::Status AnnounceReady() {
     front_end_->RefreshHealth();
-    for (const PoolReport& pool : Report()) {
-      uint32_t lanes = 0;
-      for (const WorkerReport& worker : pool.workers) lanes += worker.lanes;
-      log_(LogLevel::kInfo, absl::StrCat("pool ", pool.name, ": device ", pool.device, ", serves ",
-                                         PoolKindName(pool.kind), " models, ", pool.workers.size(),
-                                         " workers, ", lanes, " lanes"));
+    for (const std::string& row : MachineTable(options_)) {
+      log_(LogLevel::kInfo, row);
     }
     for (const ModelStatus& model : router_.Models()) {
       const bool ready = model.state == ModelState::kReady;
@@ -185,6 +195,15 @@ class ServerProcess {
   }
 
  private:
+  void RestoreCosts() {
+    if (options_.state_file.empty()) return;
+    const absl::StatusOr<std::vector<SavedCost>> costs = ReadCosts(options_.state_file);
+    if (!costs.ok()) return log_(LogLevel::kWarning, std::string(costs.status().message()));
+    for (const SavedCost& cost : *costs) {
+      router_.SeedCost(cost.model, cost.version, cost.pool, cost.alpha, cost.beta);
+    }
+  }
+
   absl::Status StartPools() {
     std::vector<std::future<absl::Status>> started;
     for (const auto& pool : pools_) {
@@ -224,6 +243,9 @@ PoolKinds KindsOf(const std::vector<PoolSpec>& pools) {
 }  // namespace
 
 int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
+  // Before any thread is there, since each inherits it. Workers get their pools' cores.
+  const absl::Status narrowed = UseCores(options.front_end_cores);
+  if (!narrowed.ok()) return Fail(kExitFailed, narrowed);
   Signals signals;
   if (!options.port_file.empty()) {
     const absl::Status writable = CheckPortFile(options.port_file);
@@ -251,7 +273,10 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
     const absl::Status announced = process.AnnounceReady();
     if (!announced.ok()) return Fail(kExitFailed, announced);
   }
-  while (!signal.has_value()) signal = end_within(kPollServing);
+  while (!signal.has_value()) {
+    signal = end_within(kSaveCosts);
+    process.SaveCosts();
+  }
   signals.ExitOnNext();
   process.Drain();
   process.Stop();

@@ -117,6 +117,12 @@ TextProtoLines TextProtoLines::Nested(const Message& message, absl::string_view 
   return nested;
 }
 
+absl::Status FieldError(const TextProtoLines& lines, const Message& message,
+                        absl::string_view field, absl::string_view what, int index) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(lines.Where(message, field, index), ": ", field, ": ", what));
+}
+
 absl::Status TextProtoFile::Parse(absl::string_view text, Message* message) {
   FirstError errors(lines_.file_, text);
   TextFormat::Parser parser;

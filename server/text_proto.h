@@ -33,6 +33,10 @@ class TextProtoLines {
   const google::protobuf::TextFormat::ParseInfoTree* tree_ = nullptr;
 };
 
+// INVALID_ARGUMENT "FILE:LINE: field: what".
+absl::Status FieldError(const TextProtoLines& lines, const google::protobuf::Message& message,
+                        absl::string_view field, absl::string_view what, int index = 0);
+
 // A parsed file's lines and what they are made of.
 class TextProtoFile {
  public:

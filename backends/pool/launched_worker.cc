@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "backends/ipc/region_layout.h"
+#include "backends/pool/memory_node.h"
 
 namespace tandem {
 namespace {
@@ -42,6 +43,7 @@ worker::v1::ToWorker HelloMessage(const PoolOptions& options, uint32_t index,
   hello.set_worker(index);
   hello.set_lanes(options.lanes);
   hello.set_threads(options.threads);
+  hello.set_cpu_share(options.cpu_share);
   hello.set_control_bytes(memory.control().size());
   hello.set_input_arena_bytes(memory.input().size());
   hello.set_output_arena_bytes(memory.output().size());
@@ -65,6 +67,14 @@ absl::StatusOr<LaunchedWorker> LaunchWorker(const PoolOptions& options, uint32_t
   spawn.cuda_devices = CudaDevices(options);
   spawn.threads = options.threads;
   spawn.cores = options.cores;
+  spawn.nice = options.nice;
+  spawn.memory_node = options.memory_node;
+  if (options.memory_node.has_value()) {
+    for (const ipc::SharedMemory* region :
+         {&(*memory)->control(), &(*memory)->input(), &(*memory)->output()}) {
+      PlaceOnNode(region->data(), region->size(), *options.memory_node);
+    }
+  }
   spawn.control_fd = ends->second.fd();
   absl::StatusOr<WorkerProcess> process = WorkerProcess::Spawn(spawn);
   if (!process.ok()) return process.status();

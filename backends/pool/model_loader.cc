@@ -3,12 +3,16 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "backends/pool/tensor_specs.h"
 #include "core/printable.h"
 
@@ -16,6 +20,7 @@ namespace tandem {
 namespace {
 
 constexpr size_t kMostReasonBytes = 4096;
+constexpr size_t kMostRuns = 256;
 
 // Non-blocking, so that a pipe in the file's place cannot stop the server; then nothing but a
 // regular file is taken.
@@ -32,7 +37,22 @@ absl::StatusOr<ipc::UniqueFd> OpenModelFile(const std::string& file) {
   return fd;
 }
 
-worker::v1::ToWorker LoadMessage(const ModelVersion& model) {
+// A key may end with "@cpu" or "@gpu": then it holds for the pools that serve that kind alone, and
+// there in place of the plain one.
+std::map<std::string, std::string> ParametersFor(PoolKind kind, const ModelConfig& config) {
+  std::map<std::string, std::string> chosen;
+  for (const auto& [key, value] : config.parameters) {
+    if (!absl::StrContains(key, '@')) chosen[key] = value;
+  }
+  const std::string suffix = absl::StrCat("@", PoolKindName(kind));
+  for (const auto& [key, value] : config.parameters) {
+    absl::string_view name = key;
+    if (absl::ConsumeSuffix(&name, suffix)) chosen[std::string(name)] = value;
+  }
+  return chosen;
+}
+
+worker::v1::ToWorker LoadMessage(const ModelVersion& model, PoolKind kind) {
   worker::v1::ToWorker message;
   worker::v1::LoadModel& load = *message.mutable_load_model();
   load.set_handle(model.handle);
@@ -45,15 +65,15 @@ worker::v1::ToWorker LoadMessage(const ModelVersion& model) {
   load.set_method(model.config.method);
   if (!model.file.empty()) load.add_file_batch_sizes(0);
   for (const auto& [size, file] : model.files_by_batch_size) load.add_file_batch_sizes(size);
-  for (const auto& [key, value] : model.config.parameters)
+  for (const auto& [key, value] : ParametersFor(kind, model.config))
     (*load.mutable_parameters())[key] = value;
   return message;
 }
 
 }  // namespace
 
-ModelLoader::ModelLoader(LaneId first_lane, uint32_t lanes, BackendEvents& events)
-    : first_lane_(first_lane), lanes_(lanes), events_(events) {}
+ModelLoader::ModelLoader(PoolKind kind, LaneId first_lane, uint32_t lanes, BackendEvents& events)
+    : kind_(kind), first_lane_(first_lane), lanes_(lanes), events_(events) {}
 
 void ModelLoader::Remove(uint32_t handle, ControlQueue* control) {
   plan_.Remove(handle);
@@ -86,7 +106,7 @@ absl::Status ModelLoader::Send(const ModelVersion& model, ControlQueue& control)
     if (!file.ok()) return file.status();
     descriptors.push_back(*std::move(file));
   }
-  return control.Post(LoadMessage(model), std::move(descriptors));
+  return control.Post(LoadMessage(model, kind_), std::move(descriptors));
 }
 
 absl::Status ModelLoader::OnLoaded(const worker::v1::ModelLoaded& message) {
@@ -97,6 +117,14 @@ absl::Status ModelLoader::OnLoaded(const worker::v1::ModelLoaded& message) {
   if (!outputs.ok()) return outputs.status();
   deadline_ = kNever;
   if (!plan_.Finish()) return absl::OkStatus();
+  std::vector<WarmUpRun> runs;
+  for (const worker::v1::WarmUpRun& run : message.warm_up_runs()) {
+    // Checked, as all that a worker says.
+    const auto ns = static_cast<int64_t>(std::min<uint64_t>(run.ns(), kLongestLoad.count()));
+    if (run.rows() > 0 && ns > 0 && runs.size() < kMostRuns)
+      runs.push_back({run.rows(), Duration{ns}});
+  }
+  if (!runs.empty()) events_.OnWarmUp(first_lane_, message.handle(), runs);
   for (uint32_t lane = 0; lane < lanes_; ++lane) {
     events_.OnModelReady({first_lane_.pool, first_lane_.lane + lane}, message.handle(), *inputs,
                          *outputs);

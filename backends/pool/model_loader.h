@@ -20,7 +20,7 @@ class ModelLoader {
   static constexpr Duration kLongestLoad = std::chrono::minutes(10);
 
   // `events` outlives the loader.
-  ModelLoader(LaneId first_lane, uint32_t lanes, BackendEvents& events);
+  ModelLoader(PoolKind kind, LaneId first_lane, uint32_t lanes, BackendEvents& events);
 
   void Add(std::shared_ptr<const ModelVersion> model) { plan_.Add(std::move(model)); }
   // `control` is null while the worker is not ready.
@@ -48,6 +48,7 @@ class ModelLoader {
   absl::Status CheckIsLoading(uint32_t handle) const;
   void Fail(uint32_t handle, const absl::Status& reason);
 
+  const PoolKind kind_;
   const LaneId first_lane_;
   const uint32_t lanes_;
   BackendEvents& events_;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,13 @@ struct PoolOptions {
   uint64_t output_arena_bytes = uint64_t{256} << 20;
   // Of its own that each process may take. 0: no limit.
   uint64_t memory_limit_bytes = 0;
+  // Percent of its time that each lane may run batches.
+  uint32_t cpu_share = 100;
+  // The NUMA node whose memory the workers and their arenas take first. Nothing: the kernel's
+  // choice.
+  std::optional<int> memory_node;
+  // Niceness of the workers, 0 to 19.
+  uint32_t nice = 0;
   // The worker's program file.
   std::string program;
 };

@@ -23,7 +23,7 @@ Worker::Worker(Surroundings surroundings, uint32_t pool, uint32_t index)
       first_lane_(index * around_.options.lanes),
       name_(absl::StrCat(around_.options.name, "/", index)),
       backoff_(pool * 1000 + index + 1),
-      loader_(lane(0), around_.options.lanes, around_.events),
+      loader_(around_.options.kind, lane(0), around_.options.lanes, around_.events),
       memory_(around_.options.memory_limit_bytes) {
   status_.name = name_;
   status_.lanes = around_.options.lanes;

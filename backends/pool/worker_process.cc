@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "backends/pool/memory_node.h"
 
 namespace tandem {
 namespace {
@@ -115,6 +117,14 @@ void PreferForMemoryKill(pid_t pid) {
   [[maybe_unused]] const ssize_t written = write(fd.get(), kScore.data(), kScore.size());
 }
 
+// Threads inherit it from the one that starts them, and the worker starts its lanes when it is
+// greeted, which is later. To be nicer than before is allowed to everybody.
+void MakeNice(pid_t pid, uint32_t nice) {
+  const int own = getpriority(PRIO_PROCESS, 0);
+  if (static_cast<int>(nice) > own)
+    setpriority(PRIO_PROCESS, static_cast<id_t>(pid), static_cast<int>(nice));
+}
+
 }  // namespace
 
 absl::StatusOr<WorkerProcess> WorkerProcess::Spawn(const SpawnOptions& options) {
@@ -125,6 +135,7 @@ absl::StatusOr<WorkerProcess> WorkerProcess::Spawn(const SpawnOptions& options) 
   int error = 0;
   {
     const CoreScope cores(options.cores);
+    const MemoryNodeScope node(options.memory_node);
     if (!cores.ok()) return absl::ErrnoToStatus(errno, "the pool's cores cannot be used");
     error = posix_spawn(&pid, options.program.c_str(), setup.actions(), setup.attributes(),
                         Pointers(arguments).data(), Pointers(environment).data());
@@ -142,6 +153,7 @@ absl::StatusOr<WorkerProcess> WorkerProcess::Spawn(const SpawnOptions& options) 
     return status;
   }
   PreferForMemoryKill(pid);
+  MakeNice(pid, options.nice);
   return WorkerProcess(pid, std::move(pidfd));
 }
 

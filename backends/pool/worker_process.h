@@ -23,6 +23,10 @@ struct SpawnOptions {
   uint32_t threads = 1;
   // Cores it may use. Empty: those of the calling thread.
   std::vector<int> cores;
+  // The NUMA node whose memory it takes first.
+  std::optional<int> memory_node;
+  // Its niceness, 0 to 19, where that is more than the server's.
+  uint32_t nice = 0;
   // Inherited as kControlFd, and no other descriptor but 0, 1 and 2.
   int control_fd = -1;
 };

@@ -1,5 +1,6 @@
 #include "backends/worker/control_loop.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -123,6 +124,7 @@ void ControlLoop::StartLanes(const v1::Hello& hello) {
       outputs_.get(),
       &models_,
       std::chrono::nanoseconds(hello.spin_ns()),
+      hello.cpu_share() == 0 ? 100U : std::min(hello.cpu_share(), 100U),
       on_broken_,
   };
   for (uint32_t i = 0; i < hello.lanes(); ++i) {

@@ -2,6 +2,7 @@
 // see LibTorch's headers never see protobuf's.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -67,11 +68,19 @@ class OutputSink {
   virtual absl::StatusOr<std::vector<std::byte*>> Allocate(std::vector<OutputTensor> outputs) = 0;
 };
 
+// A run of a model while it was loaded.
+struct TimedRun {
+  int64_t rows = 1;
+  std::chrono::nanoseconds time{0};
+};
+
 // A loaded model. Run is called by several lanes at the same time, each with its own number.
 class Executor {
  public:
   virtual ~Executor() = default;
   virtual const Signature& signature() const = 0;
+  // What the load's runs tell of the model's times. Empty: nothing.
+  virtual std::vector<TimedRun> warm_up_runs() const { return {}; }
   // Runs one batch. INVALID_ARGUMENT: the model refused its inputs. RESOURCE_EXHAUSTED: no memory.
   // INTERNAL: it failed. Messages are sentences without paths or addresses. Throws nothing.
   virtual absl::Status Run(uint32_t lane, absl::Span<const InputTensor> inputs,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,9 @@ using std::chrono::steady_clock;
 // A doorbell in shared memory is never trusted to ring: a sleeping lane looks at its ring that
 // often by itself.
 constexpr std::chrono::seconds kLongestSleep{1};
+
+// A lane that rests cannot end.
+constexpr std::chrono::seconds kLongestRest{10};
 
 // The length of the text, cut at a UTF-8 character's start where it is too long.
 size_t TextBytes(absl::string_view text) {
@@ -68,7 +72,16 @@ void Lane::Loop() {
       return;
     }
     surroundings_.region->completed.Ring();
+    Rest(nanoseconds(completion.compute_ns));
   }
+}
+
+// The answer is out already; it is the next batch that starts later, and its predicted time grows
+// by that, so that the router sends less here.
+void Lane::Rest(nanoseconds ran) const {
+  const uint32_t share = surroundings_.cpu_share;
+  if (share >= 100 || stopping_.load()) return;
+  std::this_thread::sleep_for(std::min<nanoseconds>(ran * (100 - share) / share, kLongestRest));
 }
 
 bool Lane::AwaitEntry() {

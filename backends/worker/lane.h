@@ -26,6 +26,8 @@ struct LaneSurroundings {
   ModelTable* models;
   // The longest look at the ring before the lane sleeps.
   std::chrono::nanoseconds spin;
+  // Percent of its time that the lane may run batches. At least 1.
+  uint32_t cpu_share;
   // Called, on the lane's thread, when the rings make no sense any more. The lane then ends.
   std::function<void(const absl::Status&)> on_broken;
 };
@@ -42,6 +44,8 @@ class Lane {
   // Waits for an entry. False where the lane is to end and the ring is empty.
   bool AwaitEntry();
   absl::Status RunEntry(const ipc::SubmitEntry& entry, ipc::CompletionEntry& completion);
+  // Lets others have the core, so that the lane keeps to its share.
+  void Rest(std::chrono::nanoseconds ran) const;
   void AttachError(const absl::Status& status, ipc::CompletionEntry& completion);
 
   const uint32_t index_;

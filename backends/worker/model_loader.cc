@@ -80,8 +80,13 @@ void ModelLoader::Do(const LoadJob& job) {
   }
   const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - start;
   // Made before the table owns the executor: from then on another thread may unload it.
-  const v1::FromWorker loaded =
+  v1::FromWorker loaded =
       LoadedMessage(handle, (*executor)->signature(), static_cast<uint64_t>(took.count()));
+  for (const TimedRun& run : (*executor)->warm_up_runs()) {
+    v1::WarmUpRun* told = loaded.mutable_model_loaded()->add_warm_up_runs();
+    told->set_rows(run.rows);
+    told->set_ns(static_cast<uint64_t>(run.time.count()));
+  }
   if (loaded.ByteSizeLong() > ipc::kMaxControlBytes) {
     answer_(FailedMessage(handle, "the model has more inputs and outputs than can be told"));
     return;

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "backends/ipc/region_layout.h"
 
@@ -59,6 +60,13 @@ absl::StatusOr<ModelSpec> SpecFromMessage(const v1::LoadModel& message, uint32_t
   spec.parameters.insert(message.parameters().begin(), message.parameters().end());
   spec.lanes = lanes;
   spec.threads = threads;
+  const auto own_threads = spec.parameters.find("intra_op_thread_count");
+  if (own_threads != spec.parameters.end() &&
+      (!absl::SimpleAtoi(own_threads->second, &spec.threads) || spec.threads == 0)) {
+    return absl::InvalidArgumentError(absl::StrCat("parameter intra_op_thread_count is \"",
+                                                   own_threads->second,
+                                                   "\"; expected a number of 1 or more"));
+  }
   absl::StatusOr<std::vector<TensorSpec>> inputs = SpecsFromMessages(message.inputs());
   if (!inputs.ok()) return inputs.status();
   spec.inputs = *std::move(inputs);

@@ -122,10 +122,15 @@ void FillWithNan(DataType type, std::byte* to, size_t bytes) {
 
 class SyntheticExecutor : public Executor {
  public:
-  SyntheticExecutor(Signature signature, SyntheticModel model, bool batches)
-      : signature_(std::move(signature)), model_(model), batches_(batches) {}
+  SyntheticExecutor(Signature signature, SyntheticModel model, bool batches,
+                    std::vector<TimedRun> warm_up)
+      : signature_(std::move(signature)),
+        model_(model),
+        batches_(batches),
+        warm_up_(std::move(warm_up)) {}
 
   const Signature& signature() const override { return signature_; }
+  std::vector<TimedRun> warm_up_runs() const override { return warm_up_; }
 
   absl::Status Run(uint32_t, absl::Span<const InputTensor> inputs, OutputSink& sink) override {
     const auto start = steady_clock::now();
@@ -218,6 +223,7 @@ class SyntheticExecutor : public Executor {
   const Signature signature_;
   const SyntheticModel model_;
   const bool batches_;
+  const std::vector<TimedRun> warm_up_;
   std::atomic<uint64_t> runs_{0};
 };
 
@@ -244,6 +250,26 @@ absl::StatusOr<Signature> MakeSignature(const ModelSpec& model) {
   return signature;
 }
 
+// A model that takes longer than this is not worth the wait: the first requests tell.
+constexpr std::chrono::milliseconds kLongestWarmUpRun{20};
+constexpr int kWarmUpRuns = 3;
+
+// Its waits without its modes: a model that is to crash in its n-th run is not to crash here.
+std::vector<TimedRun> WarmUp(const SyntheticModel& model, const ModelSpec& spec) {
+  std::vector<TimedRun> runs;
+  const int64_t most = std::max<int64_t>(spec.max_batch_size, 1);
+  for (int64_t rows = 1; model.alpha + rows * model.beta <= kLongestWarmUpRun;
+       rows = std::min(2 * rows, most)) {
+    for (int i = 0; i < kWarmUpRuns; ++i) {
+      const auto start = steady_clock::now();
+      WaitUntil(start + model.alpha + rows * model.beta);
+      runs.push_back({rows, steady_clock::now() - start});
+    }
+    if (rows == most) break;
+  }
+  return runs;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Executor>> SyntheticRuntime::Load(const ModelSpec& model) {
@@ -258,7 +284,7 @@ absl::StatusOr<std::unique_ptr<Executor>> SyntheticRuntime::Load(const ModelSpec
     return absl::InternalError("the model failed to load as it was told");
   }
   return std::make_unique<SyntheticExecutor>(*std::move(signature), *parsed,
-                                             model.max_batch_size > 0);
+                                             model.max_batch_size > 0, WarmUp(*parsed, model));
 }
 
 }  // namespace tandem::worker

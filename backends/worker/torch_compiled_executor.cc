@@ -56,7 +56,7 @@ TorchCompiledExecutor::TorchCompiledExecutor(TorchDevice& device, const ModelSpe
       max_batch_size_(spec.max_batch_size),
       signature_{spec.inputs, spec.outputs},
       outputs_(std::move(outputs)),
-      thread_ready_(spec.lanes, 0) {}
+      lanes_(spec.lanes) {}
 
 absl::StatusOr<std::unique_ptr<Executor>> TorchCompiledExecutor::Load(const ModelSpec& spec,
                                                                       TorchDevice& device) {
@@ -176,10 +176,10 @@ absl::Status TorchCompiledExecutor::RunPackage(absl::Span<const InputTensor> inp
 
 absl::Status TorchCompiledExecutor::Run(uint32_t lane, absl::Span<const InputTensor> inputs,
                                         OutputSink& sink) {
-  if (lane >= thread_ready_.size()) {
+  if (lane >= lanes_) {
     return absl::InternalError(absl::StrCat("the model was not loaded for lane ", lane));
   }
-  if (std::exchange(thread_ready_[lane], 1) == 0) PrepareThread(threads_);
+  PrepareThread(threads_);
   const absl::Status status = RunOnDevice(lane, inputs, sink);
   if (absl::IsInternal(status)) device_.CheckAfterFailure();
   return status;

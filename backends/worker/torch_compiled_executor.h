@@ -54,7 +54,7 @@ class TorchCompiledExecutor : public Executor {
   std::map<uint32_t, std::unique_ptr<TorchPackage>> packages_;
   std::vector<uint32_t> fixed_sizes_;
   // By lane: its thread has LibTorch's settings.
-  std::vector<char> thread_ready_;
+  uint32_t lanes_;
 };
 
 }  // namespace tandem::worker

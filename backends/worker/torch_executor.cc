@@ -12,6 +12,14 @@
 #include "backends/worker/torch_warm_up.h"
 
 namespace tandem::worker {
+namespace {
+
+constexpr int kUntimedRuns = 2;
+constexpr int kTimedRuns = 3;
+constexpr std::chrono::milliseconds kLongestTiming{200};
+
+}  // namespace
+
 TorchExecutor::TorchExecutor(TorchDevice& device, uint32_t threads, ArgumentBinding arguments,
                              OutputBinding outputs)
     : device_(device),
@@ -55,7 +63,7 @@ absl::Status TorchExecutor::WarmUp(const torch::jit::Module& module, const Model
   for (const int64_t size : sizes) {
     MadeUpInputs inputs(signature_.inputs, size, batched);
     if (!inputs.known()) break;
-    Lane lane{module.deepcopy().get_method(method), /*thread_ready=*/true};
+    Lane lane{module.deepcopy().get_method(method)};
     absl::Status tried;
     // Zeros can be what a sound model fails on, as one that inverts a matrix does.
     for (const bool vary : {false, true}) {
@@ -65,6 +73,7 @@ absl::Status TorchExecutor::WarmUp(const torch::jit::Module& module, const Model
       if (tried.ok()) {
         const absl::Status checked = sink.Check(spec.outputs, size, batched);
         if (!checked.ok()) return checked;
+        Time(lane, size, inputs.inputs());
         break;
       }
     }
@@ -78,6 +87,23 @@ absl::Status TorchExecutor::WarmUp(const torch::jit::Module& module, const Model
     }
   }
   return absl::OkStatus();
+}
+
+// The first runs of a size take longer, since LibTorch still works on its plan then. Slow models
+// are run less often: their requests tell soon enough.
+void TorchExecutor::Time(Lane& lane, int64_t rows, absl::Span<const InputTensor> inputs) {
+  using std::chrono::steady_clock;
+  const auto begin = steady_clock::now();
+  for (int run = 0; run < kUntimedRuns + kTimedRuns; ++run) {
+    TrialSink sink;
+    const auto start = steady_clock::now();
+    if (!RunOn(lane, 0, inputs, sink).ok()) return;
+    const auto end = steady_clock::now();
+    if (run >= kUntimedRuns || end - begin > kLongestTiming) {
+      warm_up_runs_.push_back({rows, end - start});
+    }
+    if (end - begin > kLongestTiming) return;
+  }
 }
 
 absl::StatusOr<c10::IValue> TorchExecutor::CallMethod(Lane& lane,
@@ -118,7 +144,7 @@ absl::Status TorchExecutor::Run(uint32_t lane_number, absl::Span<const InputTens
     return absl::InternalError(absl::StrCat("the model was not loaded for lane ", lane_number));
   }
   Lane& lane = lanes_[lane_number];
-  if (!std::exchange(lane.thread_ready, true)) PrepareThread(threads_);
+  PrepareThread(threads_);
   const absl::Status status = RunOn(lane, lane_number, inputs, sink);
   if (absl::IsInternal(status)) device_.CheckAfterFailure();
   return status;

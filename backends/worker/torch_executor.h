@@ -25,13 +25,12 @@ class TorchExecutor : public Executor {
   static absl::StatusOr<std::unique_ptr<Executor>> Load(const ModelSpec& spec, TorchDevice& device);
 
   const Signature& signature() const override { return signature_; }
+  std::vector<TimedRun> warm_up_runs() const override { return warm_up_runs_; }
   absl::Status Run(uint32_t lane, absl::Span<const InputTensor> inputs, OutputSink& sink) override;
 
  private:
   struct Lane {
     torch::jit::Method method;
-    // The lane's thread has its settings: LibTorch keeps them per thread.
-    bool thread_ready = false;
     // The model itself has raised an exception: a `raise` or an `assert` in its source.
     bool raised = false;
   };
@@ -47,12 +46,15 @@ class TorchExecutor : public Executor {
   // INVALID_ARGUMENT where the model cannot run what the configuration says, or answers otherwise.
   absl::Status WarmUp(const torch::jit::Module& module, const ModelSpec& spec);
 
+  void Time(Lane& lane, int64_t rows, absl::Span<const InputTensor> inputs);
+
   TorchDevice& device_;
   uint32_t threads_;
   ArgumentBinding arguments_;
   OutputBinding outputs_;
   Signature signature_;
   std::vector<Lane> lanes_;
+  std::vector<TimedRun> warm_up_runs_;
 };
 
 }  // namespace tandem::worker

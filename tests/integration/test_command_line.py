@@ -56,6 +56,37 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual([pool["name"] for pool in status["pools"]], ["cpu", "gpu"])
         self.assertIn("cpu/0", self.run_command("status"))
 
+    def test_simulate_lists_its_scenarios_and_plays_one(self):
+        code, out, error = run_to_end(["simulate", "--list"])
+        self.assertEqual(code, DONE, error)
+        self.assertIn("bursty_1_to_10", out)
+        plot = self.path("plot.svg")
+        code, out, error = run_to_end(
+            ["simulate", "--scenario=steady_1_to_5", "--requests=500", "--json", "--plot=" + plot]
+        )
+        self.assertEqual(code, DONE, error)
+        outcomes = json.loads(out)
+        fields = {"policy", "load", "goodput", "fluid_bound", "p50_ms", "p99_ms", "slo_miss", "use"}
+        self.assertEqual({frozenset(outcome) for outcome in outcomes}, {frozenset(fields)})
+        policies = {outcome["policy"] for outcome in outcomes}
+        self.assertGreaterEqual(
+            policies,
+            {"tandem", "gpu_only", "static_split", "shortest_queue", "first_idle"},
+        )
+        with open(plot, encoding="utf-8") as file:
+            self.assertTrue(file.read().startswith("<svg"))
+
+    def test_simulate_names_what_is_wrong_with_a_scenario(self):
+        bad = self.path("bad.json")
+        with open(bad, "w", encoding="utf-8") as file:
+            file.write('{"slo_ms": 5, "pools": [{"beta_ms": 1, "lane": 2}]}')
+        code, _, error = run_to_end(["simulate", "--scenario=" + bad])
+        self.assertEqual(code, BAD_USAGE)
+        self.assertIn("pools[0].lane: no such field", error)
+        code, _, error = run_to_end(["simulate", "--scenario=nobody_knows"])
+        self.assertEqual(code, BAD_USAGE)
+        self.assertIn("nobody_knows", error)
+
     def test_bench_measures_closed_and_open_loops(self):
         closed = json.loads(
             self.run_command(

@@ -41,6 +41,7 @@ class RecordedEvents : public BackendEvents {
 
   void OnLaneUp(LaneId lane) override;
   void OnLaneDown(LaneId lane, absl::Status reason) override;
+  void OnWarmUp(LaneId, uint32_t, absl::Span<const WarmUpRun>) override {}
   void OnModelReady(LaneId lane, uint32_t model_handle, std::vector<TensorSpec> inputs,
                     std::vector<TensorSpec> outputs) override;
   void OnModelFailed(LaneId lane, uint32_t model_handle, absl::Status reason) override;

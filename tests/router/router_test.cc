@@ -441,5 +441,36 @@ TEST_CASE("A result for a batch that does not run is ignored", "[router]") {
   CHECK(answer.get().status.ok());
 }
 
+TEST_CASE("A model's times are known from its warm-up, and what is known already stays",
+          "[router]") {
+  Bench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  const std::vector<WarmUpRun> runs = {
+      {1, milliseconds(3)}, {1, milliseconds(3)}, {8, milliseconds(10)}, {8, milliseconds(10)}};
+  bench.router.OnWarmUp({0, 0}, 1, runs);
+  const auto cost = [&] { return bench.router.Models()[0].costs.at(0); };
+  CHECK(cost().pool == "cpu");
+  CHECK(ToSeconds(cost().alpha + cost().beta) == Approx(0.003).margin(0.0002));
+  CHECK(ToSeconds(cost().alpha + cost().beta * 8) == Approx(0.010).margin(0.0002));
+  // Another worker of the pool, or one that was started again.
+  bench.router.OnWarmUp({0, 0}, 1, {{WarmUpRun{1, seconds(1)}}});
+  CHECK(cost().batches == runs.size());
+  // Nobody knows of these.
+  bench.router.OnWarmUp({0, 0}, 77, runs);
+  bench.router.OnWarmUp({9, 0}, 1, runs);
+}
+
+TEST_CASE("What an earlier run of the server has learnt goes before the warm-up", "[router]") {
+  Bench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  bench.router.SeedCost("m", 1, "cpu", milliseconds(2), milliseconds(1));
+  bench.router.SeedCost("m", 1, "no_such_pool", milliseconds(9), milliseconds(9));
+  bench.router.SeedCost("nobody", 1, "cpu", milliseconds(9), milliseconds(9));
+  bench.router.OnWarmUp({0, 0}, 1, {{WarmUpRun{1, seconds(1)}}});
+  const PoolCost cost = bench.router.Models()[0].costs.at(0);
+  CHECK(ToSeconds(cost.alpha) == Approx(0.002).epsilon(0.01));
+  CHECK(ToSeconds(cost.beta) == Approx(0.001).epsilon(0.01));
+}
+
 }  // namespace
 }  // namespace tandem

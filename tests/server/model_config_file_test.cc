@@ -89,6 +89,80 @@ TEST_CASE("A model may limit the time of its batches", "[model_config]") {
   }
 }
 
+TEST_CASE("Priority levels and the limits of their queues are read", "[model_config]") {
+  const ModelConfig config = Parse(R"(max_batch_size: 4
+dynamic_batching {
+  priority_levels: 3
+  default_priority_level: 2
+  default_queue_policy { default_timeout_microseconds: 5000 max_queue_size: 10 }
+  priority_queue_policy {
+    key: 3
+    value { timeout_action: DELAY default_timeout_microseconds: 700 allow_timeout_override: true }
+  }
+})");
+  CHECK(config.priority_levels == 3);
+  CHECK(config.default_priority_level == 2);
+  CHECK(config.queue_policy.default_timeout == std::chrono::milliseconds(5));
+  CHECK(config.queue_policy.max_queue_size == 10);
+  CHECK_FALSE(config.queue_policy.delay_on_timeout);
+  REQUIRE(config.level_policies.count(3) == 1);
+  CHECK(config.level_policies.at(3).delay_on_timeout);
+  CHECK(config.level_policies.at(3).default_timeout == std::chrono::microseconds(700));
+  CHECK(Parse("max_batch_size: 4\ndynamic_batching { preserve_ordering: true }").preserve_ordering);
+}
+
+TEST_CASE("Batching fields that contradict each other are refused with line and field",
+          "[model_config]") {
+  const auto batching = [](const std::string& fields) {
+    return "max_batch_size: 4\ndynamic_batching {\n" + fields + "\n}";
+  };
+  CheckRefused(batching("default_priority_level: 1"), "config.pbtxt:3: default_priority_level");
+  CheckRefused(batching("priority_levels: 2"), "config.pbtxt:3: priority_levels");
+  CheckRefused(batching("priority_levels: 2\ndefault_priority_level: 3"),
+               "config.pbtxt:4: default_priority_level");
+  CheckRefused(batching("priority_levels: 1001"), "config.pbtxt:3: priority_levels");
+  CheckRefused(batching("priority_levels: 2 default_priority_level: 1\npreserve_ordering: true"),
+               "config.pbtxt:4: preserve_ordering");
+  CheckRefused(batching("preserve_ordering: true\ndefault_queue_policy {\n"
+                        "timeout_action: DELAY }"),
+               "config.pbtxt:5: timeout_action");
+  CheckRefused(batching("priority_levels: 2 default_priority_level: 1\n"
+                        "priority_queue_policy { key: 3 value { } }"),
+               "config.pbtxt:4: priority_queue_policy");
+  CheckRefused(batching("priority_queue_policy { key: 1 value { } }"),
+               "config.pbtxt:3: priority_queue_policy");
+}
+
+TEST_CASE("A placement narrows the pools, within what the instance groups allow",
+          "[model_config]") {
+  const auto placed = [](const std::string& value) {
+    return "parameters { key: \"placement\" value { string_value: \"" + value + "\" } }\n";
+  };
+  CHECK(Parse(placed("cpu")).on_cpu);
+  CHECK_FALSE(Parse(placed("cpu")).on_gpu);
+  // Where there is no such pool, the model misses it aloud when it is loaded.
+  CHECK(Parse(placed("gpu"), {true, false}).on_gpu);
+  CHECK_FALSE(Parse(placed("gpu"), {true, false}).on_cpu);
+  CHECK(Parse(placed("prefer_gpu")).placement == PlacementMode::kPreferGpu);
+  CHECK(Parse(placed("prefer_gpu"), {true, false}).on_cpu);
+  CHECK(Parse(placed("fallback")).placement == PlacementMode::kFallback);
+  CHECK(Parse(placed("auto")).on_gpu);
+  CheckRefused("\n" + placed("tpu"), "config.pbtxt:2: parameters: placement: 'tpu'");
+  CheckRefused(placed("tpu"), "auto, cpu, gpu, prefer_cpu, prefer_gpu, fallback");
+  CheckRefused(placed("gpu") + "instance_group { kind: KIND_CPU }", "KIND_GPU");
+  CheckRefused(placed("cpu") + "instance_group { kind: KIND_GPU }", "KIND_CPU");
+  CheckRefused(placed("fallback") + "instance_group { kind: KIND_GPU }", "KIND_CPU");
+}
+
+TEST_CASE("A model may have its own number of intra-op threads", "[model_config]") {
+  for (const char* value : {"0", "-1", "many", "1025"}) {
+    CheckRefused(
+        std::string("parameters { key: \"intra_op_thread_count\" value { string_value: \"") +
+            value + "\" } }",
+        "intra_op_thread_count: expected 1 to 1024 threads");
+  }
+}
+
 TEST_CASE("What cannot be is refused with line and field", "[model_config]") {
   CheckRefused("\nname: \"other\"", "config.pbtxt:2: name");
   CheckRefused("platform: \"onnx\"", "config.pbtxt:1: platform");

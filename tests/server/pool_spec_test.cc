@@ -7,7 +7,7 @@
 namespace tandem::server {
 namespace {
 
-const Machine kMachine{{0, 1, 2, 3}, {0}, uint64_t{8} << 30};
+const Machine kMachine{{0, 1, 2, 3}, {}, {}, {0}, uint64_t{8} << 30};
 
 absl::StatusOr<PoolSpec> Parse(const std::string& text) {
   const absl::StatusOr<PoolSpecFields> fields = ParsePoolFields(text);
@@ -48,6 +48,15 @@ TEST_CASE("What a pool leaves out follows from its device and its cores", "[pool
   CHECK(cpu->serves == PoolKind::kCpu);
   CHECK(cpu->lanes == 4);
   CHECK(cpu->memory_bytes == 0);
+  CHECK(cpu->nice == kCpuNice);
+  CHECK(Parse("cpu=device:cpu,nice:0")->nice == 0);
+  CHECK(Parse("gpu=device:gpu:0")->nice == 0);
+  CHECK(cpu->cpu_share == 100);
+  CHECK(Parse("cpu=device:cpu,cpu_share:30")->cpu_share == 30);
+  CheckRefused("cpu=cpu_share:0", "cpu_share:0: expected a number from 1 to 100");
+  CheckRefused("cpu=cpu_share:101", "cpu_share:101: expected a number from 1 to 100");
+  CheckRefused("cpu=nice:20", "nice:20: expected a number from 0 to 19");
+  CheckRefused("cpu=nice:-1", "nice:-1: expected a number from 0 to 19");
   CHECK(Parse("cpu=device:cpu,cores:1-2")->lanes == 2);
   CHECK(Parse("cpu=processes:2,threads:2")->lanes == 1);
   const auto gpu = Parse("gpu=device:gpu:0");
@@ -79,7 +88,7 @@ TEST_CASE("A pool that cannot be is refused with key, value and choices", "[pool
 }
 
 TEST_CASE("A server that was told no pools has one for the CPU and one for each GPU", "[pool]") {
-  const std::vector<PoolSpec> pools = DefaultPools({{0, 1}, {0, 1}, 0});
+  const std::vector<PoolSpec> pools = DefaultPools({{0, 1}, {}, {}, {0, 1}, 0});
   REQUIRE(pools.size() == 3);
   CHECK(pools[0].name == "cpu");
   CHECK(pools[0].lanes == 2);

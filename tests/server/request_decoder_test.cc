@@ -164,6 +164,24 @@ TEST_CASE("Request parameters set timeout, pool and placement", "[request_decode
   CheckRefused(message, "timeout");
 }
 
+TEST_CASE("A request may name its priority, and who asks for a device is told where it ran",
+          "[request_decoder]") {
+  ModelInferRequest message = RawRequest({1});
+  (*message.mutable_parameters())["priority"].set_uint64_param(3);
+  const absl::StatusOr<DecodedRequest> urgent = Decode(message);
+  REQUIRE(urgent.ok());
+  CHECK(urgent->request->priority == 3);
+  CHECK_FALSE(urgent->wants_placement);
+  (*message.mutable_parameters())["device"].set_string_param("cpu");
+  CHECK(Decode(message)->wants_placement);
+  (*message.mutable_parameters())["tandem_placement"].set_bool_param(false);
+  CHECK_FALSE(Decode(message)->wants_placement);
+  (*message.mutable_parameters())["priority"].set_string_param("high");
+  CheckRefused(message, "priority");
+  (*message.mutable_parameters())["priority"].set_int64_param(-1);
+  CheckRefused(message, "priority");
+}
+
 TEST_CASE("A timeout too long to count is none", "[request_decoder]") {
   ModelInferRequest message = RawRequest({1});
   (*message.mutable_parameters())["timeout"].set_int64_param(std::numeric_limits<int64_t>::max());

@@ -10,7 +10,7 @@
 namespace tandem::server {
 namespace {
 
-const Machine kMachine{{0, 1}, {}};
+const Machine kMachine{{0, 1}, {}, {}, {}};
 
 absl::StatusOr<ServeOptions> Resolve(const ServeFlags& flags,
                                      const std::map<std::string, std::string>& variables = {}) {

@@ -1,0 +1,83 @@
+#include "server/cost_file.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace tandem::server {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kFormat = 1;
+// An hour: longer is no batch's time.
+constexpr int64_t kLongestNs = int64_t{3'600} * 1'000'000'000;
+
+absl::Status Broken(const std::string& path) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("--state-file=", path, ": it holds no saved times; they are learnt anew"));
+}
+
+bool IsTime(const Json& json) {
+  return json.is_number_integer() && json.get<int64_t>() >= 0 && json.get<int64_t>() <= kLongestNs;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<SavedCost>> ReadCosts(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) {
+    if (errno == ENOENT) return std::vector<SavedCost>();
+    return absl::UnavailableError(
+        absl::StrCat("--state-file=", path, ": it cannot be read: ", strerrordesc_np(errno)));
+  }
+  const std::string text((std::istreambuf_iterator<char>(stream)), {});
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || json.value("format", Json()) != Json(kFormat) ||
+      !json.value("costs", Json()).is_array()) {
+    return Broken(path);
+  }
+  std::vector<SavedCost> costs;
+  for (const Json& each : json["costs"]) {
+    if (!each.is_object() || !each.value("model", Json()).is_string() ||
+        !each.value("version", Json()).is_number_integer() ||
+        !each.value("pool", Json()).is_string() || !IsTime(each.value("alpha_ns", Json())) ||
+        !IsTime(each.value("beta_ns", Json()))) {
+      return Broken(path);
+    }
+    costs.push_back({each["model"], each["version"], each["pool"],
+                     Duration{each["alpha_ns"].get<int64_t>()},
+                     Duration{each["beta_ns"].get<int64_t>()}});
+  }
+  return costs;
+}
+
+absl::Status WriteCosts(const std::string& path, absl::Span<const ModelStatus> models) {
+  Json costs = Json::array();
+  for (const ModelStatus& model : models) {
+    for (const PoolCost& cost : model.costs) {
+      costs.push_back({{"model", model.name},
+                       {"version", model.version},
+                       {"pool", cost.pool},
+                       {"alpha_ns", std::max<int64_t>(0, cost.alpha.count())},
+                       {"beta_ns", std::max<int64_t>(0, cost.beta.count())}});
+    }
+  }
+  const std::string fresh = path + ".new";
+  std::ofstream stream(fresh, std::ios::binary | std::ios::trunc);
+  stream << Json({{"format", kFormat}, {"costs", std::move(costs)}}).dump(1) << "\n";
+  stream.close();
+  if (!stream || std::rename(fresh.c_str(), path.c_str()) != 0) {
+    return absl::UnavailableError(
+        absl::StrCat("--state-file=", path, ": it cannot be written: ", strerrordesc_np(errno)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tandem::server

@@ -1,0 +1,68 @@
+#include "server/cost_file.h"
+
+#include <fstream>
+
+#include "tests/server/temporary_folder.h"
+#include "tests/support/catch.h"
+
+namespace tandem::server {
+namespace {
+
+ModelStatus Learnt() {
+  ModelStatus model;
+  model.name = "net";
+  model.version = 2;
+  PoolCost cost;
+  cost.pool = "cpu";
+  cost.alpha = std::chrono::microseconds(120);
+  cost.beta = std::chrono::nanoseconds(30'500);
+  model.costs.push_back(cost);
+  return model;
+}
+
+}  // namespace
+
+TEST_CASE("What was learnt comes back after a restart", "[cost_file]") {
+  const TemporaryFolder folder;
+  const std::string path = (folder.path() / "state").string();
+  REQUIRE(WriteCosts(path, {Learnt()}).ok());
+  // A second time, over the first.
+  REQUIRE(WriteCosts(path, {Learnt()}).ok());
+  const auto costs = ReadCosts(path);
+  REQUIRE(costs.ok());
+  REQUIRE(costs->size() == 1);
+  CHECK((*costs)[0] == SavedCost{"net", 2, "cpu", std::chrono::microseconds(120),
+                                 std::chrono::nanoseconds(30'500)});
+}
+
+TEST_CASE("A file that is not there yet holds nothing", "[cost_file]") {
+  const TemporaryFolder folder;
+  const auto costs = ReadCosts((folder.path() / "state").string());
+  REQUIRE(costs.ok());
+  CHECK(costs->empty());
+}
+
+TEST_CASE("A file that holds something else is told of, and nothing is taken from it",
+          "[cost_file]") {
+  const std::string text =
+      GENERATE("", "{", "[]", "{\"format\": 2, \"costs\": []}", "{\"format\": 1}",
+               "{\"format\": 1, \"costs\": [{}]}",
+               "{\"format\": 1, \"costs\": [{\"model\": \"m\", \"version\": 1, \"pool\": \"cpu\", "
+               "\"alpha_ns\": -1, \"beta_ns\": 1}]}");
+  CAPTURE(text);
+  const TemporaryFolder folder;
+  const std::string path = (folder.path() / "state").string();
+  std::ofstream(path) << text;
+  const auto costs = ReadCosts(path);
+  REQUIRE_FALSE(costs.ok());
+  CHECK(costs.status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(costs.status().message().find("--state-file=") == 0);
+}
+
+TEST_CASE("A place that cannot be written is told of", "[cost_file]") {
+  const TemporaryFolder folder;
+  CHECK(WriteCosts((folder.path() / "no" / "such" / "state").string(), {Learnt()}).code() ==
+        absl::StatusCode::kUnavailable);
+}
+
+}  // namespace tandem::server
