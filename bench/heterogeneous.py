@@ -111,8 +111,8 @@ def show_goodput(server, ratio):
         bound = min(rate, fluid_rate(ratio))
         part = level["within_slo_per_second"] / bound
         print(
-            f"1:{ratio}, load {share:.2f}: {level['within_slo_per_second']:7.1f} answers/s in time, "
-            f"fluid bound {bound:7.1f}: {part:.3f}  at least 0.85"
+            f"1:{ratio}, load {share:.2f}: {level['within_slo_per_second']:7.1f} answers/s "
+            f"in time, fluid bound {bound:7.1f}: {part:.3f}  at least 0.85"
             f"  {'holds' if part >= 0.85 else 'MISSED'}",
             flush=True,
         )
@@ -129,8 +129,8 @@ def show_p99(server, ratio):
         )
         best = min(gpu, first_idle[share])
         print(
-            f"1:{ratio}, load {share:.2f}: p99 of auto {auto:6.1f} ms, GPU only {gpu:7.1f} ms, first "
-            f"idle (simulated) {first_idle[share]:6.1f} ms: {auto / best:.2f}  at most 1.05"
+            f"1:{ratio}, load {share:.2f}: p99 of auto {auto:6.1f} ms, GPU only {gpu:7.1f} ms, "
+            f"first idle (simulated) {first_idle[share]:6.1f} ms: {auto / best:.2f}  at most 1.05"
             f"  {'holds' if auto <= 1.05 * best else 'MISSED'}",
             flush=True,
         )
