@@ -44,6 +44,12 @@ absl::StatusOr<ModelStatus> Router::FindModel(const std::string& name, int64_t v
   return state_->FindModel(name, version);
 }
 
+void Router::UpdateModel(const ModelUpdate& update) { state_->UpdateModel(update); }
+
+bool Router::IsArriving(const std::string& model) const { return state_->IsArriving(model); }
+
+std::vector<std::string> Router::ModelNames() const { return state_->ModelNames(); }
+
 bool Router::AllModelsSettled() const { return state_->AllModelsSettled(); }
 
 bool Router::AllModelsHaveLanes() const { return state_->AllModelsHaveLanes(); }
@@ -144,6 +150,8 @@ ModelStatus Router::State::StatusLocked(const ModelEntry& entry) const {
 bool Router::State::AllModelsSettled() const {
   const std::shared_lock table_lock(table_mutex_);
   for (const ModelEntry* entry : table_.All()) {
+    // What joins a running server does not make it less ready.
+    if (entry->is_late) continue;
     if (table_.StateOf(*entry) == ModelState::kLoading) return false;
   }
   return true;
@@ -211,6 +219,7 @@ void Router::State::LaneDown(LaneId lane, const absl::Status& reason) {
 void Router::State::ModelReady(LaneId lane, uint32_t handle, std::vector<TensorSpec> inputs,
                                std::vector<TensorSpec> outputs) {
   SchedulerActions actions;
+  ModelChanges changes;
   {
     const std::unique_lock table_lock(table_mutex_);
     ModelEntry* entry = table_.FindHandle(handle);
@@ -221,12 +230,15 @@ void Router::State::ModelReady(LaneId lane, uint32_t handle, std::vector<TensorS
     scheduler_.SetLoading(now, lane, table_.IsLoading(lane), actions);
     scheduler_.SetRunnable(now, entry->number, lane, true, actions);
     Arm();
+    changes = table_.Settle(entry->name);
   }
   Perform(std::move(actions));
+  Bury(changes.gone);
 }
 
 void Router::State::ModelFailed(LaneId lane, uint32_t handle, const absl::Status& reason) {
   SchedulerActions actions;
+  ModelChanges changes;
   {
     const std::unique_lock table_lock(table_mutex_);
     ModelEntry* entry = table_.FindHandle(handle);
@@ -239,8 +251,10 @@ void Router::State::ModelFailed(LaneId lane, uint32_t handle, const absl::Status
     if (table_.IsHopeless(*entry, lane.pool)) {
       scheduler_.GiveUp(now, entry->number, lane.pool, actions);
     }
+    changes = table_.Settle(entry->name);
   }
   Perform(std::move(actions));
+  Bury(changes.gone);
 }
 
 }  // namespace tandem

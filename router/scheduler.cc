@@ -1,6 +1,7 @@
 #include "router/scheduler.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -37,7 +38,16 @@ uint32_t Scheduler::AddPool(PoolKind kind, const std::vector<uint32_t>& worker_o
 }
 
 uint32_t Scheduler::AddModel(const ModelVersion& model) {
-  Model& added = models_.emplace_back(model);
+  uint32_t number = static_cast<uint32_t>(models_.size());
+  if (unused_.empty()) {
+    models_.emplace_back(model);
+  } else {
+    number = unused_.back();
+    unused_.pop_back();
+    std::destroy_at(&models_[number]);
+    std::construct_at(&models_[number], model);
+  }
+  Model& added = models_[number];
   added.seats.resize(lanes_.pool_count());
   for (uint32_t pool = 0; pool < added.seats.size(); ++pool) {
     Seat& seat = added.seats[pool];
@@ -48,7 +58,16 @@ uint32_t Scheduler::AddModel(const ModelVersion& model) {
     seat.runnable.resize(lanes);
     seat.limit = instances == 0 ? lanes : std::min(instances, lanes);
   }
-  return static_cast<uint32_t>(models_.size() - 1);
+  return number;
+}
+
+void Scheduler::RemoveModel(uint32_t model) {
+  for (Seat& seat : models_[model].seats) {
+    std::fill(seat.runnable.begin(), seat.runnable.end(), false);
+    seat.runnable_lanes = 0;
+    seat.held = false;
+  }
+  unused_.push_back(model);
 }
 
 void Scheduler::LaneUp(LaneId id) {

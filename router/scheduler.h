@@ -74,6 +74,8 @@ class Scheduler {
   uint32_t AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane);
   // After all pools. Returns the number of the model.
   uint32_t AddModel(const ModelVersion& model);
+  // No request of it is left. Its number may go to another.
+  void RemoveModel(uint32_t model);
 
   void LaneUp(LaneId lane);
   // Requests that no lane can run any more wait for the lane to come back, or are refused with
@@ -222,6 +224,8 @@ class Scheduler {
   Duration restart_patience_;
   LaneTable lanes_;
   std::deque<Model> models_;
+  // Numbers whose models were removed.
+  std::vector<uint32_t> unused_;
   // Models whose queue is not empty.
   std::vector<uint32_t> active_;
   // In the order of their acceptance.

@@ -34,11 +34,11 @@ HttpServerOptions HttpOptions(const ServeOptions& options) {
 class FrontEnd::Parts {
  public:
   Parts(const ServeOptions& options, const Clock& clock, Router& router, const ServingState& state,
-        const PoolReporter& pools, const prometheus::Registry& requests)
+        ModelControl& models, const PoolReporter& pools, const prometheus::Registry& requests)
       : router_(router),
         state_(state),
         gauges_(router, pools),
-        inference_(clock, router, state),
+        inference_(clock, router, state, models),
         prediction_(clock, router, state, pools),
         grpc_(GrpcOptions(options)),
         http_(HttpOptions(options), clock, router, state),
@@ -78,9 +78,9 @@ class FrontEnd::Parts {
 };
 
 FrontEnd::FrontEnd(const ServeOptions& options, const Clock& clock, Router& router,
-                   const ServingState& state, const PoolReporter& pools,
+                   const ServingState& state, ModelControl& models, const PoolReporter& pools,
                    const prometheus::Registry& requests)
-    : parts_(std::make_unique<Parts>(options, clock, router, state, pools, requests)) {}
+    : parts_(std::make_unique<Parts>(options, clock, router, state, models, pools, requests)) {}
 
 FrontEnd::~FrontEnd() { Stop(Duration{0}); }
 

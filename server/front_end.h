@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "core/clock.h"
 #include "router/router.h"
+#include "server/model_control.h"
 #include "server/pool_report.h"
 #include "server/serve_options.h"
 #include "server/serving_state.h"
@@ -28,7 +29,7 @@ class FrontEnd {
  public:
   // `requests`: the registry with what is counted.
   FrontEnd(const ServeOptions& options, const Clock& clock, Router& router,
-           const ServingState& state, const PoolReporter& pools,
+           const ServingState& state, ModelControl& models, const PoolReporter& pools,
            const prometheus::Registry& requests);
   // Stops at once.
   ~FrontEnd();

@@ -32,6 +32,10 @@ void HealthReporter::Refresh() {
     const auto told = told_.find(service);
     if (told == told_.end() || told->second != serving) server_.SetServing(service, serving);
   }
+  // A model that is gone.
+  for (const auto& [service, serving] : told_) {
+    if (serving && now.count(service) == 0) server_.SetServing(service, false);
+  }
   told_ = std::move(now);
 }
 

@@ -9,6 +9,7 @@ namespace tandem::server {
 absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after) {
   const std::pair<const char*, bool> kept[] = {
       {"model-repository", before.model_repository == after.model_repository},
+      {"model-control", before.model_control == after.model_control},
       {"address", before.address == after.address},
       {"grpc-port", before.grpc_port == after.grpc_port},
       {"http-port", before.http_port == after.http_port},

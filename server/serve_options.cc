@@ -20,6 +20,8 @@ namespace {
 
 constexpr Setting kSettings[] = {
     {"model-repository", "DIR", "Folder of the models"},
+    {"model-control", "MODE",
+     "explicit: clients may load and unload models (default none: SIGHUP alone does)"},
     {"address", "ADDRESS", "Address to listen on (default 0.0.0.0)"},
     {"grpc-port", "PORT", "Port of gRPC (default 8001; 0: a free one)"},
     {"http-port", "PORT", "Port of HTTP (default 8000; 0: a free one)"},
@@ -100,6 +102,10 @@ constexpr uint64_t kLargestMetadata = uint64_t{1} << 20;
 absl::Status Apply(absl::string_view name, const std::string& value, ServeOptions* options) {
   if (name == "model-repository") {
     options->model_repository = value;
+  } else if (name == "model-control") {
+    if (value != "none" && value != "explicit") return Expected("none or explicit");
+    options->model_control =
+        value == "explicit" ? ModelControlMode::kExplicit : ModelControlMode::kNone;
   } else if (name == "address") {
     if (value.empty()) return Expected("an address such as 0.0.0.0 or 127.0.0.1");
     options->address = value;

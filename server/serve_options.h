@@ -21,8 +21,13 @@ namespace tandem::server {
 
 enum class LogFormat { kText, kJson };
 
+// Who may have models loaded and unloaded while the server runs: the operator alone (SIGHUP), or
+// clients too (RepositoryModelLoad, RepositoryModelUnload).
+enum class ModelControlMode { kNone, kExplicit };
+
 struct ServeOptions {
   std::string model_repository;
+  ModelControlMode model_control = ModelControlMode::kNone;
   std::string address = "0.0.0.0";
   // 0: a free one.
   uint16_t grpc_port = 8001;

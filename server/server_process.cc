@@ -17,6 +17,7 @@
 #include "router/router.h"
 #include "server/front_end.h"
 #include "server/log.h"
+#include "server/model_control.h"
 #include "server/model_repository.h"
 #include "server/port_file.h"
 #include "server/reload.h"
@@ -90,7 +91,8 @@ class ServerProcess {
         log_(log_file_.sink()),
         metrics_(registry_),
         router_(clock_, LimitsOf(options), metrics_),
-        state_(router_) {
+        state_(router_),
+        models_(options, router_, log_) {
     TakeProtobufLog(log_);
     for (const PoolSpec& spec : options.pools) {
       pools_.push_back(std::make_unique<Pool>(MakePoolOptions(spec),
@@ -98,7 +100,7 @@ class ServerProcess {
       router_.AddBackend(*pools_.back());
     }
     front_end_ = std::make_unique<FrontEnd>(
-        options, clock_, router_, state_, [this] { return Report(); }, registry_);
+        options, clock_, router_, state_, models_, [this] { return Report(); }, registry_);
   }
 
   // Takes the ports, then starts the workers.
@@ -109,15 +111,7 @@ class ServerProcess {
   }
 
   void Load(const ModelRepository& repository) {
-    for (const std::string& note : repository.notes) log_(LogLevel::kInfo, note);
-    for (const auto& model : repository.versions) {
-      // One that no pool serves is listed with that reason, and told with all others.
-      const absl::Status added = router_.AddModel(model);
-      if (!added.ok()) log_(LogLevel::kDebug, std::string(added.message()));
-    }
-    for (const UnusableModel& model : repository.unusable) {
-      router_.AddUnusable(model.name, model.version, model.reason);
-    }
+    models_.Start(repository);
     state_.AllModelsAdded();
   }
 
@@ -148,24 +142,16 @@ class ServerProcess {
     return options_.port_file.empty() ? absl::OkStatus() : WritePortFile(options_.port_file, ports);
   }
 
-  // Takes over what may change while the server runs. Where the configuration has an error, or
-  // differs in something else, all stays as it is.
+  // Takes over what may change while the server runs, and has the model repository read again.
   void Reload(const absl::StatusOr<ServeOptions>& options) {
-    const absl::Status status = options.ok() ? CheckReload(options_, *options) : options.status();
-    if (!status.ok()) {
-      log_(LogLevel::kError, absl::StrCat("the configuration was refused, and the old one stays: ",
-                                          status.message()));
-      return;
-    }
-    options_ = *options;
-    log_file_.SetLevel(options_.log_level);
-    router_.SetLimits(LimitsOf(options_));
-    log_(LogLevel::kInfo, "the configuration was read again and taken");
+    TakeOptions(options);
+    models_.Refresh();
   }
 
   // Tells everybody that it ends, and lets what was accepted end.
   void Drain() {
     state_.StartDrain();
+    models_.Stop();
     front_end_->RefreshHealth();
     log_(LogLevel::kInfo, "draining: no new requests are taken");
     if (!router_.Drain(options_.drain_timeout)) {
@@ -185,6 +171,21 @@ class ServerProcess {
   }
 
  private:
+  // Where the configuration has an error, or differs in what cannot change, all of it stays as it
+  // is.
+  void TakeOptions(const absl::StatusOr<ServeOptions>& options) {
+    const absl::Status status = options.ok() ? CheckReload(options_, *options) : options.status();
+    if (!status.ok()) {
+      log_(LogLevel::kError, absl::StrCat("the configuration was refused, and the old one stays: ",
+                                          status.message()));
+      return;
+    }
+    options_ = *options;
+    log_file_.SetLevel(options_.log_level);
+    router_.SetLimits(LimitsOf(options_));
+    log_(LogLevel::kInfo, "the configuration was read again and taken");
+  }
+
   absl::Status StartPools() {
     std::vector<std::future<absl::Status>> started;
     for (const auto& pool : pools_) {
@@ -210,6 +211,7 @@ class ServerProcess {
   Router router_;
   ServingState state_;
   std::vector<std::unique_ptr<Pool>> pools_;
+  ModelControl models_;
   std::unique_ptr<FrontEnd> front_end_;
 };
 

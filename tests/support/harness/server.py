@@ -141,13 +141,14 @@ class Server:
             return file.read()
 
     def wait_for_log(self, text, timeout=START_SECONDS):
-        """Waits until the log holds the text."""
+        """Waits until the log holds the text, or fulfils the condition."""
+        fulfilled = text if callable(text) else lambda log: text in log
         events = watch_folder(self._folder, MODIFIED)
         poll = select.poll()
         poll.register(events, select.POLLIN)
         deadline = time.monotonic() + timeout
         try:
-            while text not in self.log():
+            while not fulfilled(self.log()):
                 if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
                     raise AssertionError(f"the log does not hold '{text}'\n{self.log()}")
                 os.read(events, 4096)
