@@ -27,10 +27,11 @@ struct Ports {
 
 class FrontEnd {
  public:
-  // `requests`: the registry with what is counted.
+  // `requests`: the registry with what is counted. `shares_ports`: another server listens on them
+  // too, for the time of a take-over.
   FrontEnd(const ServeOptions& options, const Clock& clock, Router& router,
            const ServingState& state, ModelControl& models, const PoolReporter& pools,
-           const prometheus::Registry& requests);
+           const prometheus::Registry& requests, bool shares_ports);
   // Stops at once.
   ~FrontEnd();
 

@@ -22,8 +22,13 @@ void SetLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
   builder->SetMaxSendMessageSize(-1);
   builder->SetResourceQuota(
       grpc::ResourceQuota("tandem").Resize(static_cast<size_t>(options.max_network_bytes)));
-  // Another server on the same port is an error, not a companion.
-  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // But for a take-over another server on the same port is an error, not a companion.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, options.shares_port ? 1 : 0);
+  if (options.max_connection_age.count() > 0) {
+    const auto age =
+        std::chrono::duration_cast<std::chrono::milliseconds>(options.max_connection_age);
+    builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, static_cast<int>(age.count()));
+  }
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                               static_cast<int>(options.max_streams_per_connection));
   builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,

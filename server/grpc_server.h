@@ -25,6 +25,10 @@ struct GrpcServerOptions {
   uint64_t max_metadata_bytes = uint64_t{16} << 10;
   // For the buffers of all connections.
   uint64_t max_network_bytes = uint64_t{1} << 30;
+  // A connection that is older is asked to make room for a new one; its calls end. 0: never.
+  Duration max_connection_age = std::chrono::minutes(2);
+  // Another server listens on the port too, for the time of a take-over.
+  bool shares_port = false;
 };
 
 class GrpcServer {

@@ -20,9 +20,11 @@ absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after) 
        before.max_streams_per_connection == after.max_streams_per_connection},
       {"max-metadata-bytes", before.max_metadata_bytes == after.max_metadata_bytes},
       {"max-network-bytes", before.max_network_bytes == after.max_network_bytes},
+      {"max-connection-age", before.max_connection_age == after.max_connection_age},
       {"restart-patience", before.restart_patience == after.restart_patience},
       {"quarantine", before.quarantine == after.quarantine},
       {"port-file", before.port_file == after.port_file},
+      {"take-over", before.take_over == after.take_over},
       {"pools", before.pools == after.pools},
   };
   for (const auto& [setting, same] : kept) {

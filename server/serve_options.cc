@@ -34,12 +34,16 @@ constexpr Setting kSettings[] = {
      "Calls of one connection at a time; more wait at the client (default 1024)"},
     {"max-metadata-bytes", "SIZE", "Largest metadata of a call (default 16KiB)"},
     {"max-network-bytes", "SIZE", "Memory of all connections together (default 1GiB)"},
+    {"max-connection-age", "TIME",
+     "Age at which a connection is asked to make room for a new one (default 2m; 0s: never)"},
     {"max-queue-length", "COUNT", "Requests of one model that may wait (default 1024)"},
     {"max-bytes-in-flight", "SIZE", "Bytes of inputs of all requests (default 1GiB)"},
     {"restart-patience", "TIME",
      "Time that requests wait for a worker that is started again (default 10s)"},
     {"quarantine", "TIME", "Time that a request which ended two workers is refused (default 10m)"},
     {"port-file", "FILE", "Write the ports and the process id there, as JSON, once ready"},
+    {"take-over", "FILE",
+     "Take the ports over from the server that wrote this --port-file, once ready"},
 };
 
 absl::Status Expected(absl::string_view what) {
@@ -122,6 +126,8 @@ absl::Status Apply(absl::string_view name, const std::string& value, ServeOption
     options->log_format = value == "json" ? LogFormat::kJson : LogFormat::kText;
   } else if (name == "drain-timeout") {
     return ReadDuration(value, &options->drain_timeout);
+  } else if (name == "max-connection-age") {
+    return ReadDuration(value, &options->max_connection_age);
   } else if (name == "restart-patience") {
     return ReadDuration(value, &options->restart_patience);
   } else if (name == "quarantine") {
@@ -140,6 +146,8 @@ absl::Status Apply(absl::string_view name, const std::string& value, ServeOption
     return ReadCount(value, &options->max_streams_per_connection);
   } else if (name == "port-file") {
     options->port_file = value;
+  } else if (name == "take-over") {
+    options->take_over = value;
   } else {
     return absl::InternalError(absl::StrCat("no setting is called ", name));
   }

@@ -45,6 +45,8 @@ struct ServeOptions {
   uint64_t max_metadata_bytes = uint64_t{16} << 10;
   // Memory that gRPC may hold for all connections.
   uint64_t max_network_bytes = uint64_t{1} << 30;
+  // A connection that is older is asked to make room for a new one. 0: never.
+  Duration max_connection_age = std::chrono::minutes(2);
   // Requests of one model that wait.
   uint32_t max_queue_length = 1024;
   // Bytes of inputs of all requests.
@@ -55,6 +57,8 @@ struct ServeOptions {
   Duration quarantine = std::chrono::minutes(10);
   // A file that gets the ports and the process id when the server is ready. Empty: none.
   std::string port_file;
+  // The port file of a server to take the ports over from. Empty: none.
+  std::string take_over;
   std::vector<PoolSpec> pools;
 };
 

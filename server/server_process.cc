@@ -2,9 +2,11 @@
 
 #include <prometheus/registry.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <memory>
 #include <utility>
@@ -24,6 +26,7 @@
 #include "server/request_metrics.h"
 #include "server/serving_state.h"
 #include "server/signals.h"
+#include "server/take_over.h"
 
 namespace tandem::server {
 namespace {
@@ -85,8 +88,10 @@ RouterOptions LimitsOf(const ServeOptions& options) {
 // Owns the parts of the server, in the order in which they may end.
 class ServerProcess {
  public:
-  explicit ServerProcess(const ServeOptions& options)
+  // `old`: the server to take the ports over from.
+  ServerProcess(const ServeOptions& options, const std::optional<RunningServer>& old)
       : options_(options),
+        old_(old),
         log_file_(options.log_level, options.log_format),
         log_(log_file_.sink()),
         metrics_(registry_),
@@ -99,15 +104,64 @@ class ServerProcess {
                                               static_cast<uint32_t>(pools_.size()), router_, log_));
       router_.AddBackend(*pools_.back());
     }
+    ServeOptions listened = options;
+    if (old.has_value()) {
+      listened.grpc_port = old->ports.grpc;
+      listened.http_port = old->ports.http;
+      listened.metrics_port = old->ports.metrics;
+    }
     front_end_ = std::make_unique<FrontEnd>(
-        options, clock_, router_, state_, models_, [this] { return Report(); }, registry_);
+        listened, clock_, router_, state_, models_, [this] { return Report(); }, registry_,
+        old.has_value());
   }
 
-  // Takes the ports, then starts the workers.
+  // Takes the ports, then starts the workers. Where another server has the ports, it keeps them
+  // until the models are ready.
   absl::Status Start() {
+    if (old_.has_value()) return StartPools();
     const absl::Status listening = front_end_->Start();
     if (!listening.ok()) return listening;
     return StartPools();
+  }
+
+  // Once settled. Nothing happens where there is no old server.
+  absl::Status TakeOver() {
+    if (!old_.has_value()) return absl::OkStatus();
+    const std::vector<ModelStatus> models = router_.Models();
+    const auto is_ready = [](const ModelStatus& model) {
+      return model.state == ModelState::kReady;
+    };
+    if (!models.empty() && std::none_of(models.begin(), models.end(), is_ready)) {
+      return absl::UnavailableError(absl::StrCat(
+          "none of the models is ready, so the server of process ", old_->process,
+          " keeps the ports; the first is model ", models[0].name, ": ", models[0].reason));
+    }
+    return TakePorts(*old_, options_.address, [this] { return front_end_->Start(); }, log_);
+  }
+
+  // The old server is not needed any more.
+  void DismissOld() {
+    if (!old_.has_value()) return;
+    Dismiss(*old_);
+    log_(LogLevel::kInfo, absl::StrCat("the ports were taken over from process ", old_->process));
+  }
+
+  // Another server wants to take over.
+  void Share() {
+    const absl::Status shared = SharePorts(front_end_->ports());
+    log_(shared.ok() ? LogLevel::kInfo : LogLevel::kError,
+         shared.ok() ? "the ports may be taken over by another server"
+                     : std::string(shared.message()));
+  }
+
+  // Where another server has taken over: serves the connections that are left until they have gone
+  // there too.
+  void ServeOutConnections(const std::function<bool(Duration)>& is_over) {
+    const Ports ports = front_end_->ports();
+    if (!AreTakenOver(ports)) return;
+    log_(LogLevel::kInfo, "another server has taken over the ports; waiting for connections to go");
+    // gRPC spreads the ages by a tenth.
+    ServeOut(ports, options_.max_connection_age * 6 / 5, is_over);
   }
 
   void Load(const ModelRepository& repository) {
@@ -203,6 +257,7 @@ class ServerProcess {
   }
 
   ServeOptions options_;
+  const std::optional<RunningServer> old_;
   Log log_file_;
   const LogSink log_;
   const SystemClock clock_;
@@ -234,26 +289,34 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
   const absl::StatusOr<ModelRepository> repository =
       ScanModelRepository(options.model_repository, KindsOf(options.pools));
   if (!repository.ok()) return Fail(kExitUsage, repository.status());
-  ServerProcess process(options);
+  std::optional<RunningServer> old;
+  if (!options.take_over.empty()) {
+    const absl::StatusOr<RunningServer> found = FindRunningServer(options.take_over);
+    if (!found.ok()) return Fail(kExitUsage, found.status());
+    old = *found;
+  }
+  ServerProcess process(options, old);
   const absl::Status started = process.Start();
   if (!started.ok()) return Fail(kExitFailed, started);
   process.Load(*repository);
   // The signal that asks the server to end, if one came within the time.
   const auto end_within = [&](Duration timeout) {
     std::optional<int> signal = signals.WaitFor(timeout);
-    if (signal == SIGHUP) {
-      process.Reload(read_again());
-      signal.reset();
-    }
+    if (signal == SIGHUP) process.Reload(read_again());
+    if (signal == SIGUSR2) process.Share();
+    if (signal == SIGHUP || signal == SIGUSR2) signal.reset();
     return signal;
   };
   std::optional<int> signal;
   while (!signal.has_value() && !process.settled()) signal = end_within(kPollLoading);
   if (!signal.has_value()) {
-    const absl::Status announced = process.AnnounceReady();
+    absl::Status announced = process.TakeOver();
+    if (announced.ok()) announced = process.AnnounceReady();
     if (!announced.ok()) return Fail(kExitFailed, announced);
+    process.DismissOld();
   }
   while (!signal.has_value()) signal = end_within(kPollServing);
+  process.ServeOutConnections([&](Duration wait) { return end_within(wait).has_value(); });
   signals.ExitOnNext();
   process.Drain();
   process.Stop();

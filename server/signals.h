@@ -1,4 +1,4 @@
-// SIGINT, SIGTERM and SIGHUP as something to wait for. One for the process, made before any thread
+// SIGINT, SIGTERM, SIGHUP and SIGUSR2 as something to wait for. One for the process, made before any thread
 // is, so that all of them have these signals blocked. Programs that are started must unblock them.
 #pragma once
 

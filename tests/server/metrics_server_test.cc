@@ -28,7 +28,7 @@ struct Counted {
 TEST_CASE("The metrics are served as Prometheus reads them", "[metrics_server]") {
   const Counted some;
   const Counted others;
-  MetricsServer server("127.0.0.1", 0, {&some.registry, &others.registry});
+  MetricsServer server("127.0.0.1", 0, false, {&some.registry, &others.registry});
   REQUIRE(server.Start().ok());
   httplib::Client client("127.0.0.1", server.port());
   const httplib::Result reply = client.Get("/metrics");

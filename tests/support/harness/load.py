@@ -18,7 +18,10 @@ class Load:
     (there should be nothing), `versions` the versions that answered.
     """
 
-    def __init__(self, address, model, clients=4, width=4, options=()):
+    def __init__(self, address, model, clients=4, width=4, connection_each=False):
+        self._address = address
+        # Every request opens a connection of its own.
+        self._connection_each = connection_each
         self._model = model
         self._width = width
         self._stop = threading.Event()
@@ -27,11 +30,8 @@ class Load:
         self.answered = 0
         self.failures = []
         self.versions = set()
-        channels = [grpc.insecure_channel(address, options=list(options)) for _ in range(clients)]
-        self._channels = channels
         self._threads = [
-            threading.Thread(target=self._ask, args=(number, channel))
-            for number, channel in enumerate(channels)
+            threading.Thread(target=self._ask, args=(number,)) for number in range(clients)
         ]
 
     def __enter__(self):
@@ -44,8 +44,6 @@ class Load:
         self._stop.set()
         for thread in self._threads:
             thread.join()
-        for channel in self._channels:
-            channel.close()
 
     def wait_for_more(self, count):
         """Waits until so many more requests have been answered."""
@@ -56,11 +54,20 @@ class Load:
             )
         assert done, f"no answers come: {self.answered} so far, {self.failures[:3]}"
 
-    def _ask(self, number, channel):
-        infer = protos.infer_service(channel)
+    def _connect(self):
+        return grpc.insecure_channel(
+            self._address, options=[("grpc.use_local_subchannel_pool", 1)]
+        )
+
+    def _ask(self, number):
+        channel = self._connect()
         turn = 0
         while not self._stop.is_set():
             turn += 1
+            if self._connection_each:
+                channel.close()
+                channel = self._connect()
+            infer = protos.infer_service(channel)
             # No other client sends the same.
             row = np.full((1, self._width), number * 100_000 + turn % 100_000, np.float32)
             request = infer_request(self._model, {"INPUT0": row})
@@ -77,3 +84,4 @@ class Load:
                     self.answered += 1
                     self.versions.add(reply.model_version)
                 self._some.notify_all()
+        channel.close()
