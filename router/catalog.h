@@ -38,8 +38,8 @@ struct ModelStatus {
   // 0: the model as a whole, of which no version could be read.
   int64_t version = 0;
   ModelState state = ModelState::kLoading;
-  // Why it is not ready. Where it is: what else is to be known of it, as that its new files cannot be
-  // loaded; mostly empty.
+  // Why it is not ready. Where it is: what else is to be known of it, as that its new files cannot
+  // be loaded; mostly empty.
   std::string reason;
   // Config with the signature that the workers told. Null where the version could not be read at
   // all.

@@ -19,7 +19,8 @@ ModelChanges ModelTable::Update(const ModelUpdate& update) {
   }
   for (ModelEntry* entry : unusable) Retire(*entry, changes);
   for (const auto& model : update.versions) Want(model, changes);
-  for (const UnusableVersion& version : update.unusable) NoteUnusable(update.model, version, changes);
+  for (const UnusableVersion& version : update.unusable)
+    NoteUnusable(update.model, version, changes);
   ModelChanges settled = Settle(update.model);
   changes.gone.insert(changes.gone.end(), settled.gone.begin(), settled.gone.end());
   return changes;

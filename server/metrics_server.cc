@@ -29,8 +29,8 @@ HttpListenerOptions ListenerOptions(std::string address, uint16_t port, bool sha
 MetricsServer::MetricsServer(std::string address, uint16_t port, bool shares_port,
                              std::vector<const prometheus::Collectable*> collected)
     : collected_(std::move(collected)),
-      listener_(std::make_unique<HttpListener>(
-          ListenerOptions(std::move(address), port, shares_port))) {
+      listener_(
+          std::make_unique<HttpListener>(ListenerOptions(std::move(address), port, shares_port))) {
   listener_->routes().Get("/metrics", [this](const httplib::Request&, httplib::Response& reply) {
     std::vector<prometheus::MetricFamily> families;
     for (const prometheus::Collectable* source : collected_) {

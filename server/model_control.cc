@@ -25,10 +25,9 @@ absl::Status NoSuchModel(const std::string& model) {
 
 // "model m version 2: READY in cpu".
 std::string Line(const ModelStatus& model) {
-  std::string line =
-      absl::StrCat("model ", model.name,
-                   model.version > 0 ? absl::StrCat(" version ", model.version) : "", ": ",
-                   ModelStateName(model.state));
+  std::string line = absl::StrCat("model ", model.name,
+                                  model.version > 0 ? absl::StrCat(" version ", model.version) : "",
+                                  ": ", ModelStateName(model.state));
   if (!model.pools.empty()) absl::StrAppend(&line, " in ", absl::StrJoin(model.pools, ", "));
   if (!model.reason.empty()) absl::StrAppend(&line, ": ", model.reason);
   return line;
@@ -152,8 +151,9 @@ void ModelControl::Loop() {
 absl::Status ModelControl::ReadAll() {
   const absl::StatusOr<ModelRepository> repository = ScanModelRepository(folder_, pools_);
   if (!repository.ok()) {
-    log_(LogLevel::kError, absl::StrCat("the model repository cannot be read, and all models stay: ",
-                                        repository.status().message()));
+    log_(LogLevel::kError,
+         absl::StrCat("the model repository cannot be read, and all models stay: ",
+                      repository.status().message()));
     return repository.status();
   }
   for (const std::string& note : repository->notes) log_(LogLevel::kInfo, note);

@@ -131,9 +131,10 @@ absl::Status AwaitSharedPort(const std::string& address, uint16_t port, Duration
   const auto end = std::chrono::steady_clock::now() + timeout;
   while (!CanShare(*found)) {
     if (std::chrono::steady_clock::now() >= end) {
-      return absl::UnavailableError(absl::StrCat(
-          "port ", port, " is not shared by the server that listens on it; do both servers belong "
-          "to one user, with one --address?"));
+      return absl::UnavailableError(
+          absl::StrCat("port ", port,
+                       " is not shared by the server that listens on it; do both servers belong "
+                       "to one user, with one --address?"));
     }
     std::this_thread::sleep_for(kLookInterval);
   }

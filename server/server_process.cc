@@ -136,7 +136,8 @@ class ServerProcess {
           "none of the models is ready, so the server of process ", old_->process,
           " keeps the ports; the first is model ", models[0].name, ": ", models[0].reason));
     }
-    return TakePorts(*old_, options_.address, [this] { return front_end_->Start(); }, log_);
+    return TakePorts(
+        *old_, options_.address, [this] { return front_end_->Start(); }, log_);
   }
 
   // The old server is not needed any more.

@@ -34,7 +34,8 @@ void Signals::ExitOnNext() {
     while (!stopping_.load()) {
       int signal = 0;
       const bool came = sigwait(&set_, &signal) == 0;
-      // The shell's convention for a program that a signal ended. The others come too late to matter.
+      // The shell's convention for a program that a signal ended. The others come too late to
+      // matter.
       if (came && (signal == SIGINT || signal == SIGTERM)) _exit(128 + signal);
     }
   });

@@ -57,9 +57,9 @@ absl::StatusOr<RunningServer> FindRunningServer(const std::string& port_file) {
 absl::Status TakePorts(const RunningServer& old, const std::string& address,
                        const std::function<absl::Status()>& listen, const LogSink& log) {
   if (kill(old.process, SIGUSR2) != 0) {
-    return absl::UnavailableError(absl::StrCat("the server of process ", old.process,
-                                               " cannot be asked to share its ports: ",
-                                               strerrordesc_np(errno)));
+    return absl::UnavailableError(
+        absl::StrCat("the server of process ", old.process,
+                     " cannot be asked to share its ports: ", strerrordesc_np(errno)));
   }
   std::vector<size_t> others;
   for (const uint16_t port : All(old.ports)) {
@@ -89,8 +89,7 @@ bool AreTakenOver(const Ports& ports) {
   return ListenersOn(ports.grpc) > OwnListenersOn(ports.grpc);
 }
 
-void ServeOut(const Ports& ports, Duration longest,
-              const std::function<bool(Duration)>& is_over) {
+void ServeOut(const Ports& ports, Duration longest, const std::function<bool(Duration)>& is_over) {
   const auto start = std::chrono::steady_clock::now();
   Duration passed{0};
   while (passed < std::max(longest, kLeastTime) && !is_over(kLookInterval)) {

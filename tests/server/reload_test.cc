@@ -32,8 +32,9 @@ TEST_CASE("A setting that only a new start can change is refused by its name", "
   CHECK(refusal([](ServeOptions& o) { o.metrics_port = 9; }).find("metrics-port") == 0);
   CHECK(refusal([](ServeOptions& o) { o.address = "::"; }).find("address") == 0);
   CHECK(refusal([](ServeOptions& o) { o.model_repository = "m"; }).find("model-repository") == 0);
-  CHECK(refusal([](ServeOptions& o) { o.model_control = ModelControlMode::kExplicit; })
-            .find("model-control") == 0);
+  CHECK(refusal([](ServeOptions& o) {
+          o.model_control = ModelControlMode::kExplicit;
+        }).find("model-control") == 0);
   CHECK(refusal([](ServeOptions& o) { o.log_format = LogFormat::kJson; }).find("log-format") == 0);
   CHECK(refusal([](ServeOptions& o) { o.quarantine = Duration{0}; }).find("quarantine") == 0);
   CHECK(refusal([](ServeOptions& o) { o.restart_patience = Duration{0}; }).find("restart-") == 0);
