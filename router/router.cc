@@ -172,7 +172,7 @@ RouterGauges Router::State::Gauges() const {
 void Router::State::SetLimits(RouterOptions limits) {
   max_bytes_in_flight_.store(limits.max_bytes_in_flight, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
-  scheduler_.SetMaxQueueLength(limits.max_queue_length);
+  scheduler_.SetMaxQueue(limits.max_queue_length, limits.max_queue_bytes);
 }
 
 std::vector<QuarantinedRequest> Router::State::Quarantined() const {

@@ -28,6 +28,8 @@ struct RouterOptions {
   Duration restart_patience = std::chrono::seconds(10);
   // How long a request that ended two workers is refused. 0: not at all.
   Duration quarantine = std::chrono::minutes(10);
+  // Bytes of inputs of one model version that may wait.
+  uint64_t max_queue_bytes = uint64_t{512} << 20;
 };
 
 // What happened to one request; for metrics.

@@ -42,7 +42,7 @@ Router::State::State(const Clock& clock, RouterOptions options, RouterObserver& 
     : clock_(clock),
       observer_(observer),
       quarantine_(options.quarantine),
-      scheduler_(options.max_queue_length, options.restart_patience),
+      scheduler_(options.max_queue_length, options.restart_patience, options.max_queue_bytes),
       max_bytes_in_flight_(options.max_bytes_in_flight),
       timer_thread_([this] { RunTimer(); }) {}
 

@@ -139,21 +139,19 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
     return;
   }
   wanted.queue.Classify(*request);
-  if (wanted.queue.size() >= max_queue_length_ || !wanted.queue.HasRoom(*request)) {
+  if (!CheckRoom(wanted, *request).ok()) {
     // Perhaps some of them wait for nobody.
     Requests dead;
     wanted.queue.TakeDead(now, dead);
     RefuseDead(now, wanted, std::move(dead), actions);
     UpdateActive(model);
   }
-  if (wanted.queue.size() >= max_queue_length_ || !wanted.queue.HasRoom(*request)) {
+  if (absl::Status full = CheckRoom(wanted, *request); !full.ok()) {
     // How long the oldest has waited is how long the whole queue takes.
     const Duration half = (now - wanted.queue.front().request->arrival) / 2;
     actions.refusals.push_back(
         {std::move(request),
-         WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat(
-                            "model \"", wanted.name, "\": ", wanted.queue.size(),
-                            " requests wait for it already, the most that may; try again later")),
+         WithRetryAfter(std::move(full),
                         std::clamp<Duration>(half, kSoonestRetry, kLatestRetry))});
     return;
   }
@@ -167,6 +165,29 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
   Enqueue(model, std::move(request));
   ServeModel(now, model, actions);
   NoteWaiting(now);
+}
+
+absl::Status Scheduler::CheckRoom(const Model& model, const QueuedRequest& request) const {
+  const BatchQueue& queue = model.queue;
+  if (queue.empty()) return absl::OkStatus();
+  if (queue.size() >= max_queue_length_ || !queue.HasRoom(request)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("model \"", model.name, "\": ", queue.size(),
+                     " requests wait for it already, the most that may; try again later"));
+  }
+  if (queue.shares().bytes() + request.bytes > max_queue_bytes_) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "model \"", model.name, "\": the request's ", request.bytes,
+        " bytes of inputs do not fit beside the ", queue.shares().bytes(),
+        " that wait for it already; at most ", max_queue_bytes_, " may; try again later"));
+  }
+  if (!queue.shares().MayWait(request.request->client, max_queue_length_)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("model \"", model.name, "\": ", queue.size(),
+                     " requests wait for it already, and the places that are left are for clients "
+                     "that have fewer there; try again later"));
+  }
+  return absl::OkStatus();
 }
 
 void Scheduler::Enqueue(uint32_t model, std::unique_ptr<QueuedRequest> request) {

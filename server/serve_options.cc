@@ -37,6 +37,7 @@ constexpr Setting kSettings[] = {
     {"max-connection-age", "TIME",
      "Age at which a connection is asked to make room for a new one (default 2m; 0s: never)"},
     {"max-queue-length", "COUNT", "Requests of one model that may wait (default 1024)"},
+    {"max-queue-bytes", "SIZE", "Bytes of inputs of one model that may wait (default 512MiB)"},
     {"max-bytes-in-flight", "SIZE", "Bytes of inputs of all requests (default 1GiB)"},
     {"restart-patience", "TIME",
      "Time that requests wait for a worker that is started again (default 10s)"},
@@ -140,6 +141,8 @@ absl::Status Apply(absl::string_view name, const std::string& value, ServeOption
     return ReadSize(value, uint64_t{1} << 50, &options->max_network_bytes);
   } else if (name == "max-bytes-in-flight") {
     return ReadSize(value, uint64_t{1} << 50, &options->max_bytes_in_flight);
+  } else if (name == "max-queue-bytes") {
+    return ReadSize(value, uint64_t{1} << 50, &options->max_queue_bytes);
   } else if (name == "max-queue-length") {
     return ReadCount(value, &options->max_queue_length);
   } else if (name == "max-streams-per-connection") {

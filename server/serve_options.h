@@ -49,6 +49,8 @@ struct ServeOptions {
   Duration max_connection_age = std::chrono::minutes(2);
   // Requests of one model that wait.
   uint32_t max_queue_length = 1024;
+  // Bytes of their inputs.
+  uint64_t max_queue_bytes = uint64_t{512} << 20;
   // Bytes of inputs of all requests.
   uint64_t max_bytes_in_flight = uint64_t{1} << 30;
   // How long requests wait for a worker that died and is started again, where no other runs them.

@@ -82,7 +82,7 @@ PoolReport ReportOf(const Pool& pool) {
 
 RouterOptions LimitsOf(const ServeOptions& options) {
   return {options.max_queue_length, options.max_bytes_in_flight, options.restart_patience,
-          options.quarantine};
+          options.quarantine, options.max_queue_bytes};
 }
 
 // Owns the parts of the server, in the order in which they may end.
