@@ -1,5 +1,5 @@
-// What each client has waiting in one queue, and whether it may have more: a client that sends without
-// end must leave room for others. Not thread-safe.
+// What each client has waiting in one queue, and whether it may have more: a client that sends
+// without end must leave room for others. Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +27,9 @@ class QueueShares {
   uint64_t bytes() const { return bytes_; }
 
   // Whether another request of the client may wait in a queue of at most `most`. 0 is nobody, and
-  // may as long as there is room. The last quarter is for clients that have less than an equal share of what waits, one that is alone counting as
-  // one of two. So whoever fills the queue leaves room, and many who do come to equal shares.
+  // may as long as there is room. The last quarter is for clients that have less than an equal
+  // share of what waits, one that is alone counting as one of two. So whoever fills the queue
+  // leaves room, and many who do come to equal shares.
   bool MayWait(uint64_t client, size_t most) const {
     if (requests_ >= most) return false;
     if (client == 0 || requests_ < most - most / 4) return true;

@@ -1,6 +1,6 @@
 // Listens on a port and hands on the connections that come. gRPC could do that itself, but its
-// listener takes no connection any more once the process has been without a descriptor for a moment.
-// This one waits until there is one again.
+// listener takes no connection any more once the process has been without a descriptor for a
+// moment. This one waits until there is one again.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ class ConnectionAcceptor {
   ConnectionAcceptor(const ConnectionAcceptor&) = delete;
   ConnectionAcceptor& operator=(const ConnectionAcceptor&) = delete;
 
-  // Takes the port; 0: a free one. 0.0.0.0 and :: are all addresses of both kinds, where the machine
-  // has both. UNAVAILABLE where it cannot be had (listening.h tells why).
+  // Takes the port; 0: a free one. 0.0.0.0 and :: are all addresses of both kinds, where the
+  // machine has both. UNAVAILABLE where it cannot be had (listening.h tells why).
   absl::Status Listen(const std::string& address, uint16_t port, bool shares_port);
   uint16_t port() const { return port_; }
 

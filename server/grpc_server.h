@@ -11,6 +11,11 @@
 
 #include "absl/status/status.h"
 #include "core/clock.h"
+#include "server/connection_acceptor.h"
+
+namespace grpc::experimental {
+class ExternalConnectionAcceptor;
+}  // namespace grpc::experimental
 
 namespace tandem::server {
 
@@ -33,7 +38,7 @@ struct GrpcServerOptions {
 
 class GrpcServer {
  public:
-  explicit GrpcServer(GrpcServerOptions options) : options_(std::move(options)) {}
+  explicit GrpcServer(GrpcServerOptions options);
   // Stops at once.
   ~GrpcServer();
 
@@ -46,15 +51,19 @@ class GrpcServer {
   void Stop(Duration grace);
 
   // The port that is listened on.
-  uint16_t port() const { return port_; }
+  uint16_t port() const { return acceptor_.port(); }
 
   // Thread-safe. What grpc.health.v1 tells of a service, or of the server as a whole ("").
   void SetServing(const std::string& service, bool serving);
 
  private:
+  void Take(int listener, int connection) const;
+
   GrpcServerOptions options_;
-  uint16_t port_ = 0;
   std::unique_ptr<grpc::Server> server_;
+  // Where the server takes connections from.
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> entrance_;
+  ConnectionAcceptor acceptor_;
 };
 
 }  // namespace tandem::server

@@ -43,8 +43,7 @@ grpc::ServerUnaryReactor* InferenceService::ModelInfer(Context* context, const B
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* InferenceService::ModelStreamInfer(
     Context* context) {
-  return new InferStream(clock_, router_, CallDeadline(*context, clock_.Now()),
-                         ClientOf(*context));
+  return new InferStream(clock_, router_, CallDeadline(*context, clock_.Now()), ClientOf(*context));
 }
 
 grpc::ServerUnaryReactor* InferenceService::RepositoryModelLoad(Context* context,
