@@ -13,7 +13,7 @@
 namespace tandem::server {
 namespace {
 
-constexpr auto kLookInterval = std::chrono::milliseconds(5);
+constexpr auto kLoadPoll = std::chrono::milliseconds(5);
 
 absl::Status Ending() {
   return absl::UnavailableError("the server is shutting down, and changes no models");
@@ -217,7 +217,7 @@ absl::Status ModelControl::AwaitLoads(const std::vector<std::string>& models) {
   for (const std::string& model : models) {
     while (router_.IsArriving(model)) {
       std::unique_lock lock(mutex_);
-      if (changed_.wait_for(lock, kLookInterval, [this] { return stopping_; })) return Ending();
+      if (changed_.wait_for(lock, kLoadPoll, [this] { return stopping_; })) return Ending();
     }
   }
   return absl::OkStatus();

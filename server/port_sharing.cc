@@ -26,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr auto kLookInterval = std::chrono::milliseconds(5);
+constexpr auto kSharePoll = std::chrono::milliseconds(5);
 
 // As /proc/net/tcp has them.
 constexpr char kConnected[] = "01";
@@ -136,7 +136,7 @@ absl::Status AwaitSharedPort(const std::string& address, uint16_t port, Duration
                        " is not shared by the server that listens on it; do both servers belong "
                        "to one user, with one --address?"));
     }
-    std::this_thread::sleep_for(kLookInterval);
+    std::this_thread::sleep_for(kSharePoll);
   }
   return absl::OkStatus();
 }

@@ -17,7 +17,7 @@ namespace tandem::server {
 namespace {
 
 constexpr Duration kLongestWait = std::chrono::seconds(5);
-constexpr Duration kLookInterval = std::chrono::milliseconds(100);
+constexpr Duration kServeOutPoll = std::chrono::milliseconds(100);
 // Connections that were being made when the others began to go to the new server.
 constexpr Duration kLeastTime = std::chrono::seconds(1);
 
@@ -92,7 +92,7 @@ bool AreTakenOver(const Ports& ports) {
 void ServeOut(const Ports& ports, Duration longest, const std::function<bool(Duration)>& is_over) {
   const auto start = std::chrono::steady_clock::now();
   Duration passed{0};
-  while (passed < std::max(longest, kLeastTime) && !is_over(kLookInterval)) {
+  while (passed < std::max(longest, kLeastTime) && !is_over(kServeOutPoll)) {
     passed = std::chrono::steady_clock::now() - start;
     if (passed < kLeastTime) continue;
     if (OwnConnectionsOn(ports.grpc) + OwnConnectionsOn(ports.http) == 0) return;

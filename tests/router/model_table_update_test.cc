@@ -6,8 +6,8 @@ namespace tandem {
 namespace {
 
 // A CPU pool of two lanes that are up; versions of "m" are made with handles that count up.
-struct Table : ModelTable {
-  Table() {
+struct UpdatedTable : ModelTable {
+  UpdatedTable() {
     AddPool("cpu", PoolKind::kCpu, 2);
     for (const uint32_t lane : {0u, 1u}) LaneUp({0, lane});
   }
@@ -44,7 +44,7 @@ struct Table : ModelTable {
 };
 
 TEST_CASE("A new version becomes the default once every lane has tried it", "[update]") {
-  Table table;
+  UpdatedTable table;
   ModelEntry& old = table.Serve(1);
   const ModelChanges changes = table.Want({table.Make(2)});
   REQUIRE(changes.added.size() == 1);
@@ -63,7 +63,7 @@ TEST_CASE("A new version becomes the default once every lane has tried it", "[up
 }
 
 TEST_CASE("An old version with requests goes when the last of them does", "[update]") {
-  Table table;
+  UpdatedTable table;
   ModelEntry& old = table.Serve(1);
   old.in_flight.Enter();
   old.in_flight.Enter();
@@ -77,7 +77,7 @@ TEST_CASE("An old version with requests goes when the last of them does", "[upda
 }
 
 TEST_CASE("The old version stays where the new one cannot be loaded, and says so", "[update]") {
-  Table table;
+  UpdatedTable table;
   ModelEntry& old = table.Serve(1);
   ModelEntry& next = *table.Want({table.Make(2)}).added.at(0);
   CHECK(table.Fail(next, "the file is cut off").gone.empty());
@@ -95,7 +95,7 @@ TEST_CASE("The old version stays where the new one cannot be loaded, and says so
 
 TEST_CASE("Files that have changed are loaded beside the version, which they then replace",
           "[update]") {
-  Table table;
+  UpdatedTable table;
   ModelEntry& old = table.Serve(1);
   CHECK(table.Want({table.Make(1)}).added.empty());
   ModelEntry& next = *table.Want({table.Make(1, "changed")}).added.at(0);
@@ -110,7 +110,7 @@ TEST_CASE("Files that have changed are loaded beside the version, which they the
 }
 
 TEST_CASE("Changed files that cannot be loaded, or read, leave the version as it was", "[update]") {
-  Table table;
+  UpdatedTable table;
   ModelEntry& old = table.Serve(1);
   ModelEntry& next = *table.Want({table.Make(1, "changed")}).added.at(0);
   CHECK(table.Fail(next, "the file is cut off").gone.empty());
@@ -126,7 +126,7 @@ TEST_CASE("Changed files that cannot be loaded, or read, leave the version as it
 }
 
 TEST_CASE("A model whose configuration cannot be read keeps all its versions", "[update]") {
-  Table table;
+  UpdatedTable table;
   ModelEntry& one = table.Serve(1);
   CHECK(table.Update({"m", {}, {{0, "config.pbtxt:1: nonsense"}}}).gone.empty());
   CHECK(table.Default() == &one);
@@ -136,7 +136,7 @@ TEST_CASE("A model whose configuration cannot be read keeps all its versions", "
 }
 
 TEST_CASE("A model that is to have no version goes as a whole", "[update]") {
-  Table table;
+  UpdatedTable table;
   ModelEntry& one = table.Serve(1);
   CHECK(table.Want({}).gone == std::vector<ModelEntry*>{&one});
   CHECK(table.Find("m", -1).status().code() == absl::StatusCode::kNotFound);
@@ -145,7 +145,7 @@ TEST_CASE("A model that is to have no version goes as a whole", "[update]") {
 
 TEST_CASE("While all workers are away requests go to the version that served, not to the new one",
           "[update]") {
-  Table table;
+  UpdatedTable table;
   ModelEntry& old = table.Serve(1);
   ModelEntry& next = *table.Want({table.Make(2)}).added.at(0);
   for (const uint32_t lane : {0u, 1u}) table.LaneDown({0, lane}, absl::UnavailableError("died"));
