@@ -123,6 +123,7 @@ class TakeOverTest(unittest.TestCase):
         with Load(server.address, "m") as load:
             self.repository.synthetic("endless", parameters={"load_us": 600_000_000})
             new = Server(self.repository.path, (CPU_POOL, "--take-over=" + server.port_file))
+            self.addCleanup(new._clean_up)
             new.spawn()
             new.wait_for_log("is ready: process")
             new.process.kill()
