@@ -45,6 +45,8 @@ struct QueuePolicy {
   bool delay_on_timeout = false;
   // Requests that may wait. 0: only the server's own limit.
   uint32_t max_queue_size = 0;
+
+  friend bool operator==(const QueuePolicy&, const QueuePolicy&) = default;
 };
 
 struct ModelConfig {
@@ -84,6 +86,8 @@ struct ModelConfig {
   // Method of the TorchScript module.
   std::string method = "forward";
   std::map<std::string, std::string> parameters;
+
+  friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
 // A version that is served: the thing that is loaded.
@@ -97,6 +101,14 @@ struct ModelVersion {
   // Of a compiled model: files for one batch size each. `file` is then the one for any size, and
   // may be empty.
   std::map<uint32_t, std::string> files_by_batch_size;
+  // Differs where the files have changed between two readings of the repository.
+  std::string files_stamp;
 };
+
+// Whether a load of the one would give what a load of the other does.
+inline bool HaveSameContent(const ModelVersion& a, const ModelVersion& b) {
+  return a.config == b.config && a.file == b.file &&
+         a.files_by_batch_size == b.files_by_batch_size && a.files_stamp == b.files_stamp;
+}
 
 }  // namespace tandem

@@ -39,6 +39,8 @@ struct TensorSpec {
   bool any_shape = false;
   // Inputs only: the request may leave it out.
   bool optional = false;
+
+  friend bool operator==(const TensorSpec&, const TensorSpec&) = default;
 };
 
 // Copies the pieces, one after the other, to `to`, which has room for tensor.byte_size() bytes.

@@ -106,6 +106,7 @@ bool BatchQueue::GoesBefore(const QueuedRequest& a, const QueuedRequest& b) cons
 void BatchQueue::Push(std::unique_ptr<QueuedRequest> request) {
   rows_ += request->rows;
   ++levels_[request->level].waiting;
+  shares_.Add(request->request->client, request->bytes);
   earliest_deadline_ = std::min(earliest_deadline_, request->deadline());
   earliest_wait_end_ = std::min({earliest_wait_end_, request->wait_until, request->delay_at});
   auto place = requests_.end();
@@ -117,6 +118,7 @@ void BatchQueue::Push(std::unique_ptr<QueuedRequest> request) {
 std::unique_ptr<QueuedRequest> BatchQueue::TakeOut(std::unique_ptr<QueuedRequest>& place) {
   rows_ -= place->rows;
   --levels_[place->level].waiting;
+  shares_.Remove(place->request->client, place->bytes);
   return std::move(place);
 }
 

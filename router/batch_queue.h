@@ -17,6 +17,7 @@
 #include "core/clock.h"
 #include "core/model_config.h"
 #include "router/cost_model.h"
+#include "router/queue_shares.h"
 #include "router/queued_request.h"
 
 namespace tandem {
@@ -36,6 +37,8 @@ class BatchQueue {
   void Classify(QueuedRequest& request) const;
   // The limit of its level allows for one more. For one that is classified.
   bool HasRoom(const QueuedRequest& request) const;
+  // Who waits.
+  const QueueShares& shares() const { return shares_; }
 
   // Requests are classified before. One that is put back gets its old place.
   void Push(std::unique_ptr<QueuedRequest> request);
@@ -146,6 +149,7 @@ class BatchQueue {
   // By number; that of number 0 is for models without levels.
   std::vector<Level> levels_;
   std::deque<std::unique_ptr<QueuedRequest>> requests_;
+  QueueShares shares_;
   int64_t rows_ = 0;
   TimePoint earliest_deadline_ = kNever;
   TimePoint earliest_wait_end_ = kNever;

@@ -38,7 +38,8 @@ struct ModelStatus {
   // 0: the model as a whole, of which no version could be read.
   int64_t version = 0;
   ModelState state = ModelState::kLoading;
-  // Why it is not ready. Empty where it is.
+  // Why it is not ready. Where it is: what else is to be known of it, as that its new files cannot
+  // be loaded; mostly empty.
   std::string reason;
   // Config with the signature that the workers told. Null where the version could not be read at
   // all.
@@ -54,6 +55,22 @@ struct ModelStatus {
   Duration expected_row_time{0};
   // Of the pools that ran it. Only Router::Models tells them.
   std::vector<PoolCost> costs;
+};
+
+// A version that cannot be served, with the reason.
+struct UnusableVersion {
+  // 0: the model as a whole.
+  int64_t version = 0;
+  // A sentence for its users, without paths.
+  std::string reason;
+};
+
+// What a model is to consist of from now on. Nothing: it is to go.
+struct ModelUpdate {
+  std::string model;
+  // With handles that no version has had.
+  std::vector<std::shared_ptr<const ModelVersion>> versions;
+  std::vector<UnusableVersion> unusable;
 };
 
 }  // namespace tandem

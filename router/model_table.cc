@@ -22,8 +22,13 @@ absl::StatusOr<ModelEntry*> ModelTable::Add(std::shared_ptr<const ModelVersion> 
     return absl::AlreadyExistsError(absl::StrCat("model \"", model->config.name, "\" version ",
                                                  model->version, " is listed already"));
   }
-  ModelEntry& entry = entries_.emplace_back();
+  ModelEntry& entry = Insert(std::move(model));
   place = &entry;
+  return &entry;
+}
+
+ModelEntry& ModelTable::Insert(std::shared_ptr<const ModelVersion> model) {
+  ModelEntry& entry = entries_.emplace_back();
   entry.name = model->config.name;
   entry.version = model->version;
   entry.seats.resize(pools_.size());
@@ -35,8 +40,9 @@ absl::StatusOr<ModelEntry*> ModelTable::Add(std::shared_ptr<const ModelVersion> 
   if (absl::Status status = CheckServed(model->config); !status.ok()) {
     entry.unusable = std::string(status.message());
   }
+  entry.given = model;
   entry.model = std::move(model);
-  return &entry;
+  return entry;
 }
 
 void ModelTable::AddUnusable(std::string name, int64_t version, std::string reason) {
@@ -84,10 +90,20 @@ absl::StatusOr<const ModelEntry*> ModelTable::Find(const std::string& name, int6
     return absl::NotFoundError(absl::StrCat("model \"", name, "\" has no version ", version,
                                             "; its versions are: ", served));
   }
+  const ModelEntry* best = nullptr;
+  int best_rank = -1;
   for (auto it = versions->second.rbegin(); it != versions->second.rend(); ++it) {
-    if (StateOf(*it->second) == ModelState::kReady) return it->second;
+    const ModelEntry& entry = *it->second;
+    const bool ready = StateOf(entry) == ModelState::kReady;
+    const bool answers = ready || (entry.unusable.empty() && CheckReady(entry).ok());
+    const int rank = (answers ? 2 : 0) + (ready ? 1 : 0) + (answers && !entry.is_arriving ? 2 : 0);
+    if (rank == 5) return &entry;
+    if (rank > best_rank) {
+      best = &entry;
+      best_rank = rank;
+    }
   }
-  return versions->second.rbegin()->second;
+  return best;
 }
 
 absl::StatusOr<ModelEntry*> ModelTable::Find(const std::string& name, int64_t version) {
@@ -197,7 +213,10 @@ ModelStatus ModelTable::StatusOf(const ModelEntry& entry) const {
       status.pools.push_back(pools_[pool].name);
     }
   }
-  if (status.state == ModelState::kReady) return status;
+  if (status.state == ModelState::kReady) {
+    status.reason = RemarkOn(entry);
+    return status;
+  }
   if (!entry.unusable.empty()) {
     status.reason = entry.unusable;
   } else if (status.state == ModelState::kLoading) {
@@ -257,7 +276,9 @@ absl::Status ModelTable::CheckPool(const ModelEntry& entry, PoolPreference wante
 
 std::vector<const ModelEntry*> ModelTable::All() const {
   std::vector<const ModelEntry*> all;
-  for (const ModelEntry& entry : entries_) all.push_back(&entry);
+  for (const auto& [name, versions] : by_name_) {
+    for (const auto& [number, entry] : versions) all.push_back(entry);
+  }
   std::sort(all.begin(), all.end(), [](const ModelEntry* a, const ModelEntry* b) {
     return std::tie(a->name, a->version) < std::tie(b->name, b->version);
   });

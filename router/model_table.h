@@ -5,7 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -20,16 +20,19 @@
 #include "core/model_config.h"
 #include "router/catalog.h"
 #include "router/model_on_lane.h"
+#include "router/request_count.h"
 
 namespace tandem {
 
-// One version. Lives as long as the table, at one place.
+// One version. Stays at its place until it is erased.
 struct ModelEntry {
   std::string name;
   int64_t version = 0;
   // With the workers' signature once one has told it. Null for a version that could not be read.
   // Shared with the requests that were checked against it.
   std::shared_ptr<const ModelVersion> model;
+  // As it was read, without what the workers told. Null as `model`.
+  std::shared_ptr<const ModelVersion> given;
   // The scheduler's number of it.
   uint32_t number = 0;
   // Why no pool will ever run it. Empty where one may.
@@ -47,9 +50,30 @@ struct ModelEntry {
   // Lanes that can run it now.
   uint32_t ready_lanes = 0;
 
+  // It joined a running server; and it has not been tried on all lanes yet, so that the others of
+  // its name go before it.
+  bool is_late = false;
+  bool is_arriving = false;
+  // The repository has it no more. It goes once what comes in its place is ready.
+  bool is_leaving = false;
+  // Has the same number and other content, and takes its place once it is ready. Null: none.
+  ModelEntry* successor = nullptr;
+  // Why what was to take its place cannot be read.
+  std::string unreadable;
+
   // Thread-safe.
+  RequestCount in_flight;
   std::atomic<uint64_t> requests{0};
   std::atomic<uint64_t> failures{0};
+};
+
+// What an update has led to.
+struct ModelChanges {
+  // To be loaded.
+  std::vector<ModelEntry*> added;
+  // To be erased: nobody finds them any more, and their requests have been answered. Others that
+  // nobody finds are erased by who sees their last request leave.
+  std::vector<ModelEntry*> gone;
 };
 
 class ModelTable {
@@ -60,13 +84,25 @@ class ModelTable {
   absl::StatusOr<ModelEntry*> Add(std::shared_ptr<const ModelVersion> model);
   void AddUnusable(std::string name, int64_t version, std::string reason);
 
+  // Makes the model what the update says, step by step: what is new joins at once, what it takes
+  // the place of goes once it is ready. A version whose new content, or whose successor, cannot be
+  // loaded stays. See model_table_update.cc.
+  ModelChanges Update(const ModelUpdate& update);
+  // Takes the steps that are due. To be called when a lane has tried one of the model's versions.
+  ModelChanges Settle(const std::string& model);
+  // Some version of it has not been tried on all lanes.
+  bool IsArriving(const std::string& model) const;
+  // Names of all models.
+  std::vector<std::string> Names() const;
+  void Erase(const ModelEntry& entry);
+
   // Whether the pool serves models of that kind of instance.
   bool Serves(uint32_t pool, const ModelConfig& config) const;
   // FAILED_PRECONDITION, naming the pools that there are, where none does.
   absl::Status CheckServed(const ModelConfig& config) const;
 
   // NOT_FOUND for a name or a version that is not listed. -1: the highest that is ready, else the
-  // highest.
+  // highest that is coming back, else the highest.
   absl::StatusOr<ModelEntry*> Find(const std::string& name, int64_t version);
   absl::StatusOr<const ModelEntry*> Find(const std::string& name, int64_t version) const;
   // Null for a handle that no version has.
@@ -116,11 +152,24 @@ class ModelTable {
   // What has happened to the version on a lane that there is.
   void Note(ModelEntry& entry, LaneId lane, ModelEvent event);
   Tally Count(const ModelEntry& entry) const;
+  ModelEntry& Insert(std::shared_ptr<const ModelVersion> model);
+  // Of an update.
+  void Want(const std::shared_ptr<const ModelVersion>& model, ModelChanges& changes);
+  void NoteUnusable(const std::string& model, const UnusableVersion& version,
+                    ModelChanges& changes);
+  void Join(const std::shared_ptr<const ModelVersion>& model, ModelChanges& changes);
+  void Retire(ModelEntry& entry, ModelChanges& changes);
+  void RetireSuccessor(ModelEntry& entry, ModelChanges& changes);
+  bool IsTried(const ModelEntry& entry) const;
+  bool HasFailed(const ModelEntry& entry) const;
+  // What is to be known of a version that is ready.
+  std::string RemarkOn(const ModelEntry& entry) const;
   void Recount(ModelEntry& entry) const { entry.ready_lanes = Count(entry).ready; }
   bool Has(LaneId lane) const;
 
   std::vector<Pool> pools_;
-  std::deque<ModelEntry> entries_;
+  // Also those that nobody finds any more.
+  std::list<ModelEntry> entries_;
   std::unordered_map<std::string, std::map<int64_t, ModelEntry*>> by_name_;
   std::unordered_map<uint32_t, ModelEntry*> by_handle_;
 };

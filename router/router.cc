@@ -46,6 +46,12 @@ absl::StatusOr<ModelStatus> Router::FindModel(const std::string& name, int64_t v
   return state_->FindModel(name, version);
 }
 
+void Router::UpdateModel(const ModelUpdate& update) { state_->UpdateModel(update); }
+
+bool Router::IsArriving(const std::string& model) const { return state_->IsArriving(model); }
+
+std::vector<std::string> Router::ModelNames() const { return state_->ModelNames(); }
+
 bool Router::AllModelsSettled() const { return state_->AllModelsSettled(); }
 
 bool Router::AllModelsHaveLanes() const { return state_->AllModelsHaveLanes(); }
@@ -150,6 +156,8 @@ ModelStatus Router::State::StatusLocked(const ModelEntry& entry) const {
 bool Router::State::AllModelsSettled() const {
   const std::shared_lock table_lock(table_mutex_);
   for (const ModelEntry* entry : table_.All()) {
+    // What joins a running server does not make it less ready.
+    if (entry->is_late) continue;
     if (table_.StateOf(*entry) == ModelState::kLoading) return false;
   }
   return true;
@@ -170,7 +178,7 @@ RouterGauges Router::State::Gauges() const {
 void Router::State::SetLimits(RouterOptions limits) {
   max_bytes_in_flight_.store(limits.max_bytes_in_flight, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
-  scheduler_.SetMaxQueueLength(limits.max_queue_length);
+  scheduler_.SetMaxQueue(limits.max_queue_length, limits.max_queue_bytes);
 }
 
 std::vector<QuarantinedRequest> Router::State::Quarantined() const {
@@ -229,6 +237,7 @@ void Router::State::WarmUp(LaneId lane, uint32_t handle, absl::Span<const WarmUp
 void Router::State::ModelReady(LaneId lane, uint32_t handle, std::vector<TensorSpec> inputs,
                                std::vector<TensorSpec> outputs) {
   SchedulerActions actions;
+  ModelChanges changes;
   {
     const std::unique_lock table_lock(table_mutex_);
     ModelEntry* entry = table_.FindHandle(handle);
@@ -239,12 +248,15 @@ void Router::State::ModelReady(LaneId lane, uint32_t handle, std::vector<TensorS
     scheduler_.SetLoading(now, lane, table_.IsLoading(lane), actions);
     scheduler_.SetRunnable(now, entry->number, lane, true, actions);
     Arm();
+    changes = table_.Settle(entry->name);
   }
   Perform(std::move(actions));
+  Bury(changes.gone);
 }
 
 void Router::State::ModelFailed(LaneId lane, uint32_t handle, const absl::Status& reason) {
   SchedulerActions actions;
+  ModelChanges changes;
   {
     const std::unique_lock table_lock(table_mutex_);
     ModelEntry* entry = table_.FindHandle(handle);
@@ -257,8 +269,10 @@ void Router::State::ModelFailed(LaneId lane, uint32_t handle, const absl::Status
     if (table_.IsHopeless(*entry, lane.pool)) {
       scheduler_.GiveUp(now, entry->number, lane.pool, actions);
     }
+    changes = table_.Settle(entry->name);
   }
   Perform(std::move(actions));
+  Bury(changes.gone);
 }
 
 }  // namespace tandem

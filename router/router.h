@@ -28,6 +28,8 @@ struct RouterOptions {
   Duration restart_patience = std::chrono::seconds(10);
   // How long a request that ended two workers is refused. 0: not at all.
   Duration quarantine = std::chrono::minutes(10);
+  // Bytes of inputs of one model version that may wait.
+  uint64_t max_queue_bytes = uint64_t{512} << 20;
 };
 
 // What happened to one request; for metrics.
@@ -75,6 +77,16 @@ class Router : public BackendEvents {
 
   // Lists a version that could not be read, so that its users learn why.
   void AddUnusable(std::string name, int64_t version, std::string reason);
+
+  // Makes the model what the update says, without a request that is refused: new versions are
+  // loaded beside the old ones, and a request that names none goes to the new one once it has been
+  // tried on all lanes and is ready. Then the old one is unloaded, when its last request has been
+  // answered. Where a new one cannot be loaded the old one stays. One caller at a time.
+  void UpdateModel(const ModelUpdate& update);
+  // Some version of the model is being loaded since an update.
+  bool IsArriving(const std::string& model) const;
+  // The models that are listed.
+  std::vector<std::string> ModelNames() const;
 
   // What an earlier run of the server has learnt of a model's times on a pool: a batch takes
   // alpha + beta · rows. Nothing happens where there is no such model or pool.

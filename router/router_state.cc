@@ -42,11 +42,12 @@ Router::State::State(const Clock& clock, RouterOptions options, RouterObserver& 
     : clock_(clock),
       observer_(observer),
       quarantine_(options.quarantine),
-      scheduler_(options.max_queue_length, options.restart_patience),
+      scheduler_(options.max_queue_length, options.restart_patience, options.max_queue_bytes),
       max_bytes_in_flight_(options.max_bytes_in_flight),
       timer_thread_([this] { RunTimer(); }) {}
 
 Router::State::~State() {
+  ending_.store(true);
   SchedulerActions actions;
   {
     const std::lock_guard lock(mutex_);
@@ -114,6 +115,7 @@ absl::Status Router::State::Admit(QueuedRequest& queued) {
     const absl::StatusOr<ModelEntry*> entry = table_.Find(request.model, request.version);
     if (!entry.ok()) return entry.status();
     queued.entry = *entry;
+    (*entry)->in_flight.Enter();
     queued.model = (*entry)->model;
     if (draining_.load()) return absl::UnavailableError("the server is shutting down");
     if (absl::Status status = table_.CheckReady(**entry); !status.ok()) return status;
@@ -266,7 +268,8 @@ void Router::State::Condemn(uint32_t model, std::unique_ptr<QueuedRequest> reque
   {
     const std::lock_guard lock(mutex_);
     alike = scheduler_.TakeIf(model, [&](const QueuedRequest& waiting) {
-      return waiting.bytes == bytes && FingerprintOf(*version, waiting.inputs) == fingerprint;
+      return waiting.model->handle == version->handle && waiting.bytes == bytes &&
+             FingerprintOf(*version, waiting.inputs) == fingerprint;
     });
   }
   for (auto& waiting : alike) Refuse(std::move(waiting), sentence);
@@ -334,6 +337,7 @@ void Router::State::Answer(std::unique_ptr<QueuedRequest> queued, InferResponse 
   ResponseCallback done = std::move(queued->done);
   bytes_in_flight_.fetch_sub(queued->bytes, std::memory_order_relaxed);
   queued.reset();
+  if (entry != nullptr && entry->in_flight.Leave()) Bury({entry});
   std::move(done)(std::move(response));
   if (requests_in_flight_.fetch_sub(1) == 1 && draining_.load()) {
     const std::lock_guard lock(drain_mutex_);

@@ -28,6 +28,9 @@ class Router::State {
   void AddBackend(Backend& backend);
   absl::Status AddModel(std::shared_ptr<const ModelVersion> model);
   void AddUnusable(std::string name, int64_t version, std::string reason);
+  void UpdateModel(const ModelUpdate& update);
+  bool IsArriving(const std::string& model) const;
+  std::vector<std::string> ModelNames() const;
   void SeedCost(const std::string& model, int64_t version, const std::string& pool, Duration alpha,
                 Duration beta);
   void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
@@ -66,6 +69,10 @@ class Router::State {
   void RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint now);
   void Condemn(uint32_t model, std::unique_ptr<QueuedRequest> request, const absl::Status& death,
                TimePoint now);
+  // With table_mutex_ and mutex_ held: the lanes' workers have other models to load than before.
+  void NoteLoadingLocked(SchedulerActions& actions);
+  // Forgets versions that nobody uses any more, and has the workers unload them.
+  void Bury(const std::vector<ModelEntry*>& gone);
   void Answer(std::unique_ptr<QueuedRequest> queued, InferResponse response);
   void Refuse(std::unique_ptr<QueuedRequest> queued, absl::Status status);
   // Both with table_mutex_ held.
@@ -95,6 +102,8 @@ class Router::State {
   std::atomic<uint64_t> bytes_in_flight_{0};
   std::atomic<uint64_t> requests_in_flight_{0};
   std::atomic<bool> draining_{false};
+  // Backends may be gone.
+  std::atomic<bool> ending_{false};
   std::mutex drain_mutex_;
   std::condition_variable drained_;
 

@@ -24,33 +24,6 @@ absl::Status LateError(const std::string& model, const QueuedRequest& request, T
 
 }  // namespace
 
-Scheduler::Model::Model(const ModelVersion& model)
-    : name(model.config.name),
-      handle(model.handle),
-      execution_timeout(model.config.execution_timeout),
-      placement(model.config.placement),
-      in_order(model.config.preserve_ordering),
-      queue(model.config) {}
-
-uint32_t Scheduler::AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane) {
-  return lanes_.AddPool(kind, worker_of_lane);
-}
-
-uint32_t Scheduler::AddModel(const ModelVersion& model) {
-  Model& added = models_.emplace_back(model);
-  added.seats.resize(lanes_.pool_count());
-  for (uint32_t pool = 0; pool < added.seats.size(); ++pool) {
-    Seat& seat = added.seats[pool];
-    const uint32_t lanes = static_cast<uint32_t>(lanes_.lanes(pool).size());
-    const uint32_t instances = lanes_.kind(pool) == PoolKind::kCpu ? model.config.instances_cpu
-                                                                   : model.config.instances_gpu;
-    seat.held = lanes_.kind(pool) == PoolKind::kCpu ? model.config.on_cpu : model.config.on_gpu;
-    seat.runnable.resize(lanes);
-    seat.limit = instances == 0 ? lanes : std::min(instances, lanes);
-  }
-  return static_cast<uint32_t>(models_.size() - 1);
-}
-
 void Scheduler::LaneUp(LaneId id) {
   if (!lanes_.Has(id)) return;
   Lane& lane = lanes_.lane(id);
@@ -120,22 +93,19 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
     return;
   }
   wanted.queue.Classify(*request);
-  if (wanted.queue.size() >= max_queue_length_ || !wanted.queue.HasRoom(*request)) {
+  if (!CheckRoom(wanted, *request).ok()) {
     // Perhaps some of them wait for nobody.
     Requests dead;
     wanted.queue.TakeDead(now, dead);
     RefuseDead(now, wanted, std::move(dead), actions);
     UpdateActive(model);
   }
-  if (wanted.queue.size() >= max_queue_length_ || !wanted.queue.HasRoom(*request)) {
+  if (absl::Status full = CheckRoom(wanted, *request); !full.ok()) {
     // How long the oldest has waited is how long the whole queue takes.
     const Duration half = (now - wanted.queue.front().request->arrival) / 2;
     actions.refusals.push_back(
         {std::move(request),
-         WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat(
-                            "model \"", wanted.name, "\": ", wanted.queue.size(),
-                            " requests wait for it already, the most that may; try again later")),
-                        std::clamp<Duration>(half, kSoonestRetry, kLatestRetry))});
+         WithRetryAfter(std::move(full), std::clamp<Duration>(half, kSoonestRetry, kLatestRetry))});
     return;
   }
   request->sequence = next_sequence_++;

@@ -65,15 +65,23 @@ class Scheduler {
   // `restart_patience`: how long requests wait for a dead worker's successor where no other can run
   // them.
   explicit Scheduler(uint32_t max_queue_length,
-                     Duration restart_patience = std::chrono::seconds(10))
-      : max_queue_length_(max_queue_length), restart_patience_(restart_patience) {}
+                     Duration restart_patience = std::chrono::seconds(10),
+                     uint64_t max_queue_bytes = uint64_t{512} << 20)
+      : max_queue_length_(max_queue_length),
+        max_queue_bytes_(max_queue_bytes),
+        restart_patience_(restart_patience) {}
 
   // For the requests that come from now on.
-  void SetMaxQueueLength(uint32_t most) { max_queue_length_ = most; }
+  void SetMaxQueue(uint32_t length, uint64_t bytes) {
+    max_queue_length_ = length;
+    max_queue_bytes_ = bytes;
+  }
 
   uint32_t AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane);
   // After all pools. Returns the number of the model.
   uint32_t AddModel(const ModelVersion& model);
+  // No request of it is left. Its number may go to another.
+  void RemoveModel(uint32_t model);
 
   void LaneUp(LaneId lane);
   // Requests that no lane can run any more wait for the lane to come back, or are refused with
@@ -199,6 +207,8 @@ class Scheduler {
   // Makes a batch of them and gives it to the lane.
   ScheduledBatch& Launch(TimePoint now, uint32_t model, Lane& lane, Requests members,
                          SchedulerActions& actions);
+  // RESOURCE_EXHAUSTED, without when to try again, where the request may not wait.
+  absl::Status CheckRoom(const Model& model, const QueuedRequest& request) const;
   void Enqueue(uint32_t model, std::unique_ptr<QueuedRequest> request);
   // Finds the batches that have used up their budgets.
   void WatchLanes(TimePoint now, SchedulerActions& actions);
@@ -219,9 +229,12 @@ class Scheduler {
   void NoteWaiting(TimePoint now);
 
   uint32_t max_queue_length_;
+  uint64_t max_queue_bytes_;
   Duration restart_patience_;
   LaneTable lanes_;
   std::deque<Model> models_;
+  // Numbers whose models were removed.
+  std::vector<uint32_t> unused_;
   // Models whose queue is not empty.
   std::vector<uint32_t> active_;
   // In the order of their acceptance.

@@ -16,17 +16,19 @@
 namespace tandem::server {
 namespace {
 
-GrpcServerOptions GrpcOptions(const ServeOptions& options) {
+GrpcServerOptions GrpcOptions(const ServeOptions& options, bool shares_ports) {
   return {options.address,
           options.grpc_port,
           options.max_message_bytes,
           options.max_streams_per_connection,
           options.max_metadata_bytes,
-          options.max_network_bytes};
+          options.max_network_bytes,
+          options.max_connection_age,
+          shares_ports};
 }
 
-HttpServerOptions HttpOptions(const ServeOptions& options) {
-  return {options.address, options.http_port, options.max_message_bytes};
+HttpServerOptions HttpOptions(const ServeOptions& options, bool shares_ports) {
+  return {options.address, options.http_port, options.max_message_bytes, shares_ports};
 }
 
 }  // namespace
@@ -34,15 +36,16 @@ HttpServerOptions HttpOptions(const ServeOptions& options) {
 class FrontEnd::Parts {
  public:
   Parts(const ServeOptions& options, const Clock& clock, Router& router, const ServingState& state,
-        const PoolReporter& pools, const prometheus::Registry& requests)
+        ModelControl& models, const PoolReporter& pools, const prometheus::Registry& requests,
+        bool shares_ports)
       : router_(router),
         state_(state),
         gauges_(router, pools),
-        inference_(clock, router, state),
+        inference_(clock, router, state, models),
         prediction_(clock, router, state, pools),
-        grpc_(GrpcOptions(options)),
-        http_(HttpOptions(options), clock, router, state),
-        metrics_(options.address, options.metrics_port, {&requests, &gauges_}) {}
+        grpc_(GrpcOptions(options, shares_ports)),
+        http_(HttpOptions(options, shares_ports), clock, router, state),
+        metrics_(options.address, options.metrics_port, shares_ports, {&requests, &gauges_}) {}
 
   absl::Status Start() {
     absl::Status status = grpc_.Start({&inference_, &prediction_});
@@ -78,9 +81,10 @@ class FrontEnd::Parts {
 };
 
 FrontEnd::FrontEnd(const ServeOptions& options, const Clock& clock, Router& router,
-                   const ServingState& state, const PoolReporter& pools,
-                   const prometheus::Registry& requests)
-    : parts_(std::make_unique<Parts>(options, clock, router, state, pools, requests)) {}
+                   const ServingState& state, ModelControl& models, const PoolReporter& pools,
+                   const prometheus::Registry& requests, bool shares_ports)
+    : parts_(std::make_unique<Parts>(options, clock, router, state, models, pools, requests,
+                                     shares_ports)) {}
 
 FrontEnd::~FrontEnd() { Stop(Duration{0}); }
 

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "core/clock.h"
 #include "router/router.h"
+#include "server/model_control.h"
 #include "server/pool_report.h"
 #include "server/serve_options.h"
 #include "server/serving_state.h"
@@ -26,10 +27,11 @@ struct Ports {
 
 class FrontEnd {
  public:
-  // `requests`: the registry with what is counted.
+  // `requests`: the registry with what is counted. `shares_ports`: another server listens on them
+  // too, for the time of a take-over.
   FrontEnd(const ServeOptions& options, const Clock& clock, Router& router,
-           const ServingState& state, const PoolReporter& pools,
-           const prometheus::Registry& requests);
+           const ServingState& state, ModelControl& models, const PoolReporter& pools,
+           const prometheus::Registry& requests, bool shares_ports);
   // Stops at once.
   ~FrontEnd();
 

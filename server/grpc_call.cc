@@ -59,6 +59,10 @@ TimePoint CallDeadline(const grpc::CallbackServerContext& context, TimePoint now
   return now + std::chrono::duration_cast<Duration>(deadline - wall);
 }
 
+uint64_t ClientOf(const grpc::CallbackServerContext& context) {
+  return std::hash<std::string>()(context.peer()) | 1;
+}
+
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {
   // The reader wants to change it; a copy shares the bytes.
   grpc::ByteBuffer buffer = bytes;

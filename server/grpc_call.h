@@ -23,6 +23,9 @@ grpc::Status EndingStatus(const absl::Status& status, grpc::CallbackServerContex
 // The client's deadline on the server's clock; kNever where it set none.
 TimePoint CallDeadline(const grpc::CallbackServerContext& context, TimePoint now);
 
+// A number for the client's connection, as InferRequest::client.
+uint64_t ClientOf(const grpc::CallbackServerContext& context);
+
 // INVALID_ARGUMENT, naming the message's type, where the bytes are no such message.
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message);
 grpc::ByteBuffer SerializeMessage(const google::protobuf::MessageLite& message);

@@ -6,6 +6,7 @@
 #include <grpcpp/server_builder.h>
 
 #include <chrono>
+#include <utility>
 
 #include "health.pb.h"
 #include "server/listening.h"
@@ -22,8 +23,11 @@ void SetLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
   builder->SetMaxSendMessageSize(-1);
   builder->SetResourceQuota(
       grpc::ResourceQuota("tandem").Resize(static_cast<size_t>(options.max_network_bytes)));
-  // Another server on the same port is an error, not a companion.
-  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  if (options.max_connection_age.count() > 0) {
+    const auto age =
+        std::chrono::duration_cast<std::chrono::milliseconds>(options.max_connection_age);
+    builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, static_cast<int>(age.count()));
+  }
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                               static_cast<int>(options.max_streams_per_connection));
   builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,
@@ -37,31 +41,44 @@ void SetLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
 
 }  // namespace
 
+GrpcServer::GrpcServer(GrpcServerOptions options)
+    : options_(std::move(options)),
+      acceptor_([this](int listener, int connection) { Take(listener, connection); }) {}
+
 GrpcServer::~GrpcServer() { Stop(Duration{0}); }
 
 absl::Status GrpcServer::Start(const std::vector<grpc::Service*>& services) {
+  // But for a take-over another server on the same port is an error, not a companion.
+  if (!acceptor_.Listen(options_.address, options_.port, options_.shares_port).ok()) {
+    return WhyNotListening(options_.address, options_.port, "grpc-port");
+  }
   grpc::EnableDefaultHealthCheckService(true);
   // gRPC brings the health service without its description; reflection finds this one.
   grpc::health::v1::HealthCheckRequest::descriptor();
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   SetLimits(options_, &builder);
-  int port = 0;
-  builder.AddListeningPort(HostPort(options_.address, options_.port),
-                           grpc::InsecureServerCredentials(), &port);
+  entrance_ = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      grpc::InsecureServerCredentials());
   for (grpc::Service* service : services) builder.RegisterService(service);
   server_ = builder.BuildAndStart();
-  if (server_ == nullptr || port == 0) {
-    server_.reset();
-    return WhyNotListening(options_.address, options_.port, "grpc-port");
-  }
-  port_ = static_cast<uint16_t>(port);
+  if (server_ == nullptr) return absl::InternalError("gRPC does not start a server");
   // Not before the models have loaded.
   SetServing("", false);
+  acceptor_.Start();
   return absl::OkStatus();
 }
 
+void GrpcServer::Take(int listener, int connection) const {
+  grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters taken;
+  taken.listener_fd = listener;
+  taken.fd = connection;
+  entrance_->HandleNewConnection(&taken);
+}
+
 void GrpcServer::Stop(Duration grace) {
+  acceptor_.Stop();
   if (server_ == nullptr) return;
   server_->Shutdown(std::chrono::system_clock::now() +
                     std::chrono::duration_cast<std::chrono::system_clock::duration>(grace));

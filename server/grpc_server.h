@@ -11,6 +11,11 @@
 
 #include "absl/status/status.h"
 #include "core/clock.h"
+#include "server/connection_acceptor.h"
+
+namespace grpc::experimental {
+class ExternalConnectionAcceptor;
+}  // namespace grpc::experimental
 
 namespace tandem::server {
 
@@ -25,11 +30,15 @@ struct GrpcServerOptions {
   uint64_t max_metadata_bytes = uint64_t{16} << 10;
   // For the buffers of all connections.
   uint64_t max_network_bytes = uint64_t{1} << 30;
+  // A connection that is older is asked to make room for a new one; its calls end. 0: never.
+  Duration max_connection_age = std::chrono::minutes(2);
+  // Another server listens on the port too, for the time of a take-over.
+  bool shares_port = false;
 };
 
 class GrpcServer {
  public:
-  explicit GrpcServer(GrpcServerOptions options) : options_(std::move(options)) {}
+  explicit GrpcServer(GrpcServerOptions options);
   // Stops at once.
   ~GrpcServer();
 
@@ -42,15 +51,19 @@ class GrpcServer {
   void Stop(Duration grace);
 
   // The port that is listened on.
-  uint16_t port() const { return port_; }
+  uint16_t port() const { return acceptor_.port(); }
 
   // Thread-safe. What grpc.health.v1 tells of a service, or of the server as a whole ("").
   void SetServing(const std::string& service, bool serving);
 
  private:
+  void Take(int listener, int connection) const;
+
   GrpcServerOptions options_;
-  uint16_t port_ = 0;
   std::unique_ptr<grpc::Server> server_;
+  // Where the server takes connections from.
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> entrance_;
+  ConnectionAcceptor acceptor_;
 };
 
 }  // namespace tandem::server

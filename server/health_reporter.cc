@@ -1,12 +1,12 @@
 #include "server/health_reporter.h"
 
-#include "absl/time/time.h"
+#include <chrono>
 
 namespace tandem::server {
 namespace {
 
 // Short beside the interval of any prober.
-constexpr absl::Duration kInterval = absl::Milliseconds(100);
+constexpr auto kInterval = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -15,9 +15,10 @@ HealthReporter::HealthReporter(const Router& router, const ServingState& state, 
 
 HealthReporter::~HealthReporter() {
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
+  stopped_.notify_one();
   thread_.join();
 }
 
@@ -27,10 +28,14 @@ void HealthReporter::Refresh() {
   for (const ModelStatus& model : router_.Models()) {
     now[model.name] |= model.state == ModelState::kReady && !state_.draining();
   }
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   for (const auto& [service, serving] : now) {
     const auto told = told_.find(service);
     if (told == told_.end() || told->second != serving) server_.SetServing(service, serving);
+  }
+  // A model that is gone.
+  for (const auto& [service, serving] : told_) {
+    if (serving && now.count(service) == 0) server_.SetServing(service, false);
   }
   told_ = std::move(now);
 }
@@ -38,8 +43,8 @@ void HealthReporter::Refresh() {
 void HealthReporter::Loop() {
   while (true) {
     Refresh();
-    absl::MutexLock lock(&mutex_);
-    if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), kInterval)) return;
+    std::unique_lock lock(mutex_);
+    if (stopped_.wait_for(lock, kInterval, [this] { return stopping_; })) return;
   }
 }
 

@@ -3,12 +3,12 @@
 // router, state and gRPC server, which outlive it.
 #pragma once
 
+#include <condition_variable>
 #include <map>
+#include <mutex>
 #include <string>
 #include <thread>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "router/router.h"
 #include "server/grpc_server.h"
 #include "server/serving_state.h"
@@ -30,9 +30,12 @@ class HealthReporter {
   const ServingState& state_;
   GrpcServer& server_;
 
-  absl::Mutex mutex_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::map<std::string, bool> told_ ABSL_GUARDED_BY(mutex_);
+  std::mutex mutex_;
+  // Waits by the steady clock: Abseil's waits would last as long as the wall clock is set back.
+  std::condition_variable stopped_;
+  // Both guarded by mutex_.
+  bool stopping_ = false;
+  std::map<std::string, bool> told_;
   std::thread thread_;
 };
 

@@ -20,10 +20,11 @@ HttpListener::HttpListener(HttpListenerOptions options) : options_(std::move(opt
   server_.set_read_timeout(kReadTimeout);
   server_.set_keep_alive_max_count(options_.calls_per_connection);
   server_.set_keep_alive_timeout(options_.idle_connection.count());
-  // The library's default shares the port with other servers (SO_REUSEPORT).
-  server_.set_socket_options([](int fd) {
+  // The library's default always shares the port with other servers (SO_REUSEPORT).
+  server_.set_socket_options([shares = options_.shares_port](int fd) {
     const int yes = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    if (shares) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
   });
 }
 

@@ -27,6 +27,8 @@ struct HttpListenerOptions {
   size_t calls_per_connection = 1;
   // How long a connection may be idle between two calls. An open one delays Stop by so much.
   std::chrono::seconds idle_connection{1};
+  // Another server listens on the port too, for the time of a take-over.
+  bool shares_port = false;
 };
 
 class HttpListener {

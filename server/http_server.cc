@@ -62,6 +62,7 @@ HttpListenerOptions ListenerOptions(const HttpServerOptions& options) {
   listener.port_flag = "http-port";
   listener.threads = kThreads;
   listener.calls_per_connection = kCallsPerConnection;
+  listener.shares_port = options.shares_port;
   return listener;
 }
 

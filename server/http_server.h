@@ -19,6 +19,7 @@ struct HttpServerOptions {
   // 0: a free one.
   uint16_t port = 8000;
   uint64_t max_message_bytes = uint64_t{64} << 20;
+  bool shares_port = false;
 };
 
 class HttpServer {

@@ -23,6 +23,7 @@ InferCall* InferCall::Start(const Clock& clock, Router& router,
   call->wants_placement_ = decoded->wants_placement;
   InferRequest& infer = *decoded->request;
   infer.deadline = std::min(infer.deadline, CallDeadline(context, arrival));
+  infer.client = ClientOf(context);
   infer.cancelled = call->cancelled_;
   router.Submit(std::move(decoded->request),
                 [call](InferResponse answer) { call->Answer(answer); });

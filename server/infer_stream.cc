@@ -25,8 +25,8 @@ ModelStreamInferResponse ErrorMessage(const absl::Status& status, std::string id
 
 }  // namespace
 
-InferStream::InferStream(const Clock& clock, Router& router, TimePoint deadline)
-    : clock_(clock), router_(router), deadline_(deadline), reading_(true) {
+InferStream::InferStream(const Clock& clock, Router& router, TimePoint deadline, uint64_t client)
+    : clock_(clock), router_(router), deadline_(deadline), client_(client), reading_(true) {
   StartRead(&request_);
 }
 
@@ -65,6 +65,7 @@ void InferStream::Submit(const grpc::ByteBuffer& bytes) {
   }
   const bool wants_placement = decoded->wants_placement;
   decoded->request->deadline = std::min(decoded->request->deadline, deadline_);
+  decoded->request->client = client_;
   decoded->request->cancelled = cancelled_;
   router_.Submit(std::move(decoded->request), [this, id, wants_placement](InferResponse response) {
     if (!response.status.ok()) {

@@ -23,7 +23,7 @@ namespace tandem::server {
 class InferStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   // Both outlive the call.
-  InferStream(const Clock& clock, Router& router, TimePoint deadline);
+  InferStream(const Clock& clock, Router& router, TimePoint deadline, uint64_t client);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -41,6 +41,8 @@ class InferStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   const Clock& clock_;
   Router& router_;
   const TimePoint deadline_;
+  // As InferRequest::client.
+  const uint64_t client_;
   // Shared with the router, which may look at it after the call has ended.
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   grpc::ByteBuffer request_;

@@ -6,16 +6,6 @@
 #include "server/request_decoder.h"
 
 namespace tandem::server {
-namespace {
-
-absl::Status NoModelControl() {
-  return absl::UnimplementedError(
-      "models are loaded when the server starts; change the model repository and start the server "
-      "again");
-}
-
-}  // namespace
-
 absl::StatusOr<ModelStatus> InferenceQueries::Find(const std::string& name,
                                                    const std::string& version) const {
   const absl::StatusOr<int64_t> number = ParseVersion(version);
@@ -103,16 +93,6 @@ absl::StatusOr<inference::RepositoryIndexResponse> InferenceQueries::Answer(
     entry->set_reason(model.reason);
   }
   return response;
-}
-
-absl::StatusOr<inference::RepositoryModelLoadResponse> InferenceQueries::Answer(
-    const inference::RepositoryModelLoadRequest&) const {
-  return NoModelControl();
-}
-
-absl::StatusOr<inference::RepositoryModelUnloadResponse> InferenceQueries::Answer(
-    const inference::RepositoryModelUnloadRequest&) const {
-  return NoModelControl();
 }
 
 }  // namespace tandem::server

@@ -36,11 +36,6 @@ class InferenceQueries {
 
   absl::StatusOr<inference::RepositoryIndexResponse> Answer(
       const inference::RepositoryIndexRequest& request) const;
-  // Models are loaded at start alone: UNIMPLEMENTED.
-  absl::StatusOr<inference::RepositoryModelLoadResponse> Answer(
-      const inference::RepositoryModelLoadRequest&) const;
-  absl::StatusOr<inference::RepositoryModelUnloadResponse> Answer(
-      const inference::RepositoryModelUnloadRequest&) const;
 
  private:
   // The version that a request names.

@@ -8,6 +8,7 @@
 #include "router/router.h"
 #include "server/grpc_call.h"
 #include "server/inference_queries.h"
+#include "server/model_control.h"
 #include "server/serving_state.h"
 
 namespace tandem::server {
@@ -31,8 +32,9 @@ using InferenceServiceBase =
 
 class InferenceService final : public InferenceServiceBase {
  public:
-  InferenceService(const Clock& clock, Router& router, const ServingState& state)
-      : clock_(clock), router_(router), state_(state), queries_(router, state) {}
+  InferenceService(const Clock& clock, Router& router, const ServingState& state,
+                   ModelControl& models)
+      : clock_(clock), router_(router), state_(state), models_(models), queries_(router, state) {}
 
   using Reactor = grpc::ServerUnaryReactor;
   using Context = grpc::CallbackServerContext;
@@ -65,13 +67,10 @@ class InferenceService final : public InferenceServiceBase {
   Reactor* RepositoryIndex(Context* context, const Buffer* request, Buffer* response) override {
     return Ask<inference::RepositoryIndexRequest>(context, *request, response);
   }
-  Reactor* RepositoryModelLoad(Context* context, const Buffer* request, Buffer* response) override {
-    return Ask<inference::RepositoryModelLoadRequest>(context, *request, response);
-  }
+  // UNIMPLEMENTED where the operator does not allow them; else as in model_control.h.
+  Reactor* RepositoryModelLoad(Context* context, const Buffer* request, Buffer* response) override;
   Reactor* RepositoryModelUnload(Context* context, const Buffer* request,
-                                 Buffer* response) override {
-    return Ask<inference::RepositoryModelUnloadRequest>(context, *request, response);
-  }
+                                 Buffer* response) override;
 
  private:
   template <typename Request>
@@ -84,6 +83,7 @@ class InferenceService final : public InferenceServiceBase {
   const Clock& clock_;
   Router& router_;
   const ServingState& state_;
+  ModelControl& models_;
   const InferenceQueries queries_;
 };
 

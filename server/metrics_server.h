@@ -19,7 +19,8 @@ class HttpListener;
 
 class MetricsServer {
  public:
-  MetricsServer(std::string address, uint16_t port,
+  // `shares_port` as in http_listener.h.
+  MetricsServer(std::string address, uint16_t port, bool shares_port,
                 std::vector<const prometheus::Collectable*> collected);
   // Stops.
   ~MetricsServer();

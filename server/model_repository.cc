@@ -1,5 +1,7 @@
 #include "server/model_repository.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -132,6 +134,14 @@ std::vector<int64_t> ChooseVersions(const VersionPolicy& policy,
   return std::vector<int64_t>(found.end() - static_cast<std::ptrdiff_t>(count), found.end());
 }
 
+// Differs where the file is another one, or was written to.
+std::string StampOf(const std::string& file) {
+  struct stat info {};
+  if (stat(file.c_str(), &info) != 0) return "";
+  return absl::StrCat(info.st_dev, ":", info.st_ino, ":", info.st_size, ":", info.st_mtim.tv_sec,
+                      ".", info.st_mtim.tv_nsec, ";");
+}
+
 // Reads one model after the other into a ModelRepository.
 class Scan {
  public:
@@ -174,6 +184,10 @@ class Scan {
     model->config = file.config;
     if (const absl::Status found = FindFiles(file, *model); !found.ok()) {
       return AddUnusable(file.config.name, version, found);
+    }
+    if (!model->file.empty()) model->files_stamp = StampOf(model->file);
+    for (const auto& [size, path] : model->files_by_batch_size) {
+      absl::StrAppend(&model->files_stamp, StampOf(path));
     }
     model->handle = static_cast<uint32_t>(result_.versions.size() + 1);
     result_.versions.push_back(std::move(model));

@@ -37,6 +37,8 @@ struct DecodedPredict {
   CombineMethod combine = CombineMethod::kNone;
   // Keeps all of the above's bytes. Shared by the requests that are made of it.
   std::shared_ptr<const void> keep_alive;
+  // As InferRequest::client; set by the caller.
+  uint64_t client = 0;
 };
 
 // The raw contents of shared inputs are not copied. INVALID_ARGUMENT where it is no valid request

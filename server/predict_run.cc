@@ -81,6 +81,7 @@ void PredictRun::Submit(const Member& member) {
   request->pool = call.pool;
   request->arrival = arrival_;
   request->deadline = deadline_;
+  request->client = request_.client;
   request->cancelled = cancelled_;
   request->keep_alive = request_.keep_alive;
   request->requested_outputs.assign(call.message->outputs().begin(), call.message->outputs().end());

@@ -96,6 +96,7 @@ Call* PredictionService::Run(const grpc::CallbackServerContext& context,
     call->Finish(ToGrpcStatus(decoded.status()));
     return call;
   }
+  decoded->client = ClientOf(context);
   const TimePoint deadline = Deadline(context, *decoded, arrival);
   call->Start(clock_, router_, *std::move(decoded), arrival, deadline);
   return call;

@@ -9,6 +9,7 @@ namespace tandem::server {
 absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after) {
   const std::pair<const char*, bool> kept[] = {
       {"model-repository", before.model_repository == after.model_repository},
+      {"model-control", before.model_control == after.model_control},
       {"address", before.address == after.address},
       {"grpc-port", before.grpc_port == after.grpc_port},
       {"http-port", before.http_port == after.http_port},
@@ -19,11 +20,13 @@ absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after) 
        before.max_streams_per_connection == after.max_streams_per_connection},
       {"max-metadata-bytes", before.max_metadata_bytes == after.max_metadata_bytes},
       {"max-network-bytes", before.max_network_bytes == after.max_network_bytes},
+      {"max-connection-age", before.max_connection_age == after.max_connection_age},
       {"restart-patience", before.restart_patience == after.restart_patience},
       {"quarantine", before.quarantine == after.quarantine},
       {"state-file", before.state_file == after.state_file},
       {"front-end-cores", before.front_end_cores == after.front_end_cores},
       {"port-file", before.port_file == after.port_file},
+      {"take-over", before.take_over == after.take_over},
       {"pools", before.pools == after.pools},
   };
   for (const auto& [setting, same] : kept) {

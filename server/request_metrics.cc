@@ -57,6 +57,9 @@ RequestMetrics::RequestMetrics(Registry& registry)
                              "Requests that failed, by reason.")),
       retries_(MakeCounters(registry, "tandem_request_retries_total",
                             "Requests that ran again since their worker had died.")),
+      fallbacks_(MakeCounters(registry, "tandem_fallback_requests_total",
+                              "Requests that ran on another pool than their model's first choice, "
+                              "by reason.")),
       request_duration_(MakeHistograms(registry, "tandem_request_duration_seconds",
                                        "Time from a request's arrival to its answer.")),
       queue_duration_(MakeHistograms(registry, "tandem_queue_duration_seconds",
@@ -102,6 +105,7 @@ void RequestMetrics::OnRequestDone(const RequestRecord& record) {
     series.compute_duration->Observe(ToSeconds(record.placement.compute_time));
     series.queue_us->Increment(ToMicroseconds(record.placement.queue_time));
     series.compute_us->Increment(ToMicroseconds(record.placement.compute_time));
+    CountFallback(series, record.placement.reason);
   }
   if (record.status.ok()) {
     series.success->Increment();
@@ -120,6 +124,23 @@ void RequestMetrics::OnBatchDone(const std::string& model, int64_t version,
 
 void RequestMetrics::OnRetry(const std::string& model, int64_t version) {
   retries_.Add({{"model", model}, {"version", absl::StrCat(version)}}).Increment();
+}
+
+void RequestMetrics::CountFallback(Series& series, PlacementReason reason) {
+  if (reason != PlacementReason::kSooner && reason != PlacementReason::kDeadline &&
+      reason != PlacementReason::kOtherDown) {
+    return;
+  }
+  const size_t number = static_cast<size_t>(reason);
+  std::atomic<Counter*>& cell = series.fallbacks[number];
+  Counter* counter = cell.load(std::memory_order_acquire);
+  if (counter == nullptr) {
+    Labels labels = series.labels;
+    labels["reason"] = std::string(kPlacementReasonNames[number]);
+    counter = &fallbacks_.Add(labels);
+    cell.store(counter, std::memory_order_release);
+  }
+  counter->Increment();
 }
 
 void RequestMetrics::CountFailure(const Series& series, absl::StatusCode code) {

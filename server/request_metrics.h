@@ -38,6 +38,8 @@ class RequestMetrics : public RouterObserver {
     prometheus::Labels labels;
     // By status code; made when first needed.
     std::array<std::atomic<prometheus::Counter*>, kCodeCount> requests{};
+    // By the reason; likewise.
+    std::array<std::atomic<prometheus::Counter*>, kPlacementReasonNames.size()> fallbacks{};
     prometheus::Histogram* request_duration = nullptr;
     prometheus::Histogram* queue_duration = nullptr;
     prometheus::Histogram* compute_duration = nullptr;
@@ -55,11 +57,13 @@ class RequestMetrics : public RouterObserver {
 
   Series& Find(std::string_view model, int64_t version, const Placement& placement);
   std::unique_ptr<Series> MakeSeries(const KeyView& key);
+  void CountFallback(Series& series, PlacementReason reason);
   void CountFailure(const Series& series, absl::StatusCode code);
 
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Counter>& failures_;
   prometheus::Family<prometheus::Counter>& retries_;
+  prometheus::Family<prometheus::Counter>& fallbacks_;
   prometheus::Family<prometheus::Histogram>& request_duration_;
   prometheus::Family<prometheus::Histogram>& queue_duration_;
   prometheus::Family<prometheus::Histogram>& compute_duration_;

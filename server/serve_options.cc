@@ -21,6 +21,8 @@ namespace {
 
 constexpr Setting kSettings[] = {
     {"model-repository", "DIR", "Folder of the models"},
+    {"model-control", "MODE",
+     "explicit: clients may load and unload models (default none: SIGHUP alone does)"},
     {"address", "ADDRESS", "Address to listen on (default 0.0.0.0)"},
     {"grpc-port", "PORT", "Port of gRPC (default 8001; 0: a free one)"},
     {"http-port", "PORT", "Port of HTTP (default 8000; 0: a free one)"},
@@ -33,7 +35,10 @@ constexpr Setting kSettings[] = {
      "Calls of one connection at a time; more wait at the client (default 1024)"},
     {"max-metadata-bytes", "SIZE", "Largest metadata of a call (default 16KiB)"},
     {"max-network-bytes", "SIZE", "Memory of all connections together (default 1GiB)"},
+    {"max-connection-age", "TIME",
+     "Age at which a connection is asked to make room for a new one (default 2m; 0s: never)"},
     {"max-queue-length", "COUNT", "Requests of one model that may wait (default 1024)"},
+    {"max-queue-bytes", "SIZE", "Bytes of inputs of one model that may wait (default 512MiB)"},
     {"max-bytes-in-flight", "SIZE", "Bytes of inputs of all requests (default 1GiB)"},
     {"restart-patience", "TIME",
      "Time that requests wait for a worker that is started again (default 10s)"},
@@ -41,6 +46,8 @@ constexpr Setting kSettings[] = {
     {"front-end-cores", "CORES", "Cores of the front end, as in 0-1 (default: by the machine)"},
     {"state-file", "FILE", "Keep what is learnt of the models' times there over a restart"},
     {"port-file", "FILE", "Write the ports and the process id there, as JSON, once ready"},
+    {"take-over", "FILE",
+     "Take the ports over from the server that wrote this --port-file, once ready"},
 };
 
 absl::Status Expected(absl::string_view what) {
@@ -103,6 +110,10 @@ constexpr uint64_t kLargestMetadata = uint64_t{1} << 20;
 absl::Status Apply(absl::string_view name, const std::string& value, ServeOptions* options) {
   if (name == "model-repository") {
     options->model_repository = value;
+  } else if (name == "model-control") {
+    if (value != "none" && value != "explicit") return Expected("none or explicit");
+    options->model_control =
+        value == "explicit" ? ModelControlMode::kExplicit : ModelControlMode::kNone;
   } else if (name == "address") {
     if (value.empty()) return Expected("an address such as 0.0.0.0 or 127.0.0.1");
     options->address = value;
@@ -119,6 +130,8 @@ absl::Status Apply(absl::string_view name, const std::string& value, ServeOption
     options->log_format = value == "json" ? LogFormat::kJson : LogFormat::kText;
   } else if (name == "drain-timeout") {
     return ReadDuration(value, &options->drain_timeout);
+  } else if (name == "max-connection-age") {
+    return ReadDuration(value, &options->max_connection_age);
   } else if (name == "restart-patience") {
     return ReadDuration(value, &options->restart_patience);
   } else if (name == "quarantine") {
@@ -131,6 +144,8 @@ absl::Status Apply(absl::string_view name, const std::string& value, ServeOption
     return ReadSize(value, uint64_t{1} << 50, &options->max_network_bytes);
   } else if (name == "max-bytes-in-flight") {
     return ReadSize(value, uint64_t{1} << 50, &options->max_bytes_in_flight);
+  } else if (name == "max-queue-bytes") {
+    return ReadSize(value, uint64_t{1} << 50, &options->max_queue_bytes);
   } else if (name == "max-queue-length") {
     return ReadCount(value, &options->max_queue_length);
   } else if (name == "max-streams-per-connection") {
@@ -143,6 +158,8 @@ absl::Status Apply(absl::string_view name, const std::string& value, ServeOption
     options->front_end_cores = *std::move(cores);
   } else if (name == "port-file") {
     options->port_file = value;
+  } else if (name == "take-over") {
+    options->take_over = value;
   } else {
     return absl::InternalError(absl::StrCat("no setting is called ", name));
   }

@@ -21,8 +21,13 @@ namespace tandem::server {
 
 enum class LogFormat { kText, kJson };
 
+// Who may have models loaded and unloaded while the server runs: the operator alone (SIGHUP), or
+// clients too (RepositoryModelLoad, RepositoryModelUnload).
+enum class ModelControlMode { kNone, kExplicit };
+
 struct ServeOptions {
   std::string model_repository;
+  ModelControlMode model_control = ModelControlMode::kNone;
   std::string address = "0.0.0.0";
   // 0: a free one.
   uint16_t grpc_port = 8001;
@@ -40,8 +45,12 @@ struct ServeOptions {
   uint64_t max_metadata_bytes = uint64_t{16} << 10;
   // Memory that gRPC may hold for all connections.
   uint64_t max_network_bytes = uint64_t{1} << 30;
+  // A connection that is older is asked to make room for a new one. 0: never.
+  Duration max_connection_age = std::chrono::minutes(2);
   // Requests of one model that wait.
   uint32_t max_queue_length = 1024;
+  // Bytes of their inputs.
+  uint64_t max_queue_bytes = uint64_t{512} << 20;
   // Bytes of inputs of all requests.
   uint64_t max_bytes_in_flight = uint64_t{1} << 30;
   // How long requests wait for a worker that died and is started again, where no other runs them.
@@ -56,6 +65,8 @@ struct ServeOptions {
   std::vector<int> front_end_cores;
   // All that the process may use.
   std::vector<int> machine_cores;
+  // The port file of a server to take the ports over from. Empty: none.
+  std::string take_over;
   std::vector<PoolSpec> pools;
 };
 

@@ -2,9 +2,11 @@
 
 #include <prometheus/registry.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <memory>
 #include <utility>
@@ -20,12 +22,14 @@
 #include "server/front_end.h"
 #include "server/log.h"
 #include "server/machine.h"
+#include "server/model_control.h"
 #include "server/model_repository.h"
 #include "server/port_file.h"
 #include "server/reload.h"
 #include "server/request_metrics.h"
 #include "server/serving_state.h"
 #include "server/signals.h"
+#include "server/take_over.h"
 
 namespace tandem::server {
 namespace {
@@ -84,46 +88,91 @@ PoolReport ReportOf(const Pool& pool) {
 
 RouterOptions LimitsOf(const ServeOptions& options) {
   return {options.max_queue_length, options.max_bytes_in_flight, options.restart_patience,
-          options.quarantine};
+          options.quarantine, options.max_queue_bytes};
 }
 
 // Owns the parts of the server, in the order in which they may end.
 class ServerProcess {
  public:
-  explicit ServerProcess(const ServeOptions& options)
+  // `old`: the server to take the ports over from.
+  ServerProcess(const ServeOptions& options, const std::optional<RunningServer>& old)
       : options_(options),
+        old_(old),
         log_file_(options.log_level, options.log_format),
         log_(log_file_.sink()),
         metrics_(registry_),
         router_(clock_, LimitsOf(options), metrics_),
-        state_(router_) {
+        state_(router_),
+        models_(options, router_, log_) {
     TakeProtobufLog(log_);
     for (const PoolSpec& spec : options.pools) {
       pools_.push_back(std::make_unique<Pool>(MakePoolOptions(spec),
                                               static_cast<uint32_t>(pools_.size()), router_, log_));
       router_.AddBackend(*pools_.back());
     }
+    ServeOptions listened = options;
+    if (old.has_value()) {
+      listened.grpc_port = old->ports.grpc;
+      listened.http_port = old->ports.http;
+      listened.metrics_port = old->ports.metrics;
+    }
     front_end_ = std::make_unique<FrontEnd>(
-        options, clock_, router_, state_, [this] { return Report(); }, registry_);
+        listened, clock_, router_, state_, models_, [this] { return Report(); }, registry_,
+        old.has_value());
   }
 
-  // Takes the ports, then starts the workers.
+  // Takes the ports, then starts the workers. Where another server has the ports, it keeps them
+  // until the models are ready.
   absl::Status Start() {
+    if (old_.has_value()) return StartPools();
     const absl::Status listening = front_end_->Start();
     if (!listening.ok()) return listening;
     return StartPools();
   }
 
+  // Once settled. Nothing happens where there is no old server.
+  absl::Status TakeOver() {
+    if (!old_.has_value()) return absl::OkStatus();
+    const std::vector<ModelStatus> models = router_.Models();
+    const auto is_ready = [](const ModelStatus& model) {
+      return model.state == ModelState::kReady;
+    };
+    if (!models.empty() && std::none_of(models.begin(), models.end(), is_ready)) {
+      return absl::UnavailableError(absl::StrCat(
+          "none of the models is ready, so the server of process ", old_->process,
+          " keeps the ports; the first is model ", models[0].name, ": ", models[0].reason));
+    }
+    return TakePorts(
+        *old_, options_.address, [this] { return front_end_->Start(); }, log_);
+  }
+
+  // The old server is not needed any more.
+  void DismissOld() {
+    if (!old_.has_value()) return;
+    Dismiss(*old_);
+    log_(LogLevel::kInfo, absl::StrCat("the ports were taken over from process ", old_->process));
+  }
+
+  // Another server wants to take over.
+  void Share() {
+    const absl::Status shared = SharePorts(front_end_->ports());
+    log_(shared.ok() ? LogLevel::kInfo : LogLevel::kError,
+         shared.ok() ? "the ports may be taken over by another server"
+                     : std::string(shared.message()));
+  }
+
+  // Where another server has taken over: serves the connections that are left until they have gone
+  // there too.
+  void ServeOutConnections(const std::function<bool(Duration)>& is_over) {
+    const Ports ports = front_end_->ports();
+    if (!AreTakenOver(ports)) return;
+    log_(LogLevel::kInfo, "another server has taken over the ports; waiting for connections to go");
+    // gRPC spreads the ages by a tenth.
+    ServeOut(ports, options_.max_connection_age * 6 / 5, is_over);
+  }
+
   void Load(const ModelRepository& repository) {
-    for (const std::string& note : repository.notes) log_(LogLevel::kInfo, note);
-    for (const auto& model : repository.versions) {
-      // One that no pool serves is listed with that reason, and told with all others.
-      const absl::Status added = router_.AddModel(model);
-      if (!added.ok()) log_(LogLevel::kDebug, std::string(added.message()));
-    }
-    for (const UnusableModel& model : repository.unusable) {
-      router_.AddUnusable(model.name, model.version, model.reason);
-    }
+    models_.Start(repository);
     state_.AllModelsAdded();
     RestoreCosts();
   }
@@ -158,24 +207,16 @@ class ServerProcess {
     return options_.port_file.empty() ? absl::OkStatus() : WritePortFile(options_.port_file, ports);
   }
 
-  // Takes over what may change while the server runs. Where the configuration has an error, or
-  // differs in something else, all stays as it is.
+  // Takes over what may change while the server runs, and has the model repository read again.
   void Reload(const absl::StatusOr<ServeOptions>& options) {
-    const absl::Status status = options.ok() ? CheckReload(options_, *options) : options.status();
-    if (!status.ok()) {
-      log_(LogLevel::kError, absl::StrCat("the configuration was refused, and the old one stays: ",
-                                          status.message()));
-      return;
-    }
-    options_ = *options;
-    log_file_.SetLevel(options_.log_level);
-    router_.SetLimits(LimitsOf(options_));
-    log_(LogLevel::kInfo, "the configuration was read again and taken");
+    TakeOptions(options);
+    models_.Refresh();
   }
 
   // Tells everybody that it ends, and lets what was accepted end.
   void Drain() {
     state_.StartDrain();
+    models_.Stop();
     front_end_->RefreshHealth();
     log_(LogLevel::kInfo, "draining: no new requests are taken");
     if (!router_.Drain(options_.drain_timeout)) {
@@ -204,6 +245,21 @@ class ServerProcess {
     }
   }
 
+  // Where the configuration has an error, or differs in what cannot change, all of it stays as it
+  // is.
+  void TakeOptions(const absl::StatusOr<ServeOptions>& options) {
+    const absl::Status status = options.ok() ? CheckReload(options_, *options) : options.status();
+    if (!status.ok()) {
+      log_(LogLevel::kError, absl::StrCat("the configuration was refused, and the old one stays: ",
+                                          status.message()));
+      return;
+    }
+    options_ = *options;
+    log_file_.SetLevel(options_.log_level);
+    router_.SetLimits(LimitsOf(options_));
+    log_(LogLevel::kInfo, "the configuration was read again and taken");
+  }
+
   absl::Status StartPools() {
     std::vector<std::future<absl::Status>> started;
     for (const auto& pool : pools_) {
@@ -221,6 +277,7 @@ class ServerProcess {
   }
 
   ServeOptions options_;
+  const std::optional<RunningServer> old_;
   Log log_file_;
   const LogSink log_;
   const SystemClock clock_;
@@ -229,6 +286,7 @@ class ServerProcess {
   Router router_;
   ServingState state_;
   std::vector<std::unique_ptr<Pool>> pools_;
+  ModelControl models_;
   std::unique_ptr<FrontEnd> front_end_;
 };
 
@@ -254,29 +312,37 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
   const absl::StatusOr<ModelRepository> repository =
       ScanModelRepository(options.model_repository, KindsOf(options.pools));
   if (!repository.ok()) return Fail(kExitUsage, repository.status());
-  ServerProcess process(options);
+  std::optional<RunningServer> old;
+  if (!options.take_over.empty()) {
+    const absl::StatusOr<RunningServer> found = FindRunningServer(options.take_over);
+    if (!found.ok()) return Fail(kExitUsage, found.status());
+    old = *found;
+  }
+  ServerProcess process(options, old);
   const absl::Status started = process.Start();
   if (!started.ok()) return Fail(kExitFailed, started);
   process.Load(*repository);
   // The signal that asks the server to end, if one came within the time.
   const auto end_within = [&](Duration timeout) {
     std::optional<int> signal = signals.WaitFor(timeout);
-    if (signal == SIGHUP) {
-      process.Reload(read_again());
-      signal.reset();
-    }
+    if (signal == SIGHUP) process.Reload(read_again());
+    if (signal == SIGUSR2) process.Share();
+    if (signal == SIGHUP || signal == SIGUSR2) signal.reset();
     return signal;
   };
   std::optional<int> signal;
   while (!signal.has_value() && !process.settled()) signal = end_within(kPollLoading);
   if (!signal.has_value()) {
-    const absl::Status announced = process.AnnounceReady();
+    absl::Status announced = process.TakeOver();
+    if (announced.ok()) announced = process.AnnounceReady();
     if (!announced.ok()) return Fail(kExitFailed, announced);
+    process.DismissOld();
   }
   while (!signal.has_value()) {
     signal = end_within(kSaveCosts);
     process.SaveCosts();
   }
+  process.ServeOutConnections([&](Duration wait) { return end_within(wait).has_value(); });
   signals.ExitOnNext();
   process.Drain();
   process.Stop();

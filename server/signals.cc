@@ -8,7 +8,7 @@ namespace tandem::server {
 
 Signals::Signals() {
   sigemptyset(&set_);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set_, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR2}) sigaddset(&set_, signal);
   pthread_sigmask(SIG_BLOCK, &set_, nullptr);
 }
 
@@ -34,8 +34,9 @@ void Signals::ExitOnNext() {
     while (!stopping_.load()) {
       int signal = 0;
       const bool came = sigwait(&set_, &signal) == 0;
-      // The shell's convention for a program that a signal ended. SIGHUP comes too late to matter.
-      if (came && signal != SIGHUP) _exit(128 + signal);
+      // The shell's convention for a program that a signal ended. The others come too late to
+      // matter.
+      if (came && (signal == SIGINT || signal == SIGTERM)) _exit(128 + signal);
     }
   });
 }

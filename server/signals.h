@@ -1,5 +1,6 @@
-// SIGINT, SIGTERM and SIGHUP as something to wait for. One for the process, made before any thread
-// is, so that all of them have these signals blocked. Programs that are started must unblock them.
+// SIGINT, SIGTERM, SIGHUP and SIGUSR2 as something to wait for. One for the process, made before
+// any thread is, so that all of them have these signals blocked. Programs that are started must
+// unblock them.
 #pragma once
 
 #include <signal.h>

@@ -28,7 +28,7 @@ struct Counted {
 TEST_CASE("The metrics are served as Prometheus reads them", "[metrics_server]") {
   const Counted some;
   const Counted others;
-  MetricsServer server("127.0.0.1", 0, {&some.registry, &others.registry});
+  MetricsServer server("127.0.0.1", 0, false, {&some.registry, &others.registry});
   REQUIRE(server.Start().ok());
   httplib::Client client("127.0.0.1", server.port());
   const httplib::Result reply = client.Get("/metrics");
@@ -44,9 +44,9 @@ TEST_CASE("The metrics are served as Prometheus reads them", "[metrics_server]")
 
 TEST_CASE("A metrics server whose port is taken says so, and one can follow another",
           "[metrics_server]") {
-  MetricsServer first("127.0.0.1", 0, {});
+  MetricsServer first("127.0.0.1", 0, false, {});
   REQUIRE(first.Start().ok());
-  MetricsServer second("127.0.0.1", first.port(), {});
+  MetricsServer second("127.0.0.1", first.port(), false, {});
   const absl::Status taken = second.Start();
   CHECK(std::string(taken.message()).find("is taken; choose another with --metrics-port") !=
         std::string::npos);

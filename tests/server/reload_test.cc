@@ -32,6 +32,9 @@ TEST_CASE("A setting that only a new start can change is refused by its name", "
   CHECK(refusal([](ServeOptions& o) { o.metrics_port = 9; }).find("metrics-port") == 0);
   CHECK(refusal([](ServeOptions& o) { o.address = "::"; }).find("address") == 0);
   CHECK(refusal([](ServeOptions& o) { o.model_repository = "m"; }).find("model-repository") == 0);
+  CHECK(refusal([](ServeOptions& o) {
+          o.model_control = ModelControlMode::kExplicit;
+        }).find("model-control") == 0);
   CHECK(refusal([](ServeOptions& o) { o.log_format = LogFormat::kJson; }).find("log-format") == 0);
   CHECK(refusal([](ServeOptions& o) { o.quarantine = Duration{0}; }).find("quarantine") == 0);
   CHECK(refusal([](ServeOptions& o) { o.restart_patience = Duration{0}; }).find("restart-") == 0);
@@ -40,6 +43,8 @@ TEST_CASE("A setting that only a new start can change is refused by its name", "
   CHECK(refusal([](ServeOptions& o) { o.max_network_bytes = 9; }).find("max-network") == 0);
   CHECK(refusal([](ServeOptions& o) { o.max_streams_per_connection = 9; }).find("max-streams") ==
         0);
+  CHECK(refusal([](ServeOptions& o) { o.max_connection_age = Duration{0}; }).find("max-conn") == 0);
+  CHECK(refusal([](ServeOptions& o) { o.take_over = "p"; }).find("take-over") == 0);
   CHECK(refusal([](ServeOptions& o) { o.port_file = "p"; }).find("port-file") == 0);
   CHECK(refusal([](ServeOptions& o) { o.pools.emplace_back(); }).find("pools") == 0);
 }

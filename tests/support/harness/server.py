@@ -54,7 +54,7 @@ class Server:
     def __init__(self, repository, flags=(CPU_POOL, GPU_STAND_IN), worker="tandem-worker-plain"):
         self._folder = tempfile.mkdtemp(prefix="tandem-server-")
         self.log_path = os.path.join(self._folder, "log")
-        self._port_file = os.path.join(self._folder, "ports")
+        self.port_file = os.path.join(self._folder, "ports")
         self.environment = clean_environment()
         if worker is not None:
             self.environment["TANDEM_WORKER"] = build_path(worker)
@@ -66,7 +66,7 @@ class Server:
             "--grpc-port=0",
             "--http-port=0",
             "--metrics-port=0",
-            "--port-file=" + self._port_file,
+            "--port-file=" + self.port_file,
             *flags,
         ]
         self.process = None
@@ -98,10 +98,7 @@ class Server:
         load.
         """
         folder_events = watch_folder(self._folder)
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(
-                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        self.spawn()
         try:
             self.ports = self._read_port_file(folder_events)
         finally:
@@ -110,6 +107,13 @@ class Server:
             self.address, options=[("grpc.max_receive_message_length", -1)]
         )
         self._wait_for_models()
+
+    def spawn(self):
+        """Starts the server, and waits for nothing."""
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
     def stop(self, timeout=STOP_SECONDS):
         """Asks the server to end, and asserts that it and its children do, with exit code 0."""
@@ -141,13 +145,14 @@ class Server:
             return file.read()
 
     def wait_for_log(self, text, timeout=START_SECONDS):
-        """Waits until the log holds the text."""
+        """Waits until the log holds the text, or fulfils the condition."""
+        fulfilled = text if callable(text) else lambda log: text in log
         events = watch_folder(self._folder, MODIFIED)
         poll = select.poll()
         poll.register(events, select.POLLIN)
         deadline = time.monotonic() + timeout
         try:
-            while text not in self.log():
+            while not fulfilled(self.log()):
                 if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
                     raise AssertionError(f"the log does not hold '{text}'\n{self.log()}")
                 os.read(events, 4096)
@@ -185,7 +190,7 @@ class Server:
         poll.register(ended, select.POLLIN)
         deadline = time.monotonic() + START_SECONDS
         try:
-            while not os.path.exists(self._port_file):
+            while not os.path.exists(self.port_file):
                 events = dict(poll.poll(max(0, deadline - time.monotonic()) * 1000))
                 if folder_events in events:
                     os.read(folder_events, 4096)
@@ -196,7 +201,7 @@ class Server:
                     raise AssertionError(f"the server told no ports in time\n{self.log()}")
         finally:
             os.close(ended)
-        with open(self._port_file, encoding="ascii") as file:
+        with open(self.port_file, encoding="ascii") as file:
             return json.load(file)
 
     def _wait_for_models(self):

@@ -1,0 +1,46 @@
+// Listens on a port and hands on the connections that come. gRPC could do that itself, but its
+// listener takes no connection any more once the process has been without a descriptor for a
+// moment. This one waits until there is one again.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+
+namespace tandem::server {
+
+class ConnectionAcceptor {
+ public:
+  // `take` owns the connection that it is given; called on the acceptor's thread.
+  explicit ConnectionAcceptor(std::function<void(int listener, int connection)> take);
+  // Stops.
+  ~ConnectionAcceptor();
+  ConnectionAcceptor(const ConnectionAcceptor&) = delete;
+  ConnectionAcceptor& operator=(const ConnectionAcceptor&) = delete;
+
+  // Takes the port; 0: a free one. 0.0.0.0 and :: are all addresses of both kinds, where the
+  // machine has both. UNAVAILABLE where it cannot be had (listening.h tells why).
+  absl::Status Listen(const std::string& address, uint16_t port, bool shares_port);
+  uint16_t port() const { return port_; }
+
+  // After Listen: takes connections from now on, also those that came meanwhile.
+  void Start();
+  // Takes none any more, and leaves the port. Idempotent.
+  void Stop();
+
+ private:
+  void Loop();
+  bool AwaitStop(int milliseconds) const;
+
+  const std::function<void(int, int)> take_;
+  int listener_ = -1;
+  // Readable once it is to stop.
+  int stop_ = -1;
+  uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace tandem::server

@@ -1,0 +1,88 @@
+"""The machine runs out of what the server needs: descriptors, room on the disk. It serves on, and takes
+more when there is more.
+"""
+
+import os
+import resource
+import signal
+import socket
+import unittest
+
+import grpc
+import harness
+import numpy as np
+from harness.load import Load
+from harness.recovery import kill, wait_for_restart, worker
+from harness.repository import Repository
+from harness.server import CPU_POOL, STOP_SECONDS, Server
+from harness.tensors import infer_request
+
+TIMEOUT = 60
+ROW = np.array([[1, 2, 3, 4]], dtype=np.float32)
+
+
+class ScarcityTest(unittest.TestCase):
+    def setUp(self):
+        self.repository = self.enterContext(Repository())
+        self.repository.synthetic("m", extra="dynamic_batching { }")
+
+    def code(self, server):
+        request = infer_request("m", {"INPUT0": ROW})
+        return server.infer.ModelInfer.future(request, timeout=TIMEOUT).code()
+
+    def take_descriptors(self, server):
+        """Leaves the running server no descriptor: its limit is set to what it has open. Returns its
+        limits before.
+        """
+        pid = server.process.pid
+        highest = max(int(fd) for fd in os.listdir(f"/proc/{pid}/fd"))
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+        return limits
+
+    def give_back(self, server, limits):
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
+
+    def connect(self, server):
+        return self.enterContext(socket.create_connection(("127.0.0.1", server.ports["grpc"])))
+
+    def test_without_descriptors_old_connections_are_served_and_new_ones_later(self):
+        server = self.enterContext(Server(self.repository.path, (CPU_POOL,)))
+        with Load(server.address, "m") as load:
+            limits = self.take_descriptors(server)
+            # The gaps between the descriptors that are open, and more.
+            for _ in range(64):
+                self.connect(server)
+            load.wait_for_more(50)
+            self.give_back(server, limits)
+            load.wait_for_more(50)
+        self.assertEqual(load.failures, [])
+        with Load(server.address, "m", clients=1, connection_each=True) as fresh:
+            fresh.wait_for_more(5)
+        self.assertEqual(fresh.failures, [])
+
+    def test_a_worker_that_dies_while_there_are_no_descriptors_comes_back_when_there_are(self):
+        server = self.enterContext(Server(self.repository.path, (CPU_POOL,)))
+        limits = self.take_descriptors(server)
+        kill(worker(server).pid)
+        call = server.infer.ModelInfer.future(infer_request("m", {"INPUT0": ROW}), timeout=TIMEOUT)
+        server.wait_for_log("cannot be started")
+        self.give_back(server, limits)
+        self.assertEqual(call.code(), grpc.StatusCode.OK)
+        wait_for_restart(server, 1)
+
+    def test_a_disk_without_room_for_the_log_changes_nothing(self):
+        server = Server(self.repository.path, (CPU_POOL, "--log-level=debug"))
+        os.symlink("/dev/full", server.log_path)
+        server.log = lambda: "the log is on a full disk"
+        with server:
+            self.assertEqual(self.code(server), grpc.StatusCode.OK)
+            server.process.send_signal(signal.SIGHUP)
+            kill(worker(server).pid)
+            self.assertEqual(self.code(server), grpc.StatusCode.OK)
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(server.process.wait(STOP_SECONDS), 0)
+
+
+if __name__ == "__main__":
+    harness.main()
