@@ -20,6 +20,8 @@ target_include_directories(tandem_options INTERFACE ${CMAKE_SOURCE_DIR})
 if(TANDEM_SANITIZE)
   # GCC's documentation: with sanitizers this warning finds faults that are none.
   target_compile_options(tandem_options INTERFACE -Wno-maybe-uninitialized)
+  # These builds compile many sources as one, whose unnamed namespaces GCC takes for those of a header.
+  target_compile_options(tandem_options INTERFACE -Wno-subobject-linkage)
   add_compile_options(-fsanitize=${TANDEM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -Og -g1)
   add_link_options(-fsanitize=${TANDEM_SANITIZE})
 endif()

@@ -97,9 +97,9 @@ absl::Status CheckModels(const v1::ServerStatusResponse& status) {
 }
 
 // One run, in its phases.
-class Run {
+class FaultRun {
  public:
-  Run(const ChaosRunOptions& options, const ServerUnderTest& server,
+  FaultRun(const ChaosRunOptions& options, const ServerUnderTest& server,
       const Interruption& interruption)
       : options_(options),
         server_(server),
@@ -210,7 +210,7 @@ std::vector<Fault> PlanOf(const ChaosRunOptions& options) {
 
 absl::StatusOr<ChaosResult> RunChaos(const ChaosRunOptions& options, const ServerUnderTest& server,
                                      const Interruption& interruption) {
-  return Run(options, server, interruption).Go();
+  return FaultRun(options, server, interruption).Go();
 }
 
 absl::StatusOr<pid_t> FindServer(InferenceClient& client) {

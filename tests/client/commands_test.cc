@@ -61,7 +61,7 @@ TEST_CASE("A word that is no command is answered with the commands", "[client]")
   CHECK(absl::IsInvalidArgument(status));
   const std::string message(status.message());
   CHECK(message.find("no such command 'bogus'") == 0);
-  CHECK(message.find("predict, infer, bench, models, status") != std::string::npos);
+  CHECK(message.find("predict, infer, bench, chaos, models, status") != std::string::npos);
   for (const char* word : {"predict", "version", "--help", "-h", ""}) {
     INFO(word);
     CHECK(CheckCommand(program.app, word).ok());

@@ -1,14 +1,13 @@
 """Workers that stop: they are ended when a batch has used up its budget, and others run it."""
 
 import os
-import signal
 import time
 import unittest
 
 import grpc
 import harness
 import numpy as np
-from harness.processes import Watch
+from harness.processes import Watch, stop
 from harness.recovery import (
     footprint,
     metric,
@@ -17,7 +16,7 @@ from harness.recovery import (
     worker,
 )
 from harness.repository import Repository
-from harness.server import Server
+from harness.server import CPU_POOL, Server
 from harness.tensors import infer_outputs, infer_request
 
 TIMEOUT = 60
@@ -35,7 +34,7 @@ class HangTest(unittest.TestCase):
         limit = {"execution_timeout_ms": int(BUDGET * 1000)}
         repository.synthetic("light", parameters=limit)
         repository.synthetic("hangs", parameters={"mode": "hang", "trigger": "poison", **limit})
-        self.server = self.enterContext(Server(repository.path))
+        self.server = self.enterContext(Server(repository.path, flags=(CPU_POOL,)))
 
     def ask(self, model, number):
         return self.server.infer.ModelInfer.future(
@@ -55,7 +54,7 @@ class HangTest(unittest.TestCase):
     def test_a_stopped_worker_is_gone_a_second_after_its_budget_and_its_request_runs_again(self):
         before = footprint(self.server)
         pid = worker(self.server).pid
-        os.kill(pid, signal.SIGSTOP)
+        stop(pid)
         call = self.ask("light", 7)
         took = self.ended_after(pid)
         self.assertLess(took, BUDGET + 1)

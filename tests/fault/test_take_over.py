@@ -125,7 +125,7 @@ class TakeOverTest(unittest.TestCase):
             new = Server(self.repository.path, (CPU_POOL, "--take-over=" + server.port_file))
             self.addCleanup(new._clean_up)
             new.spawn()
-            new.wait_for_log("is ready: process")
+            new.wait_for_log("is ready: ")
             new.process.kill()
             new.process.wait()
             load.wait_for_more(20)

@@ -2,6 +2,8 @@
 
 import os
 import select
+import signal
+import time
 
 
 def children(pid):
@@ -20,6 +22,24 @@ def resident_bytes(pid):
     """Resident memory of a process."""
     with open(f"/proc/{pid}/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def stop(pid, timeout=60):
+    """Stops a process (SIGSTOP), and returns when its last thread stands still: each does so when it
+    next gets a core.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + timeout
+    while not all(_is_stopped(pid, task) for task in os.listdir(f"/proc/{pid}/task")):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"process {pid} did not stop")
+        os.sched_yield()
+
+
+def _is_stopped(pid, task):
+    with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii") as file:
+        # The state comes after the name, which may hold anything.
+        return file.read().rpartition(")")[2].split()[0] == "T"
 
 
 class Watch:
