@@ -82,6 +82,10 @@ struct OpenJob {
 absl::StatusOr<OpenJob> Open(const PredictOptions& options, const DatasetFile& file,
                              const ProgressFile& progress) {
   std::error_code error;
+  if (std::filesystem::equivalent(options.dataset, options.output, error)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--output ", options.output, " is the data set itself; name another file"));
+  }
   if (!options.resume && progress.Exists()) {
     return absl::InvalidArgumentError(
         absl::StrCat("an interrupted job left ", progress.path(),

@@ -1,11 +1,10 @@
 #include "server/config_file.h"
 
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "core/file_text.h"
 #include "server/text_proto.h"
 #include "server_config.pb.h"
 
@@ -60,12 +59,12 @@ PoolSpecFields TakePool(const config::v1::Pool& pool) {
 }  // namespace
 
 absl::StatusOr<ConfigFile> ReadConfigFile(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-  if (!stream.is_open() || stream.bad()) {
-    return absl::NotFoundError(absl::StrCat("--config=", path, ": the file cannot be read"));
+  const absl::StatusOr<std::string> text = ReadFileText(path);
+  if (!text.ok()) {
+    return absl::Status(text.status().code(),
+                        absl::StrCat("--config=", path, ": ", text.status().message()));
   }
-  return ParseConfigFile(text, path);
+  return ParseConfigFile(*text, path);
 }
 
 absl::StatusOr<ConfigFile> ParseConfigFile(absl::string_view text, const std::string& name) {

@@ -4,11 +4,11 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/file_text.h"
 
 namespace tandem::server {
 namespace {
@@ -31,14 +31,13 @@ bool IsTime(const Json& json) {
 }  // namespace
 
 absl::StatusOr<std::vector<SavedCost>> ReadCosts(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) {
-    if (errno == ENOENT) return std::vector<SavedCost>();
+  const absl::StatusOr<std::string> text = ReadFileText(path);
+  if (absl::IsNotFound(text.status())) return std::vector<SavedCost>();
+  if (!text.ok()) {
     return absl::UnavailableError(
-        absl::StrCat("--state-file=", path, ": it cannot be read: ", strerrordesc_np(errno)));
+        absl::StrCat("--state-file=", path, ": ", text.status().message()));
   }
-  const std::string text((std::istreambuf_iterator<char>(stream)), {});
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || json.value("format", Json()) != Json(kFormat) ||
       !json.value("costs", Json()).is_array()) {
     return Broken(path);

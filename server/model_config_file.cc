@@ -20,7 +20,6 @@ namespace {
 // A day.
 constexpr int64_t kMostExecutionMs = 86'400'000;
 
-using google::protobuf::Message;
 using inference::ModelInstanceGroup;
 
 constexpr uint32_t kLargestBatch = 1u << 20;

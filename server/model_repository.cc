@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <utility>
 
@@ -13,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "core/file_text.h"
 #include "server/pool_spec.h"
 
 namespace tandem::server {
@@ -20,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uintmax_t kLargestConfig = uintmax_t{1} << 20;
+constexpr size_t kLargestConfig = size_t{1} << 20;
 
 // Follows symbolic links, and refuses those that lead out of the repository.
 class Root {
@@ -81,22 +80,11 @@ absl::StatusOr<ModelConfigFile> ReadConfig(const Root& root, const std::string& 
   const absl::StatusOr<fs::path> path = root.Resolve(fs::path(name) / "config.pbtxt");
   if (absl::IsNotFound(path.status())) return DefaultModelConfig(name, pools);
   if (!path.ok()) return path.status();
-  std::error_code error;
-  if (!fs::is_regular_file(*path, error)) {
-    return absl::InvalidArgumentError("config.pbtxt is not a regular file");
+  const absl::StatusOr<std::string> text = ReadFileText(*path, kLargestConfig);
+  if (!text.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("config.pbtxt: ", text.status().message()));
   }
-  const uintmax_t size = fs::file_size(*path, error);
-  if (error || size > kLargestConfig) {
-    return absl::InvalidArgumentError(absl::StrCat("config.pbtxt: expected a file of at most ",
-                                                   kLargestConfig, " bytes, got ", size));
-  }
-  std::ifstream stream(*path, std::ios::binary);
-  const std::string text((std::istreambuf_iterator<char>(stream)),
-                         std::istreambuf_iterator<char>());
-  if (!stream.is_open() || stream.bad()) {
-    return absl::InvalidArgumentError("config.pbtxt: the file cannot be read");
-  }
-  return ParseModelConfig(text, name, pools);
+  return ParseModelConfig(*text, name, pools);
 }
 
 // Numbers of the version folders, ascending.

@@ -6,11 +6,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/file_text.h"
 #include "server/port_sharing.h"
 
 namespace tandem::server {
@@ -30,11 +30,12 @@ absl::Status Refusal(const std::string& port_file, absl::string_view why) {
 }  // namespace
 
 absl::StatusOr<RunningServer> FindRunningServer(const std::string& port_file) {
-  std::ifstream stream(port_file);
-  if (!stream) {
-    return Refusal(port_file, "the file cannot be read; expected the --port-file of a server");
+  const absl::StatusOr<std::string> text = ReadFileText(port_file);
+  if (!text.ok()) {
+    return Refusal(port_file,
+                   absl::StrCat(text.status().message(), "; expected the --port-file of a server"));
   }
-  const nlohmann::json file = nlohmann::json::parse(stream, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json file = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
   RunningServer server;
   const auto read = [&file](const char* name, auto& number) {
     if (!file.is_object() || !file.contains(name) || !file[name].is_number_unsigned()) return false;

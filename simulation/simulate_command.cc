@@ -5,12 +5,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "core/file_text.h"
 #include "simulation/experiment.h"
 #include "simulation/plot.h"
 #include "simulation/shipped_scenarios.h"
@@ -32,14 +32,14 @@ absl::StatusOr<Scenario> LoadScenario(const std::string& name) {
   for (const ShippedScenario& shipped : ShippedScenarios()) {
     if (shipped.name == name) return ParseScenario(shipped.json, name, ".");
   }
-  std::ifstream stream(name);
-  if (!stream) {
+  const absl::StatusOr<std::string> text = ReadFileText(name);
+  if (absl::IsNotFound(text.status())) {
     return absl::NotFoundError(
         "no such file, and no scenario of that name comes along; see tandem simulate --list");
   }
-  const std::string text(std::istreambuf_iterator<char>(stream), {});
+  if (!text.ok()) return text.status();
   const std::filesystem::path path(name);
-  return ParseScenario(text, path.stem().string(),
+  return ParseScenario(*text, path.stem().string(),
                        path.parent_path().empty() ? "." : path.parent_path().string());
 }
 

@@ -100,7 +100,7 @@ absl::Status CheckModels(const v1::ServerStatusResponse& status) {
 class FaultRun {
  public:
   FaultRun(const ChaosRunOptions& options, const ServerUnderTest& server,
-      const Interruption& interruption)
+           const Interruption& interruption)
       : options_(options),
         server_(server),
         interruption_(interruption),

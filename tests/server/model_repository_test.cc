@@ -157,7 +157,7 @@ TEST_CASE("A configuration that is a pipe is refused, and not waited for", "[rep
   TemporaryFolder folder;
   folder.Write("model/1/model.pt", "x");
   REQUIRE(mkfifo((folder.path() / "model/config.pbtxt").c_str(), 0600) == 0);
-  CHECK(Reason(Scan(folder), "model") == "config.pbtxt is not a regular file");
+  CHECK(Reason(Scan(folder), "model") == "config.pbtxt: it is not a regular file");
 }
 
 TEST_CASE("Folders whose names are no model's or no version's are noted", "[repository]") {

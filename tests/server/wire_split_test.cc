@@ -10,7 +10,7 @@
 namespace tandem::server {
 namespace {
 
-constexpr uint32_t kRawField = inference::ModelInferRequest::kRawInputContentsFieldNumber;
+constexpr uint32_t kRawInputs = inference::ModelInferRequest::kRawInputContentsFieldNumber;
 
 std::vector<Bytes> Cut(const std::string& text, size_t size) {
   std::vector<Bytes> pieces;
@@ -38,7 +38,7 @@ TEST_CASE("Raw contents come out of a message whole, wherever its slices are cut
   const std::string text = request.SerializeAsString();
   for (size_t cut = 1; cut <= text.size(); ++cut) {
     CAPTURE(cut);
-    const auto split = SplitRawContents(Cut(text, cut), kRawField);
+    const auto split = SplitRawContents(Cut(text, cut), kRawInputs);
     REQUIRE(split.ok());
     REQUIRE(split->raw.size() == 3);
     CHECK(Join(split->raw[0]) == request.raw_input_contents(0));
@@ -53,7 +53,7 @@ TEST_CASE("Raw contents come out of a message whole, wherever its slices are cut
 
 TEST_CASE("Raw contents are borrowed from the message, not copied", "[wire_split]") {
   const std::string text = RawRequest(std::vector<float>(1000, 1.0F)).SerializeAsString();
-  const auto split = SplitRawContents(Cut(text, text.size()), kRawField);
+  const auto split = SplitRawContents(Cut(text, text.size()), kRawInputs);
   REQUIRE(split.ok());
   REQUIRE(split->raw[0].size() == 1);
   const auto* data = reinterpret_cast<const char*>(split->raw[0][0].data());
@@ -73,23 +73,23 @@ TEST_CASE("A field cut off, a length too long and a group are malformed", "[wire
   };
   for (const std::string& text : malformed) {
     CAPTURE(text);
-    CHECK(absl::IsInvalidArgument(SplitRawContents(Cut(text, 3), kRawField).status()));
+    CHECK(absl::IsInvalidArgument(SplitRawContents(Cut(text, 3), kRawInputs).status()));
   }
 }
 
 TEST_CASE("A message with more fields than any client sends is refused", "[wire_split]") {
   std::string raw;
   for (size_t i = 0; i <= kMaxRawContents; ++i) raw += std::string("\x3a\x00", 2);
-  CHECK(absl::IsInvalidArgument(SplitRawContents(Cut(raw, 4096), kRawField).status()));
+  CHECK(absl::IsInvalidArgument(SplitRawContents(Cut(raw, 4096), kRawInputs).status()));
   std::string fields;
   for (size_t i = 0; i <= kMaxTopFields; ++i) fields += std::string("\x2a\x00", 2);
-  CHECK(absl::IsInvalidArgument(SplitRawContents(Cut(fields, 4096), kRawField).status()));
+  CHECK(absl::IsInvalidArgument(SplitRawContents(Cut(fields, 4096), kRawInputs).status()));
 }
 
 TEST_CASE("Any bytes split without harm, and what splits keeps every byte", "[wire_split]") {
   CHECK(rc::check([](const std::string& text) {
     const size_t size = *rc::gen::inRange<size_t>(1, 9);
-    const auto split = SplitRawContents(Cut(text, size), kRawField);
+    const auto split = SplitRawContents(Cut(text, size), kRawInputs);
     if (!split.ok()) return;
     size_t bytes = 0;
     for (const Bytes& piece : split->rest) bytes += piece.size();

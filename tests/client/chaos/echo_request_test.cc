@@ -12,7 +12,7 @@ namespace {
 using inference::ModelInferRequest;
 using inference::ModelInferResponse;
 
-ModelInferResponse Echo(const ModelInferRequest& message) {
+ModelInferResponse ReplyOf(const ModelInferRequest& message) {
   ModelInferResponse reply;
   reply.set_id(message.id());
   reply.set_model_name(message.model_name());
@@ -26,7 +26,7 @@ ModelInferResponse Echo(const ModelInferRequest& message) {
 
 TEST_CASE("The echo of a request is its reply, and no other request's", "[chaos]") {
   const EchoRequest request{42, 7};
-  const ModelInferResponse reply = Echo(MakeMessage(request));
+  const ModelInferResponse reply = ReplyOf(MakeMessage(request));
   CHECK(IsReplyTo(request, reply));
   CHECK(!IsReplyTo({42, 8}, reply));
   CHECK(!IsReplyTo({43, 7}, reply));
@@ -48,7 +48,7 @@ TEST_CASE("A reply that differs in anything is wrong", "[chaos]") {
       {"fewer bytes", [](auto& reply) { reply.mutable_raw_output_contents(0)->pop_back(); }}};
   for (const auto& [name, change] : changes) {
     INFO(name);
-    ModelInferResponse reply = Echo(MakeMessage(request));
+    ModelInferResponse reply = ReplyOf(MakeMessage(request));
     change(reply);
     CHECK(!IsReplyTo(request, reply));
   }
