@@ -63,8 +63,10 @@ class ScarcityTest(unittest.TestCase):
 
     def test_a_worker_that_dies_while_there_are_no_descriptors_comes_back_when_there_are(self):
         server = self.enterContext(Server(self.repository.path, (CPU_POOL,)))
+        # Asked first: the connection of this client must be there before there are no descriptors.
+        pid = worker(server).pid
         limits = self.take_descriptors(server)
-        kill(worker(server).pid)
+        kill(pid)
         call = server.infer.ModelInfer.future(infer_request("m", {"INPUT0": ROW}), timeout=TIMEOUT)
         server.wait_for_log("cannot be started")
         self.give_back(server, limits)
