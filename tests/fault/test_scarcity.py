@@ -49,6 +49,8 @@ class ScarcityTest(unittest.TestCase):
     def test_without_descriptors_old_connections_are_served_and_new_ones_later(self):
         server = self.enterContext(Server(self.repository.path, (CPU_POOL,)))
         with Load(server.address, "m") as load:
+            # Its own connections first.
+            load.wait_for_more(50)
             limits = self.take_descriptors(server)
             # The gaps between the descriptors that are open, and more.
             for _ in range(64):
