@@ -9,19 +9,23 @@ add_library(tandem_options INTERFACE)
 target_compile_options(tandem_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor)
 if(TANDEM_WARNINGS_AS_ERRORS)
   target_compile_options(tandem_options INTERFACE -Werror)
-  # GCC 14 sees a move of Abseil's InlinedVector read what was never written: it copies its whole storage.
-  target_compile_options(tandem_options INTERFACE "$<$<CXX_COMPILER_ID:GNU>:-Wno-error=uninitialized>")
+  # GCC sees a move of Abseil's InlinedVector read what was never written: it copies its whole storage.
+  target_compile_options(tandem_options INTERFACE
+                         "$<$<CXX_COMPILER_ID:GNU>:-Wno-error=uninitialized;-Wno-error=maybe-uninitialized>")
 endif()
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   target_compile_options(tandem_options INTERFACE -Wthread-safety)
 endif()
 target_include_directories(tandem_options INTERFACE ${CMAKE_SOURCE_DIR})
 
+if(CMAKE_UNITY_BUILD)
+  # Many sources are compiled as one, and GCC takes their unnamed namespaces for those of a header.
+  target_compile_options(tandem_options INTERFACE -Wno-subobject-linkage)
+endif()
+
 if(TANDEM_SANITIZE)
   # GCC's documentation: with sanitizers this warning finds faults that are none.
   target_compile_options(tandem_options INTERFACE -Wno-maybe-uninitialized)
-  # These builds compile many sources as one, whose unnamed namespaces GCC takes for those of a header.
-  target_compile_options(tandem_options INTERFACE -Wno-subobject-linkage)
   add_compile_options(-fsanitize=${TANDEM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -Og -g1)
   add_link_options(-fsanitize=${TANDEM_SANITIZE})
 endif()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs clang-tidy over the project's sources, as build/compile_commands.json compiles them.
 
-A source that was found clean is remembered by a hash of itself, the project's headers that it
-includes and the settings, and is not looked at again until one of them changes.
+A unit that was found clean is remembered by a hash of its sources, the project's headers that they
+include and the settings, and is not looked at again until one of them changes.
 
 usage: tidy.py CLANG_TIDY BUILD_DIR CACHE_DIR [FILE...]      default: every source outside tests and bench
 """
@@ -12,42 +12,43 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FOLDERS = ("core", "router", "server", "client", "backends", "examples")
+FOLDERS = ("core/", "router/", "simulation/", "server/", "client/", "backends/", "examples/")
 
 
-def sources_with_commands(build, only):
-    """Source -> compile command, for the sources to look at."""
+def units_with_sources(build):
+    """(Unit, compile command) -> the project's sources in it; a unit is one source, or a file that includes many."""
     result = {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
-        path = pathlib.Path(entry["file"])
-        if not path.is_relative_to(ROOT) or path.is_relative_to(build):
-            continue
-        name = path.relative_to(ROOT).as_posix()
-        if name in only or (not only and name.startswith(tuple(f"{f}/" for f in FOLDERS))):
-            result[name] = entry["command"]
+        unit = pathlib.Path(entry["file"])
+        paths = [unit]
+        if unit.is_relative_to(build) and unit.parent.name == "Unity":
+            paths = [pathlib.Path(path) for path in re.findall(r'^#include "(.+)"$', unit.read_text(), re.MULTILINE)]
+        names = [path.relative_to(ROOT).as_posix() for path in paths
+                 if path.is_relative_to(ROOT) and not path.is_relative_to(build)]
+        if names:
+            result[unit, entry["command"]] = names
     return result
 
 
-def headers_of_sources(build):
-    """Source -> the project's files that it was last compiled from, as Ninja remembers them."""
+def files_of_objects(build):
+    """Object -> the project's files that it was last compiled from, as Ninja remembers them."""
     lines = subprocess.run(
         ["ninja", "-C", str(build), "-t", "deps"], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     result, files = {}, []
-    for line in [*lines, ""]:
-        if line.startswith("    "):
+    for line in lines:
+        if line.startswith(" "):
             path = pathlib.Path(os.path.normpath(build / line.strip()))
-            if path.is_relative_to(ROOT):
+            # Without what is generated: it has the checkout's place in it.
+            if path.is_relative_to(ROOT) and not path.is_relative_to(build):
                 files.append(path)
-        elif files:
-            result[files[0].relative_to(ROOT).as_posix()] = files
-            files = []
-        if line and not line.startswith(" "):
-            files = []
+        else:
+            files = result.setdefault(line.split(":")[0], [])
     return result
 
 
@@ -61,18 +62,23 @@ def fingerprint(command, files, version):
 
 def main():
     clang_tidy, build, cache = sys.argv[1], pathlib.Path(sys.argv[2]).resolve(), pathlib.Path(sys.argv[3])
+    only = set(sys.argv[4:])
     cache.mkdir(parents=True, exist_ok=True)
-    commands = sources_with_commands(build, set(sys.argv[4:]))
-    headers = headers_of_sources(build)
+    files = files_of_objects(build)
     version = subprocess.run([clang_tidy, "--version"], capture_output=True, text=True).stdout
 
-    def check(name):
-        stamp = cache / fingerprint(commands[name], headers.get(name, [ROOT / name]), version)
+    def wanted(sources):
+        return not only.isdisjoint(sources) if only else any(name.startswith(FOLDERS) for name in sources)
+
+    def check(unit):
+        (path, command), sources = unit
+        output = command.split(" -o ")[1].split()[0]
+        stamp = cache / fingerprint(command, files.get(output, [ROOT / name for name in sources]), version)
         if stamp.exists():
             return True
         run = subprocess.run(
             [clang_tidy, "--quiet", "-p", str(build), "--extra-arg=-Wno-unknown-warning-option",
-             "--extra-arg=-Wno-everything", str(ROOT / name)],
+             "--extra-arg=-Wno-everything", str(path)],
             capture_output=True, text=True,
         )
         if run.returncode == 0:
@@ -81,9 +87,11 @@ def main():
             print(f"{run.stdout}{run.stderr}", flush=True)
         return run.returncode == 0
 
+    units = [unit for unit in units_with_sources(build).items() if wanted(unit[1])]
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("TANDEM_JOBS", 2))) as pool:
-        clean = list(pool.map(check, sorted(commands)))
-    print(f"tidy: {sum(clean)} of {len(clean)} sources are clean")
+        # The large ones first, so that none of them is waited for alone at the end.
+        clean = list(pool.map(check, sorted(units, key=lambda unit: -len(unit[1]))))
+    print(f"tidy: {sum(clean)} of {len(clean)} units are clean, {sum(len(sources) for _, sources in units)} sources")
     sys.exit(not all(clean))
 
 
