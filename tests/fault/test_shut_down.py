@@ -1,5 +1,8 @@
 """SIGTERM: accepted requests are answered, new ones refused, nothing is left, exit code 0."""
 
+import concurrent.futures
+import itertools
+import re
 import signal
 import unittest
 
@@ -20,6 +23,7 @@ class ShutDownTest(unittest.TestCase):
     def setUp(self):
         self.repository = self.enterContext(Repository())
         self.repository.synthetic("light")
+        self.repository.synthetic("medium", parameters={"alpha_us": 200_000})
         self.repository.synthetic("slow", parameters={"alpha_us": 1_000_000})
         self.repository.synthetic("endless", parameters={"alpha_us": 600_000_000})
 
@@ -65,6 +69,35 @@ class ShutDownTest(unittest.TestCase):
             call = self.start("endless", server)
             server.stop()
             self.assertEqual(call.exception().code(), grpc.StatusCode.UNAVAILABLE)
+
+    def ask_until_refused(self, server):
+        """Asks one request after the other, up to the first that has no answer: why it has none."""
+        for turn in itertools.count():
+            row = np.full((1, 4), turn, np.float32)
+            try:
+                reply = server.infer.ModelInfer(
+                    infer_request("light", {"INPUT0": row}), timeout=TIMEOUT
+                )
+            except grpc.RpcError as error:
+                return f"{error.code().name}: {error.details()}"
+            np.testing.assert_array_equal(infer_outputs(reply)["OUTPUT0"], row)
+
+    def test_twenty_drains_under_load_drop_nothing(self):
+        # What was not accepted: refused by the server, or by its host once it had ended.
+        refused = re.compile("UNAVAILABLE: .*(shutting down|failed to connect|Connection refused)")
+        for _ in range(20):
+            with (
+                Server(self.repository.path, flags=("--pool=cpu=device:cpu,lanes:2",)) as server,
+                concurrent.futures.ThreadPoolExecutor() as clients,
+            ):
+                ends = [clients.submit(self.ask_until_refused, server) for _ in range(4)]
+                for _ in range(50):
+                    self.start("light", server)
+                medium = self.start("medium", server)
+                server.stop()
+                np.testing.assert_array_equal(infer_outputs(medium.result())["OUTPUT0"], ROW)
+                for end in ends:
+                    self.assertRegex(end.result(), refused)
 
     def test_a_second_signal_ends_the_server_at_once(self):
         with Server(self.repository.path) as server:
