@@ -4,8 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
-
-#include "absl/container/flat_hash_map.h"
+#include <unordered_map>
 
 namespace tandem {
 
@@ -40,7 +39,7 @@ class QueueShares {
   }
 
  private:
-  absl::flat_hash_map<uint64_t, size_t> waiting_;
+  std::unordered_map<uint64_t, size_t> waiting_;
   size_t requests_ = 0;
   uint64_t bytes_ = 0;
 };
