@@ -60,6 +60,7 @@ class LaneTable {
 
   // Keeps the lane's worker free for a batch that is to run with nothing beside it, or ends that.
   void Hold(const Lane& lane, bool held) { workers_[lane.worker].held = held; }
+  bool IsHeld(const Lane& lane) const { return workers_[lane.worker].held; }
   bool IsIdle(const Lane& lane) const { return workers_[lane.worker].running == 0; }
 
   bool IsFull(const Lane& lane) const { return workers_[lane.worker].full; }

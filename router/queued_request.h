@@ -33,6 +33,8 @@ struct QueuedRequest {
   bool alone = false;
   // The deaths of workers that it was in.
   DeathCount deaths;
+  // It came when its model's pause was over, and tells whether the model is well again.
+  bool is_probe = false;
   // Order of acceptance over all models. Set by the scheduler.
   uint64_t sequence = 0;
   // From here on set by its queue, from the model's configuration. The priority level.

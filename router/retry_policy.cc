@@ -2,7 +2,7 @@
 
 namespace tandem {
 
-AfterDeath NextAfterDeath(WorkerDeath death, DeathCount& deaths) {
+AfterDeath NextAfterDeath(WorkerDeath death, DeathCount& deaths, bool is_probe) {
   switch (death) {
     case WorkerDeath::kBeforeRun:
       return ++deaths.before_run > kMostDeathsBeforeRun ? AfterDeath::kGiveUp
@@ -15,7 +15,7 @@ AfterDeath NextAfterDeath(WorkerDeath death, DeathCount& deaths) {
     case WorkerDeath::kNone:
       break;
   }
-  const bool was_suspect = deaths.is_suspect();
+  const bool was_suspect = is_probe || deaths.is_suspect();
   ++deaths.from_inside;
   return was_suspect ? AfterDeath::kCondemn : AfterDeath::kRunAgain;
 }

@@ -33,7 +33,7 @@ enum class AfterDeath {
   kCondemn,
 };
 
-// Counts the death, which is one, and tells what comes next.
-AfterDeath NextAfterDeath(WorkerDeath death, DeathCount& deaths);
+// Counts the death, which is one, and tells what comes next. `is_probe`: one crash proves enough.
+AfterDeath NextAfterDeath(WorkerDeath death, DeathCount& deaths, bool is_probe = false);
 
 }  // namespace tandem

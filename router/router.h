@@ -52,6 +52,8 @@ class RouterObserver {
                            const Placement& placement) = 0;
   // A request whose worker died runs again.
   virtual void OnRetry(const std::string& model, int64_t version) = 0;
+  // The model's requests ended so many workers that it is refused for that time.
+  virtual void OnPause(const std::string& model, int64_t version, Duration pause) = 0;
 };
 
 struct RouterGauges {

@@ -229,7 +229,7 @@ void Router::State::RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint no
   const absl::Status& death = batch->result.status;
   Requests again;
   for (std::unique_ptr<QueuedRequest>& member : batch->members) {
-    const AfterDeath next = NextAfterDeath(batch->result.death, member->deaths);
+    const AfterDeath next = NextAfterDeath(batch->result.death, member->deaths, member->is_probe);
     if (next == AfterDeath::kGiveUp) {
       const bool ran = batch->result.death != WorkerDeath::kBeforeRun;
       Refuse(std::move(member),
@@ -258,21 +258,28 @@ void Router::State::Condemn(uint32_t model, std::unique_ptr<QueuedRequest> reque
   const std::shared_ptr<const ModelVersion> version = request->model;
   const uint64_t fingerprint = FingerprintOf(*version, request->inputs);
   const uint64_t bytes = request->bytes;
-  const absl::Status sentence = absl::InternalError(absl::StrCat(
-      "model \"", version->config.name,
-      "\": this request ended two workers, so it is not run again: ", death.message()));
+  const absl::Status sentence =
+      absl::InternalError(absl::StrCat("model \"", version->config.name, "\": this request ended ",
+                                       request->is_probe ? "a worker" : "two workers",
+                                       ", so it is not run again: ", death.message()));
   quarantine_.Add(now, *version, fingerprint);
   Refuse(std::move(request), sentence);
-  if (quarantine_.empty()) return;
   Requests alike;
+  SchedulerActions actions;
+  TimePoint paused_until{};
   {
     const std::lock_guard lock(mutex_);
+    if (scheduler_.Condemned(now, model, actions)) paused_until = scheduler_.paused_until(model);
     alike = scheduler_.TakeIf(model, [&](const QueuedRequest& waiting) {
-      return waiting.model->handle == version->handle && waiting.bytes == bytes &&
-             FingerprintOf(*version, waiting.inputs) == fingerprint;
+      return !quarantine_.empty() && waiting.model->handle == version->handle &&
+             waiting.bytes == bytes && FingerprintOf(*version, waiting.inputs) == fingerprint;
     });
   }
   for (auto& waiting : alike) Refuse(std::move(waiting), sentence);
+  Perform(std::move(actions));
+  if (paused_until > now) {
+    observer_.OnPause(version->config.name, version->version, paused_until - now);
+  }
 }
 
 void Router::State::AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished) {

@@ -92,6 +92,12 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
     actions.refusals.push_back({std::move(request), NotServed(wanted)});
     return;
   }
+  const CircuitBreaker::Verdict verdict = wanted.breaker.Judge(now);
+  if (verdict == CircuitBreaker::Verdict::kRefuse) {
+    actions.refusals.push_back({std::move(request), Paused(now, wanted)});
+    return;
+  }
+  request->is_probe = verdict == CircuitBreaker::Verdict::kTrial;
   wanted.queue.Classify(*request);
   if (!CheckRoom(wanted, *request).ok()) {
     // Perhaps some of them wait for nobody.
@@ -115,13 +121,15 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
     actions.refusals.push_back({std::move(request), std::move(status)});
     return;
   }
+  const bool is_probe = request->is_probe;
   Enqueue(model, std::move(request));
+  if (is_probe) ServeSuspects(now, actions);
   ServeModel(now, model, actions);
   NoteWaiting(now);
 }
 
 void Scheduler::Enqueue(uint32_t model, std::unique_ptr<QueuedRequest> request) {
-  if (request->deaths.is_suspect()) {
+  if (request->is_probe || request->deaths.is_suspect()) {
     const auto place = std::find_if(suspects_.begin(), suspects_.end(), [&](const Suspect& other) {
       return other.request->sequence > request->sequence;
     });
@@ -146,7 +154,10 @@ std::unique_ptr<ScheduledBatch> Scheduler::Ended(TimePoint now, LaneId id, uint6
   if (batch == nullptr) return nullptr;
   Released(*batch);
   const Seat& seat = models_[batch->model].seats[id.pool];
-  if (well) Observe(batch->model, id.pool, batch->batch.rows, ran);
+  if (well) {
+    Observe(batch->model, id.pool, batch->batch.rows, ran);
+    models_[batch->model].breaker.OnAnswers(now, std::ssize(batch->members), batch->is_trial);
+  }
   ServeSuspects(now, actions);
   if (active_.empty()) return batch;
   ServeLane(now, lane, actions);
@@ -184,7 +195,9 @@ void Scheduler::RunAgain(TimePoint now, uint32_t model, Requests requests,
   for (auto& request : requests) {
     // It has waited in the queue as long as its model allows, or less.
     request->wait_until = kNever;
-    if (WillRun(now, models_[model], *request)) {
+    if (models_[model].breaker.is_open() && !request->is_probe) {
+      actions.refusals.push_back({std::move(request), Paused(now, models_[model])});
+    } else if (WillRun(now, models_[model], *request)) {
       Enqueue(model, std::move(request));
     } else {
       actions.refusals.push_back({std::move(request), NotServed(models_[model])});

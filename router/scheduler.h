@@ -21,6 +21,7 @@
 #include "core/clock.h"
 #include "core/model_config.h"
 #include "router/batch_queue.h"
+#include "router/circuit_breaker.h"
 #include "router/cost_model.h"
 #include "router/lane_table.h"
 #include "router/placement_policy.h"
@@ -127,6 +128,11 @@ class Scheduler {
   void Tick(TimePoint now, SchedulerActions& actions);
   TimePoint NextWakeup() const { return next_wakeup_; }
 
+  // A request of the model was proven to end its worker. True where the model is paused for that:
+  // what waits, and what comes, is refused with UNAVAILABLE until `paused_until`.
+  bool Condemned(TimePoint now, uint32_t model, SchedulerActions& actions);
+  TimePoint paused_until(uint32_t model) const { return models_[model].breaker.paused_until(); }
+
   // Takes out those of the model's waiting requests that the test picks.
   Requests TakeIf(uint32_t model, absl::FunctionRef<bool(const QueuedRequest&)> test);
   // Refuses all that waits. From now on nothing waits for a worker to come back.
@@ -161,6 +167,7 @@ class Scheduler {
     // One batch at a time.
     bool in_order;
     BatchQueue queue;
+    CircuitBreaker breaker;
     // By pool.
     std::vector<Seat> seats;
     // It stands in active_.
@@ -184,10 +191,10 @@ class Scheduler {
   bool IsServed(TimePoint now, const Seat& seat) const;
   bool WillRun(TimePoint now, const Model& model, const QueuedRequest& request) const;
   bool Runs(const Lane& lane, uint32_t model) const;
-  bool HasRoom(uint32_t model, const Lane& lane) const;
+  bool HasRoom(TimePoint now, uint32_t model, const Lane& lane) const;
   bool MayFollow(uint32_t model, const Lane& lane) const;
   bool OlderWaits(uint32_t model, const Lane& lane) const;
-  Lane* RoomyLane(uint32_t model, uint32_t pool);
+  Lane* RoomyLane(TimePoint now, uint32_t model, uint32_t pool);
   Duration TimeOfOthers(uint32_t model, uint32_t pool) const;
   bool IsRunning(const Model& model) const;
   // Whether the model's configuration would rather have its requests elsewhere while it can.
@@ -213,10 +220,13 @@ class Scheduler {
   // Finds the batches that have used up their budgets.
   void WatchLanes(TimePoint now, SchedulerActions& actions);
   // Of suspects: scheduler_suspects.cc.
+  bool HasSuspect(uint32_t model) const;
+  bool Spares(TimePoint now, uint32_t model, const Lane& lane) const;
+  absl::Status Paused(TimePoint now, const Model& model) const;
   void ServeSuspects(TimePoint now, SchedulerActions& actions);
   bool Try(TimePoint now, Suspect& suspect, SchedulerActions& actions);
   bool CanTry(const Suspect& suspect, const Lane& lane) const;
-  Lane* LaneFor(const Suspect& suspect);
+  Lane* LaneFor(TimePoint now, const Suspect& suspect);
   void RefuseSuspects(TimePoint now, SchedulerActions& actions);
   void Release(Suspect& suspect);
   static bool MakeAlone(ScheduledBatch& batch);

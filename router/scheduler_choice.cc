@@ -22,13 +22,16 @@ bool Scheduler::Runs(const Lane& lane, uint32_t model) const {
 }
 
 // Whether the lane may be given a batch of the model.
-bool Scheduler::HasRoom(uint32_t model, const Lane& lane) const {
+bool Scheduler::HasRoom(TimePoint now, uint32_t model, const Lane& lane) const {
   const Model& wanted = models_[model];
   const Seat& seat = wanted.seats[lane.id.pool];
   if (!seat.runnable[lane.id.lane] || !lanes_.IsOpen(lane)) return false;
   if (lane.batches.size() >= kLaneDepth) return false;
   if (seat.running_lanes >= seat.limit && !Runs(lane, model)) return false;
   if (wanted.in_order && IsRunning(wanted)) return false;
+  if (wanted.breaker.has_offended() && (HasSuspect(model) || !Spares(now, model, lane))) {
+    return false;
+  }
   return lane.batches.empty() || MayFollow(model, lane);
 }
 
@@ -61,11 +64,11 @@ bool Scheduler::OlderWaits(uint32_t model, const Lane& lane) const {
 
 // Of the pool's lanes with room for the model the one that holds the fewest batches; null: none
 // has.
-Lane* Scheduler::RoomyLane(uint32_t model, uint32_t pool) {
+Lane* Scheduler::RoomyLane(TimePoint now, uint32_t model, uint32_t pool) {
   Lane* roomiest = nullptr;
   for (Lane& lane : lanes_.lanes(pool)) {
     if (roomiest != nullptr && lane.batches.size() >= roomiest->batches.size()) continue;
-    if (!HasRoom(model, lane)) continue;
+    if (!HasRoom(now, model, lane)) continue;
     roomiest = &lane;
     if (lane.batches.empty()) break;
   }
@@ -224,7 +227,7 @@ Scheduler::Choice Scheduler::Choose(TimePoint now, uint32_t model) {
   for (uint32_t pool = 0; pool < wanted.seats.size(); ++pool) {
     const Seat& seat = wanted.seats[pool];
     if (seat.runnable_lanes == 0) continue;
-    Lane* lane = RoomyLane(model, pool);
+    Lane* lane = RoomyLane(now, model, pool);
     if (lane == nullptr) continue;
     const BatchQueue::Limits limits = LimitsFor(now, model, *lane);
     const BatchQueue::Prospect prospect = wanted.queue.Peek(now, limits);
@@ -250,7 +253,7 @@ void Scheduler::ServeLane(TimePoint now, Lane& lane, SchedulerActions& actions) 
     uint32_t chosen = 0;
     BatchQueue::Limits chosen_limits;
     for (const uint32_t model : active_) {
-      if (!HasRoom(model, lane)) continue;
+      if (!HasRoom(now, model, lane)) continue;
       const BatchQueue::Limits limits = LimitsFor(now, model, lane);
       const BatchQueue::Prospect prospect = models_[model].queue.Peek(now, limits);
       if (prospect.first == nullptr || !prospect.due) continue;

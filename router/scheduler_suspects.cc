@@ -1,9 +1,13 @@
 // The scheduler's way with suspects: requests that were in a worker when it crashed. Each runs by
 // itself in a worker that runs nothing else meanwhile. So a second death names the one that ended
 // it, and takes nobody along. They are older than all that waits, and go first.
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/retry_hint.h"
 #include "router/scheduler.h"
 
 namespace tandem {
@@ -18,7 +22,7 @@ void Scheduler::ServeSuspects(TimePoint now, SchedulerActions& actions) {
 bool Scheduler::Try(TimePoint now, Suspect& suspect, SchedulerActions& actions) {
   if (suspect.lane.has_value() && !CanTry(suspect, lanes_.lane(*suspect.lane))) Release(suspect);
   if (!suspect.lane.has_value()) {
-    Lane* const lane = LaneFor(suspect);
+    Lane* const lane = LaneFor(now, suspect);
     if (lane == nullptr) return false;
     lanes_.Hold(*lane, true);
     suspect.lane = lane->id;
@@ -48,12 +52,42 @@ bool Scheduler::CanTry(const Suspect& suspect, const Lane& lane) const {
   return true;
 }
 
+bool Scheduler::HasSuspect(uint32_t model) const {
+  return std::any_of(suspects_.begin(), suspects_.end(),
+                     [&](const Suspect& each) { return each.model == model; });
+}
+
+// Whether the pool keeps a worker for the other models, should a batch of this one end the lane's:
+// one that is up and holds no suspect, and runs nothing of a model that has ended workers lately.
+// Where no other worker is expected back, there is nothing to wait for.
+bool Scheduler::Spares(TimePoint now, uint32_t model, const Lane& lane) const {
+  const Seat& seat = models_[model].seats[lane.id.pool];
+  const bool is_risky = models_[model].breaker.has_offended();
+  const std::vector<Lane>& lanes = lanes_.lanes(lane.id.pool);
+  bool may_come = false;
+  for (auto first = lanes.begin(); first != lanes.end();) {
+    const auto end = std::find_if(first, lanes.end(),
+                                  [&](const Lane& other) { return other.worker != first->worker; });
+    if (first->worker != lane.worker) {
+      const bool is_spare = std::all_of(first, end, [&](const Lane& other) {
+        return other.up && !other.loading && !lanes_.IsHeld(other) &&
+               !(is_risky && Runs(other, model));
+      });
+      if (is_spare) return true;
+      may_come |= first->up || seat.runnable[first->id.lane] || now < seat.hope_until;
+    }
+    first = end;
+  }
+  return !may_come;
+}
+
 // A lane of a worker that is not held yet; an idle one before others.
-Lane* Scheduler::LaneFor(const Suspect& suspect) {
+Lane* Scheduler::LaneFor(TimePoint now, const Suspect& suspect) {
   Lane* busy = nullptr;
   for (uint32_t pool = 0; pool < lanes_.pool_count(); ++pool) {
     for (Lane& lane : lanes_.lanes(pool)) {
       if (!lanes_.IsOpen(lane) || !CanTry(suspect, lane)) continue;
+      if (!Spares(now, suspect.model, lane)) continue;
       if (lanes_.IsIdle(lane)) return &lane;
       if (busy == nullptr) busy = &lane;
     }
@@ -80,6 +114,25 @@ void Scheduler::RefuseSuspects(TimePoint now, SchedulerActions& actions) {
     }
     it = suspects_.erase(it);
   }
+}
+
+bool Scheduler::Condemned(TimePoint now, uint32_t model, SchedulerActions& actions) {
+  Model& wanted = models_[model];
+  if (!wanted.breaker.OnOffence(now)) return false;
+  for (auto& request : TakeIf(model, [](const QueuedRequest&) { return true; })) {
+    actions.refusals.push_back({std::move(request), Paused(now, wanted)});
+  }
+  return true;
+}
+
+absl::Status Scheduler::Paused(TimePoint now, const Model& model) const {
+  const Duration left = std::max(Duration{0}, model.breaker.paused_until() - now);
+  return WithRetryAfter(
+      absl::UnavailableError(absl::StrCat(
+          "model \"", model.name,
+          "\": its requests have ended one worker after the other, so it is paused for another ",
+          absl::StrFormat("%.1f", ToSeconds(left)), " s to keep the other models served")),
+      std::max(left, kSoonestRetry));
 }
 
 // The worker that is held for it may take others again.

@@ -50,13 +50,16 @@ const char* TritonReason(absl::StatusCode code) {
 
 }  // namespace
 
-RequestMetrics::RequestMetrics(Registry& registry)
-    : requests_(MakeCounters(registry, "tandem_requests_total",
+RequestMetrics::RequestMetrics(Registry& registry, LogSink log)
+    : log_(std::move(log)),
+      requests_(MakeCounters(registry, "tandem_requests_total",
                              "Requests that were answered, by status code.")),
       failures_(MakeCounters(registry, "tandem_request_failures_total",
                              "Requests that failed, by reason.")),
       retries_(MakeCounters(registry, "tandem_request_retries_total",
                             "Requests that ran again since their worker had died.")),
+      pauses_(MakeCounters(registry, "tandem_model_pauses_total",
+                           "Times that a model was paused, since its requests ended workers.")),
       fallbacks_(MakeCounters(registry, "tandem_fallback_requests_total",
                               "Requests that ran on another pool than their model's first choice, "
                               "by reason.")),
@@ -124,6 +127,14 @@ void RequestMetrics::OnBatchDone(const std::string& model, int64_t version,
 
 void RequestMetrics::OnRetry(const std::string& model, int64_t version) {
   retries_.Add({{"model", model}, {"version", absl::StrCat(version)}}).Increment();
+}
+
+void RequestMetrics::OnPause(const std::string& model, int64_t version, Duration pause) {
+  pauses_.Add({{"model", model}, {"version", absl::StrCat(version)}}).Increment();
+  if (log_ == nullptr) return;
+  log_(LogLevel::kWarning,
+       absl::StrCat("model ", model, " version ", version, " is paused for ", ToSeconds(pause),
+                    " s: its requests ended one worker after the other"));
 }
 
 void RequestMetrics::CountFallback(Series& series, PlacementReason reason) {

@@ -17,18 +17,20 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "core/log.h"
 #include "router/router.h"
 
 namespace tandem::server {
 
 class RequestMetrics : public RouterObserver {
  public:
-  // Registers its families with the registry, which outlives it.
-  explicit RequestMetrics(prometheus::Registry& registry);
+  // Registers its families with the registry, which outlives it. `log` hears of paused models.
+  explicit RequestMetrics(prometheus::Registry& registry, LogSink log = nullptr);
 
   void OnRequestDone(const RequestRecord& record) override;
   void OnBatchDone(const std::string& model, int64_t version, const Placement& placement) override;
   void OnRetry(const std::string& model, int64_t version) override;
+  void OnPause(const std::string& model, int64_t version, Duration pause) override;
 
  private:
   static constexpr int kCodeCount = 17;
@@ -60,9 +62,11 @@ class RequestMetrics : public RouterObserver {
   void CountFallback(Series& series, PlacementReason reason);
   void CountFailure(const Series& series, absl::StatusCode code);
 
+  const LogSink log_;
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Counter>& failures_;
   prometheus::Family<prometheus::Counter>& retries_;
+  prometheus::Family<prometheus::Counter>& pauses_;
   prometheus::Family<prometheus::Counter>& fallbacks_;
   prometheus::Family<prometheus::Histogram>& request_duration_;
   prometheus::Family<prometheus::Histogram>& queue_duration_;

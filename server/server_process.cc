@@ -100,7 +100,7 @@ class ServerProcess {
         old_(old),
         log_file_(options.log_level, options.log_format),
         log_(log_file_.sink()),
-        metrics_(registry_),
+        metrics_(registry_, log_),
         router_(clock_, LimitsOf(options), metrics_),
         state_(router_),
         models_(options, router_, log_) {

@@ -1,10 +1,14 @@
-"""Models that end their worker when they are loaded: left out, and the pool's others serve."""
+"""Models that end their worker whenever they are loaded or run: left out or paused, and the pool's
+others serve.
+"""
 
+import itertools
 import unittest
 
 import grpc
 import harness
 import numpy as np
+from harness.load import Load
 from harness.recovery import kill, metric, wait_until, worker
 from harness.repository import Repository
 from harness.server import Server
@@ -12,6 +16,10 @@ from harness.tensors import infer_outputs, infer_request
 
 TIMEOUT = 60
 ROW = np.array([[1, 2, 3, 4]], dtype=np.float32)
+
+
+def poison(number):
+    return np.array([[222, number, 3, 4]], dtype=np.float32)
 
 
 class CrashLoopTest(unittest.TestCase):
@@ -24,9 +32,9 @@ class CrashLoopTest(unittest.TestCase):
             repository.synthetic(name, parameters={"load_mode": mode})
         return self.enterContext(Server(repository.path))
 
-    def ask(self, server, model):
+    def ask(self, server, model, row=ROW):
         return server.infer.ModelInfer.future(
-            infer_request(model, {"INPUT0": ROW}), timeout=TIMEOUT
+            infer_request(model, {"INPUT0": row}), timeout=TIMEOUT
         )
 
     def assert_echo(self, call):
@@ -56,6 +64,35 @@ class CrashLoopTest(unittest.TestCase):
                 self.assertIn("left out", error.details())
                 self.assertEqual(metric(server, "tandem_model_ready", model="m_bad"), 0)
                 self.assertEqual(worker(server, "gpu").restarts, 0)
+
+    def test_a_model_whose_requests_crash_one_after_the_other_is_paused_and_the_others_serve(self):
+        repository = self.enterContext(Repository())
+        repository.synthetic("good")
+        repository.synthetic("bad", parameters={"mode": "crash", "trigger": "poison"})
+        server = self.enterContext(
+            Server(repository.path, flags=("--pool=cpu=device:cpu,processes:2,lanes:2",))
+        )
+        with Load(server.address, "good") as load:
+            # No two alike, so that the quarantine does not know them.
+            for number in itertools.count():
+                error = self.ask(server, "bad", poison(number)).exception()
+                if error.code() == grpc.StatusCode.UNAVAILABLE:
+                    break
+                self.assertEqual(error.code(), grpc.StatusCode.INTERNAL, error)
+                # One worker was at risk at a time.
+                self.assert_echo(self.ask(server, "good"))
+            self.assertIn("is paused for another", error.details())
+            self.assertIn("grpc-retry-pushback-ms", dict(error.trailing_metadata()))
+            server.wait_for_log("model bad version 1 is paused for 1 s")
+            self.assertEqual(metric(server, "tandem_model_pauses_total", model="bad"), 1)
+            # Its requests are taken again once one of them has been answered.
+            wait_until(
+                server,
+                lambda _: self.ask(server, "bad").exception() is None,
+                "the model is well again",
+            )
+            load.wait_for_more(10)
+        self.assertEqual(load.failures, [])
 
     def test_two_of_them_cost_four_restarts(self):
         server = self.serve(b_bad="crash", m_bad="crash")

@@ -38,9 +38,11 @@ class SurroundingsTest(unittest.TestCase):
         self.folder = self.enterContext(tempfile.TemporaryDirectory())
 
     def write(self, name, text):
+        """A file of that text, or another text in its place: never half of one."""
         path = os.path.join(self.folder, name)
-        with open(path, "w", encoding="utf-8") as file:
+        with open(path + ".new", "w", encoding="utf-8") as file:
             file.write(text)
+        os.replace(path + ".new", path)
         return path
 
     def check_serving(self, server, load):

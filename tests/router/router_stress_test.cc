@@ -15,6 +15,7 @@ class NoObserver : public RouterObserver {
   void OnRequestDone(const RequestRecord&) override { ++requests; }
   void OnBatchDone(const std::string&, int64_t, const Placement&) override {}
   void OnRetry(const std::string&, int64_t) override {}
+  void OnPause(const std::string&, int64_t, Duration) override {}
   std::atomic<int> requests{0};
 };
 

@@ -23,6 +23,7 @@ class CountingObserver : public RouterObserver {
     ++retries;
     retries.notify_all();
   }
+  void OnPause(const std::string&, int64_t, Duration) override { ++pauses; }
   void AwaitRetries(int count) {
     for (int seen = retries; seen < count; seen = retries) retries.wait(seen);
   }
@@ -32,6 +33,7 @@ class CountingObserver : public RouterObserver {
   std::atomic<int> nameless{0};
   std::atomic<int> batches{0};
   std::atomic<int> retries{0};
+  std::atomic<int> pauses{0};
 };
 
 // A router over one CPU pool of one lane (and a GPU pool where asked), with time as it passes.

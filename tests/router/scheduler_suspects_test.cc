@@ -1,4 +1,5 @@
 // Requests that were in a worker when it crashed.
+#include "core/retry_hint.h"
 #include "router/scheduler.h"
 #include "tests/router/schedule_bench.h"
 #include "tests/support/catch.h"
@@ -29,10 +30,8 @@ TEST_CASE("Requests whose worker got a signal run again together, on another wor
 
 TEST_CASE("Requests whose worker crashed run one by one, with nothing beside them",
           "[scheduler][suspects]") {
-  ScheduleBench bench({{PoolKind::kCpu, 4, 2}});
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
   const uint32_t model = bench.Add(BatchingModel());
-  bench.scheduler.LaneDown(bench.now, {0, 2}, bench.actions);
-  bench.scheduler.LaneDown(bench.now, {0, 3}, bench.actions);
   for (int i = 0; i < 2; ++i) bench.Submit(model);
   const auto running = bench.Starts();
   REQUIRE(running.size() == 2);
@@ -40,14 +39,14 @@ TEST_CASE("Requests whose worker crashed run one by one, with nothing beside the
   bench.Die(running[1], WorkerDeath::kFromInside);
   CHECK(bench.Starts().empty());
   CHECK(bench.scheduler.queued(model) == 2);
-  // The other worker comes: the suspects go before what waits, and keep its lanes for themselves.
+  // The worker comes back: the suspects go before what waits, and keep its lanes for themselves.
   bench.Submit(model);
-  bench.Revive(model, {0, 2});
+  bench.Revive(model, {0, 0});
   const ScheduledBatch* first = bench.Start();
   REQUIRE(first != nullptr);
   CHECK(first->is_trial);
   CHECK(first->batch.rows == 1);
-  bench.Revive(model, {0, 3});
+  bench.Revive(model, {0, 1});
   CHECK(bench.Starts().empty());
   bench.End(first);
   const ScheduledBatch* second = bench.Start();
@@ -63,19 +62,19 @@ TEST_CASE("Requests whose worker crashed run one by one, with nothing beside the
 
 TEST_CASE("A suspect has a worker cleared for it, and others use the rest",
           "[scheduler][suspects]") {
-  ScheduleBench bench({{PoolKind::kCpu, 4, 2}});
+  ScheduleBench bench({{PoolKind::kCpu, 6, 3}});
   const uint32_t model = bench.Add(BatchingModel());
   const uint32_t other = bench.Add(BatchingModel("other"));
   bench.Submit(model);
   const ScheduledBatch* dying = bench.Start();
   REQUIRE(dying->lane == LaneId{0, 0});
   bench.scheduler.LaneDown(bench.now, {0, 1}, bench.actions);
-  for (int i = 0; i < 2; ++i) bench.Submit(other);
+  for (int i = 0; i < 4; ++i) bench.Submit(other);
   const auto busy = bench.Starts();
-  REQUIRE(busy.size() == 2);
+  REQUIRE(busy.size() == 4);
   bench.Die(dying, WorkerDeath::kFromInside);
   bench.Submit(other);
-  // One lane of the other worker ends, and is not given away: the suspect waits for both.
+  // One lane of the second worker ends, and is not given away: the suspect waits for both.
   bench.End(busy[0]);
   CHECK(bench.Starts().empty());
   bench.End(busy[1]);
@@ -92,11 +91,11 @@ TEST_CASE("A suspect has a worker cleared for it, and others use the rest",
 }
 
 TEST_CASE("A suspect whose cleared worker dies gets another", "[scheduler][suspects]") {
-  ScheduleBench bench({{PoolKind::kCpu, 2, 2}});
+  ScheduleBench bench({{PoolKind::kCpu, 3, 3}});
   const uint32_t model = bench.Add(BatchingModel());
-  for (int i = 0; i < 2; ++i) bench.Submit(model);
+  for (int i = 0; i < 3; ++i) bench.Submit(model);
   const auto running = bench.Starts();
-  REQUIRE(running.size() == 2);
+  REQUIRE(running.size() == 3);
   bench.Die(running[0], WorkerDeath::kFromInside);
   // Held for the suspect, it dies in its turn.
   bench.Die(running[1], WorkerDeath::kFromOutside);
@@ -134,7 +133,7 @@ TEST_CASE("A suspect waits until the worker has tried all its models", "[schedul
 }
 
 TEST_CASE("A trial that a dead worker never took waits for another", "[scheduler][suspects]") {
-  ScheduleBench bench({{PoolKind::kCpu, 2, 2}});
+  ScheduleBench bench({{PoolKind::kCpu, 3, 3}});
   const uint32_t model = bench.Add(BatchingModel());
   bench.Submit(model);
   bench.Die(bench.Start(), WorkerDeath::kFromInside);
@@ -146,6 +145,86 @@ TEST_CASE("A trial that a dead worker never took waits for another", "[scheduler
   CHECK(bench.actions.refusals.empty());
   bench.Revive(model, {0, 0});
   CHECK(bench.Start()->is_trial);
+}
+
+TEST_CASE("A suspect does not put a pool's last worker at risk", "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  const uint32_t other = bench.Add(BatchingModel("other"));
+  bench.Submit(model);
+  bench.Die(bench.Start(), WorkerDeath::kFromInside);
+  bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
+  bench.Submit(other);
+  const ScheduledBatch* beside = bench.Start();
+  REQUIRE(beside != nullptr);
+  CHECK(beside->model == other);
+  CHECK(beside->lane == LaneId{0, 1});
+  bench.End(beside);
+  CHECK(bench.Starts().empty());
+  SECTION("while the other one is to come back") {
+    bench.Revive(model, {0, 0});
+    const ScheduledBatch* trial = bench.Start();
+    REQUIRE(trial != nullptr);
+    CHECK(trial->is_trial);
+  }
+  SECTION("but where the other one does not come back in time") {
+    while (bench.actions.starts.empty()) {
+      REQUIRE(bench.scheduler.NextWakeup() != kNever);
+      bench.now = bench.scheduler.NextWakeup();
+      bench.scheduler.Tick(bench.now, bench.actions);
+    }
+    CHECK(bench.Start()->lane == LaneId{0, 1});
+    CHECK(bench.now - kStart >= seconds(10));
+  }
+}
+
+// One request of the model after the other is proven to end its worker.
+void Offend(ScheduleBench& bench, uint32_t model) {
+  while (!bench.scheduler.Condemned(bench.now, model, bench.actions)) {
+  }
+}
+
+TEST_CASE("A model whose requests end worker after worker is paused", "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  const uint32_t other = bench.Add(BatchingModel("other"));
+  bench.Submit(other);
+  const ScheduledBatch* running = bench.Start();
+  bench.Submit(model);
+  Offend(bench, model);
+  // What waits is refused, and what comes, with the time to come again.
+  bench.Submit(model);
+  REQUIRE(bench.actions.refusals.size() == 2);
+  for (const auto& refusal : bench.actions.refusals) {
+    CHECK(refusal.status.code() == absl::StatusCode::kUnavailable);
+    CHECK(RetryAfter(refusal.status) == CircuitBreaker::kFirstPause);
+  }
+  bench.actions.refusals.clear();
+  bench.End(running);
+  bench.Submit(other);
+  bench.End(bench.Start());
+  // Then one request runs by itself, and the others are still refused.
+  bench.now = bench.scheduler.paused_until(model);
+  bench.Submit(model);
+  bench.Submit(model);
+  CHECK(bench.actions.refusals.size() == 1);
+  const ScheduledBatch* trial = bench.Start();
+  REQUIRE(trial != nullptr);
+  CHECK(trial->is_trial);
+  bench.End(trial);
+  bench.Submit(model);
+  CHECK(bench.Start() != nullptr);
+}
+
+TEST_CASE("A model that has ended workers has one worker at a time", "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  REQUIRE_FALSE(bench.scheduler.Condemned(bench.now, model, bench.actions));
+  for (int i = 0; i < 2; ++i) bench.Submit(model);
+  const ScheduledBatch* first = bench.Start();
+  REQUIRE(first != nullptr);
+  bench.End(first);
+  CHECK(bench.Start() != nullptr);
 }
 
 TEST_CASE("A suspect is refused at its deadline, and when its worker does not come back",
