@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/synchronization/mutex.h"
 #include "inference.grpc.pb.h"
 
 namespace {
@@ -88,6 +89,8 @@ int main(int argc, char** argv) {
   app.add_flag("--raw", raw, "Give back the request's bytes without looking at them");
   CLI11_PARSE(app, argc, argv);
 
+  // As the server does, which is held against this one.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // Before gRPC starts its threads, so that they inherit it and the signal waits for sigwait below.
   sigset_t ending;
   sigemptyset(&ending);

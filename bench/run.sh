@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
-# Measures a build: bench/run.sh [PART...]. Prints a table; the parts are those of figures.py, all by default.
+# Measures a build: bench/run.sh [PART...]. Prints a table; the parts are those of figures.py, all by default. Two words
+# are for themselves: `micro [ARGUMENT...]` runs the micro-benchmarks, `instructions` counts with callgrind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/environment.sh
 source tools/environment.sh
+export TANDEM_BUILD_DIR=${TANDEM_BUILD_DIR:-$PWD/build}
+export PYTHONPATH=$PWD/tests/support
+case ${1:-} in
+  micro) exec "$TANDEM_BUILD_DIR/bench-micro" "${@:2}" ;;
+  instructions) exec "$TANDEM_PYTHON" -B bench/instructions.py "${@:2}" ;;
+esac
 models=$TANDEM_CACHE/bench-models
 if [[ ! -e $models/resnet18/1/model.pt ]]; then
   step "Making the models"
@@ -12,6 +19,4 @@ fi
 TANDEM_DEMO_DIR=${TANDEM_DEMO_DIR:-$(examples/demo/make.sh)}
 step "Measuring"
 export TANDEM_DEMO_DIR
-export TANDEM_BUILD_DIR=${TANDEM_BUILD_DIR:-$PWD/build}
-export PYTHONPATH=$PWD/tests/support
 exec "$TANDEM_PYTHON" -B bench/figures.py "$models" "$@"

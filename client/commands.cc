@@ -12,9 +12,11 @@
 #include "client/chaos/chaos_command.h"
 #include "client/completion.h"
 #include "client/exit_code.h"
+#include "client/export_command.h"
 #include "client/infer_command.h"
 #include "client/predict_command.h"
 #include "client/status_commands.h"
+#include "client/tune/tune_command.h"
 #include "core/version.h"
 
 namespace tandem::client {
@@ -62,6 +64,8 @@ void AddClientCommands(CLI::App& app, int& exit_code) {
   AddModelsCommand(app, exit_code);
   AddStatusCommand(app, exit_code);
   AddQuarantineCommand(app, exit_code);
+  AddTuneCommand(app, exit_code);
+  AddExportCommand(app, exit_code);
   AddCompletionCommand(app, exit_code);
   AddVersionCommand(app, exit_code);
 }

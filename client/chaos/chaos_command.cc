@@ -17,6 +17,7 @@
 #include "client/connection_options.h"
 #include "client/dataset/signal_watcher.h"
 #include "client/exit_code.h"
+#include "client/scratch_directory.h"
 #include "client/text_table.h"
 
 namespace tandem::client {
@@ -75,26 +76,6 @@ absl::StatusOr<ChaosRunOptions> ToRunOptions(const ChaosCommandOptions& options)
                          options.rate, *duration,         *settle};
 }
 
-// A folder for the server's files, which goes with this.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    path_ = (std::filesystem::temp_directory_path() / "tandem-chaos-XXXXXX").string();
-    if (mkdtemp(path_.data()) == nullptr) path_.clear();
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 int Tell(const absl::StatusOr<ChaosResult>& result, bool json, bool interrupted,
          const InferenceClient& client) {
   if (!result.ok()) return Report(result.status(), client);
@@ -125,7 +106,7 @@ int RunOnTarget(const ChaosCommandOptions& options, const ChaosRunOptions& run,
 
 int RunOnOwnServer(const ChaosCommandOptions& options, const ChaosRunOptions& run,
                    const Interruption& interruption) {
-  const ScratchFolder folder;
+  const ScratchDirectory folder("tandem-chaos");
   const std::string models = folder.path() + "/models";
   if (folder.path().empty())
     return ReportUsage(absl::InvalidArgumentError("no temporary folder can be made"));

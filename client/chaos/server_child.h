@@ -1,4 +1,4 @@
-// A `tandem serve` of a chaos run's own: a child process on loopback with free ports, which does
+// A `tandem serve` of a command's own: a child process on loopback with free ports, which does
 // not outlive this one. Not thread-safe.
 #pragma once
 

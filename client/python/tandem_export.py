@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Compiles a PyTorch model for Tandem:
 
-    tandem_export.py SOURCE MODEL_FOLDER --input x=FP32[3,224,224]
+    tandem export SOURCE MODEL_FOLDER --input x=FP32[3,224,224]
+
+It is the same as `python -m tandem_export`, with the Python that TANDEM_PYTHON names, or python3.
 
 SOURCE is PACKAGE.MODULE:NAME or FILE.py:NAME, where NAME is a torch.nn.Module or a function that
 makes one, or a .pt2 file that torch.export.save wrote. MODEL_FOLDER becomes a model of a repository:
@@ -21,7 +23,14 @@ import re
 import sys
 import tempfile
 
-import torch
+try:
+    import torch
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"tandem export: this Python ({sys.executable}) has no module {missing.name}: install torch"
+        " of the server's minor version in it (pip install torch), or name another Python with"
+        " TANDEM_PYTHON=/path/to/python"
+    )
 
 # Name in the protocol -> torch's type.
 TYPES = {
@@ -85,7 +94,14 @@ class InBfloat16(torch.nn.Module):
 
 def load_model(source):
     """The module that SOURCE names, in evaluation mode."""
+    if source.endswith(".pt"):
+        raise Refused(
+            f"{source}: a TorchScript file is served as it is, as model.pt; what is compiled is the"
+            " module that it was made of"
+        )
     if source.endswith(".pt2"):
+        if not os.path.exists(source):
+            raise Refused(f"{source} cannot be read")
         return torch.export.load(source).module()
     place, _, name = source.rpartition(":")
     if not place:
@@ -103,6 +119,11 @@ def load_model(source):
         raise Refused(f"{place} has no {name}")
     if not isinstance(model, torch.nn.Module):
         model = model()
+    if isinstance(model, torch.jit.ScriptModule):
+        raise Refused(
+            f"{source} is TorchScript, which is served as it is, as model.pt; what is compiled is the"
+            " module that it was made of"
+        )
     return model.eval()
 
 
@@ -134,7 +155,15 @@ def compile_package(model, inputs, dynamic, max_batch, path):
         # One entry for each input; *args of a wrapper are one argument that holds them all.
         each = tuple({0: batch} for _ in inputs)
         shapes = (each,) if isinstance(model, InBfloat16) else each
-    program = torch.export.export(model, tuple(inputs), dynamic_shapes=shapes)
+    try:
+        program = torch.export.export(model, tuple(inputs), dynamic_shapes=shapes)
+    except Exception as error:
+        # Torch tells in many lines and by many types what a program does not take.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        sizes = f"1 to {max_batch}" if dynamic else str(inputs[0].shape[0] if inputs else "-")
+        raise Refused(
+            f"torch cannot export the model for a batch of {sizes}: {reason}"
+        ) from error
     torch._inductor.aoti_compile_and_package(
         program,
         package_path=str(path),
@@ -255,7 +284,9 @@ def export(arguments):
 
 def main():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="tandem export" if sys.argv[0] == "-c" else None,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", metavar="SOURCE")
     parser.add_argument("folder", metavar="MODEL_FOLDER")
@@ -296,7 +327,7 @@ def main():
         with torch.no_grad():
             export(arguments)
     except Refused as refused:
-        print(f"tandem_export: {refused}", file=sys.stderr)
+        print(f"tandem export: {refused}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -1,8 +1,9 @@
-"""Models that `tandem_export.py` compiled, through the server: fixed and any batch sizes, and what
-is refused.
+"""Models that `tandem export` compiled, through the server: fixed and any batch sizes, bfloat16, saved
+programs, and what is refused.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,13 +23,29 @@ WEIGHT = np.arange(12, dtype=np.float32).reshape(4, 3) / 10
 INPUTS = ("--input=x=FP32[4]", "--input=y=FP32[3]")
 
 
-def export(folder, *arguments):
-    """Runs the exporter on the model of the harness."""
-    model = source_path("tests/support/harness/compiled_model.py") + ":Net"
-    command = [sys.executable, "-B", source_path("client/python/tandem_export.py"), model, folder]
+NET = source_path("tests/support/harness/compiled_model.py") + ":Net"
+
+
+def export(folder, *arguments, source=NET, **environment):
+    """Runs `tandem export`, by default on the model of the harness and with this Python."""
     return subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, check=False, timeout=280
+        [build_path("tandem"), "export", source, folder, *arguments],
+        env={**os.environ, "TANDEM_PYTHON": sys.executable, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
     )
+
+
+def save_program(path):
+    """Has the model of the harness saved by torch.export.save, for batches of 1 alone."""
+    program = (
+        "import sys, torch; from harness.compiled_model import Net;"
+        "torch.export.save(torch.export.export(Net().eval(), (torch.rand(1, 4), torch.rand(1, 3))),"
+        " sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-B", "-c", program, path], check=True, capture_output=True)
 
 
 def can_compile():
@@ -63,6 +80,21 @@ class CompiledTest(unittest.TestCase):
         with open(os.path.join(net, "config.pbtxt"), encoding="utf-8") as file:
             cls.config = file.read()
         cls.variants(repository, net)
+        saved = repository.path + ".pt2"
+        cls.addClassCleanup(lambda: os.path.exists(saved) and os.remove(saved))
+        save_program(saved)
+        one = (*INPUTS, "--outputs=z,total", "--max-batch-size=1")
+        cls.from_program = export(os.path.join(repository.path, "saved"), *one, source=saved)
+        assert cls.from_program.returncode == 0, cls.from_program.stderr
+        cls.larger = export(
+            os.path.join(repository.path, "larger"),
+            *INPUTS,
+            "--max-batch-size=2",
+            "--batch-sizes=2",
+            source=saved,
+        )
+        cls.in_bf16 = export(os.path.join(repository.path, "bf16"), *one, "--precision=bf16")
+        assert cls.in_bf16.returncode == 0, cls.in_bf16.stderr
         cls.temporary = cls.enterClassContext(tempfile.TemporaryDirectory())
         server = Server(repository.path, worker=None)
         server.environment["TMPDIR"] = cls.temporary
@@ -71,7 +103,15 @@ class CompiledTest(unittest.TestCase):
     @classmethod
     def variants(cls, repository, net):
         """Copies of the model that each lack or change something."""
-        for name in ("fixed_only", "other_torch", "other_cpu", "too_few", "nothing", "damaged"):
+        for name in (
+            "fixed_only",
+            "other_torch",
+            "other_cpu",
+            "other_device",
+            "too_few",
+            "nothing",
+            "damaged",
+        ):
             folder = os.path.join(repository.path, name)
             shutil.copytree(net, folder)
             config = cls.config.replace('name: "net"', f'name: "{name}"')
@@ -88,17 +128,19 @@ class CompiledTest(unittest.TestCase):
         change_metadata(folder, '"TANDEM_TORCH_VERSION": "2.', '"TANDEM_TORCH_VERSION": "1.')
         folder = os.path.join(repository.path, "other_cpu", "1", "model.pt2")
         change_metadata(folder, '"TANDEM_CPU_FEATURES": "', '"TANDEM_CPU_FEATURES": "avx9000 ')
+        folder = os.path.join(repository.path, "other_device", "1", "model.b1.pt2")
+        change_metadata(folder, '"AOTI_DEVICE_KEY": "cpu"', '"AOTI_DEVICE_KEY": "cuda"')
         repository.write("damaged/1/model.b4.pt2", b"no package")
 
-    def check(self, model, rows):
+    def check(self, model, rows, tolerance=1e-5):
         x = np.random.default_rng(rows).random((rows, 4), dtype=np.float32) - 0.5
         y = np.random.default_rng(rows + 100).random((rows, 3), dtype=np.float32)
         reply = self.server.infer.ModelInfer(
             infer_request(model, {"x": x, "y": y}), timeout=TIMEOUT
         )
         outputs = infer_outputs(reply)
-        np.testing.assert_allclose(outputs["z"], np.maximum(x @ WEIGHT, 0) + y, atol=1e-5)
-        np.testing.assert_allclose(outputs["total"], x.sum(1, keepdims=True), atol=1e-5)
+        np.testing.assert_allclose(outputs["z"], np.maximum(x @ WEIGHT, 0) + y, atol=tolerance)
+        np.testing.assert_allclose(outputs["total"], x.sum(1, keepdims=True), atol=tolerance)
 
     def test_every_batch_size_is_right(self):
         # 1 and 4 have a package of their own, the rest take the one for any size.
@@ -110,6 +152,20 @@ class CompiledTest(unittest.TestCase):
         for rows in range(1, 5):
             with self.subTest(rows=rows):
                 self.check("fixed_only", rows)
+
+    def test_a_saved_program_is_served(self):
+        self.check("saved", 1)
+
+    def test_a_saved_program_is_refused_for_batches_that_it_was_not_exported_for(self):
+        self.assertEqual(self.larger.returncode, 2, self.larger.stderr)
+        self.assertIn("cannot export the model for a batch of 2", self.larger.stderr)
+        self.assertNotIn("Traceback", self.larger.stderr)
+
+    def test_a_model_in_bfloat16_is_served_with_the_types_that_it_had(self):
+        self.check("bf16", 1, tolerance=2e-2)
+        difference = re.search(r"batch 1: largest difference (\S+)", self.in_bf16.stdout)
+        # It really computes in bfloat16.
+        self.assertGreater(float(difference[1]), 1e-5)
 
     def test_nothing_is_left_in_the_folder_for_temporary_files(self):
         left = [name for name in os.listdir(self.temporary) if not name.startswith("tandem-")]
@@ -124,6 +180,7 @@ class CompiledTest(unittest.TestCase):
         for model, reason in (
             ("other_torch", "made for torch 1."),
             ("other_cpu", "CPUs with avx9000"),
+            ("other_device", "made for the device cuda, but this worker has cpu"),
             ("too_few", "max_batch_size is 8, but no file was compiled for so many rows"),
             ("nothing", "cannot be found"),
             ("damaged", "cannot be read as an AOTInductor package"),
@@ -144,12 +201,37 @@ class ExporterTest(unittest.TestCase):
                 (["--input=x"], "expected NAME=TYPE[D1,D2]"),
                 ([*INPUTS, "--batch-sizes=9"], "--batch-sizes 9"),
                 ([*INPUTS, "--outputs=z", "--max-batch-size=1"], "--outputs names 1"),
+                ([*INPUTS, "--max-batch-size=1", "--tolerance=1e-30"], "--tolerance is 1e-30"),
             ):
                 with self.subTest(reason=reason):
                     done = export(folder, *arguments)
                     self.assertEqual(done.returncode, 2, done.stderr)
                     self.assertIn(reason, done.stderr.splitlines()[-1])
             self.assertFalse(os.path.exists(os.path.join(folder, "1", "model.b1.pt2")))
+
+    def test_torchscript_is_not_compiled(self):
+        with Repository() as repository:
+            folder = os.path.join(repository.path, "m")
+            done = export(folder, *INPUTS, source="net.pt")
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("a TorchScript file is served as it is", done.stderr)
+
+
+class WithoutTorchTest(unittest.TestCase):
+    def test_a_python_that_is_not_there_is_told(self):
+        done = export("m", *INPUTS, TANDEM_PYTHON="/nowhere/python")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn('"/nowhere/python" cannot be run', done.stderr)
+        self.assertIn("TANDEM_PYTHON=", done.stderr)
+
+    def test_a_python_without_torch_is_told(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "torch.py"), "w", encoding="ascii") as file:
+                file.write('raise ModuleNotFoundError("No module named torch", name="torch")\n')
+            done = export("m", *INPUTS, PYTHONPATH=folder)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("has no module torch: install torch", done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
 
 
 if __name__ == "__main__":

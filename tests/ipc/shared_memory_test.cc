@@ -6,8 +6,11 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/catch.h"
 
 namespace tandem::ipc {
@@ -66,6 +69,29 @@ TEST_CASE("SharedMemory refuses a descriptor that is no memory", "[memory]") {
           .status()));
   CHECK(absl::IsFailedPrecondition(
       SharedMemory::Map(UniqueFd(), Page(), Access::kReadOnly).status()));
+}
+
+// Whether the kernel has noted for the mapping that begins at `data` that it wants huge pages.
+bool WantsHugePages(const std::byte* data) {
+  std::ifstream maps("/proc/self/smaps");
+  const std::string begin = absl::StrCat(absl::Hex(reinterpret_cast<uintptr_t>(data)), "-");
+  bool found = false;
+  for (std::string line; std::getline(maps, line);) {
+    found |= line.rfind(begin, 0) == 0;
+    if (found && line.rfind("VmFlags:", 0) == 0) return line.find(" hg") != std::string::npos;
+  }
+  return false;
+}
+
+TEST_CASE("Large SharedMemory asks for huge pages, and small does not", "[memory]") {
+  // A kernel without them has no such folder.
+  const bool possible = access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
+  const auto large = SharedMemory::Create(size_t{8} << 20, Access::kReadWrite);
+  const auto small = SharedMemory::Create(Page(), Access::kReadWrite);
+  REQUIRE(large.ok());
+  REQUIRE(small.ok());
+  CHECK(WantsHugePages(large->data()) == possible);
+  CHECK_FALSE(WantsHugePages(small->data()));
 }
 
 TEST_CASE("SharedMemory moves its mapping", "[memory]") {
