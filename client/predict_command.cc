@@ -15,7 +15,7 @@
 namespace tandem::client {
 namespace {
 
-constexpr char kFooter[] =
+constexpr char kPredictFooter[] =
     "Without --dataset it sends one request and shows the merged reply. With --dataset it streams "
     "the rows\n"
     "of a file through the server, to both lists of models at once, and writes the merged "
@@ -154,7 +154,7 @@ void AddPredictCommand(CLI::App& app, int& exit_code) {
   AddModelOptions(*command, *options);
   AddConnectionOptions(*command, options->connection);
   AddJobOptions(*command, *options);
-  command->footer(kFooter);
+  command->footer(kPredictFooter);
   command->callback([options, &exit_code] { exit_code = Run(*options); });
 }
 

@@ -24,7 +24,7 @@ using inference::ModelInstanceGroup;
 
 constexpr uint32_t kLargestBatch = 1u << 20;
 constexpr int32_t kMostInstances = 1024;
-constexpr uint32_t kMostThreads = 1024;
+constexpr uint32_t kMostIntraOpThreads = 1024;
 
 absl::Status ReadPlatform(const inference::ModelConfig& message, const TextProtoLines& lines,
                           ModelConfig* config) {
@@ -202,10 +202,10 @@ absl::Status ReadParameters(const inference::ModelConfig& message, const TextPro
     }
     if (key.starts_with("intra_op_thread_count")) {
       uint32_t threads = 0;
-      if (!absl::SimpleAtoi(value, &threads) || threads < 1 || threads > kMostThreads) {
-        return FieldError(
-            lines, message, "parameters",
-            absl::StrCat(key, ": expected 1 to ", kMostThreads, " threads, got '", value, "'"));
+      if (!absl::SimpleAtoi(value, &threads) || threads < 1 || threads > kMostIntraOpThreads) {
+        return FieldError(lines, message, "parameters",
+                          absl::StrCat(key, ": expected 1 to ", kMostIntraOpThreads,
+                                       " threads, got '", value, "'"));
       }
     }
     config->parameters[key] = value;

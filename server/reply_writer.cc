@@ -9,7 +9,7 @@ namespace {
 
 // Up to here a copy costs less than a slice with an owner.
 constexpr size_t kCopyUpTo = 1024;
-constexpr uint64_t kLengthDelimited = 2;
+constexpr uint64_t kLengthDelimitedType = 2;
 
 void AppendVarint(uint64_t value, std::string* to) {
   while (value >= 0x80) {
@@ -39,7 +39,7 @@ void ReplyWriter::AddFields(const google::protobuf::MessageLite& message) {
 }
 
 void ReplyWriter::AddTag(uint32_t field, size_t size) {
-  AppendVarint((uint64_t{field} << 3) | kLengthDelimited, &copied_);
+  AppendVarint((uint64_t{field} << 3) | kLengthDelimitedType, &copied_);
   AppendVarint(size, &copied_);
 }
 
@@ -61,7 +61,7 @@ void ReplyWriter::AddTensorBytes(uint32_t field, const Tensor& tensor,
 }
 
 size_t ReplyWriter::TensorFieldSize(uint32_t field, size_t bytes) {
-  return VarintSize((uint64_t{field} << 3) | kLengthDelimited) + VarintSize(bytes) + bytes;
+  return VarintSize((uint64_t{field} << 3) | kLengthDelimitedType) + VarintSize(bytes) + bytes;
 }
 
 void ReplyWriter::FlushCopied() {

@@ -21,7 +21,7 @@ constexpr size_t kMostInFlightToSpin = 4;
 // The worker counts on room in the ring of completions for every batch that it was given.
 constexpr uint32_t kMostInFlightOfLane = ipc::kRingCapacity;
 
-TimePoint Now() { return std::chrono::steady_clock::now(); }
+TimePoint SteadyNow() { return std::chrono::steady_clock::now(); }
 
 }  // namespace
 
@@ -77,7 +77,7 @@ absl::Status WorkerLink::Reserve(uint32_t lane, const Batch& batch, size_t bytes
         absl::StrCat("worker ", options_.worker, " has no room for the inputs at present"));
   }
   offset = *place;
-  flights_.emplace(batch.id, Flight{lane, offset, Now(), 0});
+  flights_.emplace(batch.id, Flight{lane, offset, SteadyNow(), 0});
   ++lanes_[lane].in_flight;
   in_flight_.store(flights_.size(), std::memory_order_relaxed);
   return absl::OkStatus();
@@ -125,11 +125,11 @@ void WorkerLink::ReadCompletions() {
   while (!ending_.load()) {
     const size_t in_flight = in_flight_.load(std::memory_order_relaxed);
     const bool spins = in_flight > 0 && in_flight <= kMostInFlightToSpin;
-    const TimePoint start = Now();
+    const TimePoint start = SteadyNow();
     memory_->region().completed.Wait(
         [this] { return HasCompletion() || has_refused_.load() || ending_.load(); },
         spins ? spin.budget() : Duration(0), kLongestSleep);
-    if (spins) spin.Observe(Now() - start);
+    if (spins) spin.Observe(SteadyNow() - start);
     DeliverRefused();
     if (!DrainLanes()) return;
   }
@@ -196,7 +196,7 @@ absl::Status WorkerLink::Complete(uint32_t lane, const ipc::CompletionEntry& ent
     }
     started = flight->second.started;
   }
-  absl::StatusOr<BatchResult> result = CheckCompletion(*memory_, entry, Now() - started);
+  absl::StatusOr<BatchResult> result = CheckCompletion(*memory_, entry, SteadyNow() - started);
   if (!result.ok()) return result.status();
   {
     const std::lock_guard lock(mutex_);

@@ -24,7 +24,7 @@ namespace {
 
 constexpr size_t kPlotWidth = 50;
 
-constexpr char kFooter[] =
+constexpr char kBenchFooter[] =
     "A closed loop (--concurrency) sends the next call when one is answered: it shows what the "
     "server can do. An open loop (--rate) sends calls when they are due, answered or not, and "
     "counts "
@@ -254,7 +254,7 @@ void AddBenchCommand(CLI::App& app, int& exit_code) {
   AddLoadOptions(*command, *options);
   AddInputOptions(*command, *options);
   AddConnectionOptions(*command, options->connection);
-  command->footer(kFooter);
+  command->footer(kBenchFooter);
   command->callback([options, &exit_code] { exit_code = Run(*options); });
 }
 

@@ -23,7 +23,7 @@
 namespace tandem::client {
 namespace {
 
-constexpr char kFooter[] =
+constexpr char kChaosFooter[] =
     "Starts a server of its own with two workers and synthetic models; or takes --target, which is "
     "a server on this machine with the models of --write-models and --log-format=json.\n\n"
     "Examples:\n"
@@ -198,7 +198,7 @@ void AddChaosCommand(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_flag("--json", options->json, "Print the result as JSON too, as the last line");
   AddServerOptions(*command, *options);
-  command->footer(kFooter);
+  command->footer(kChaosFooter);
   command->callback([options, &exit_code] { exit_code = Run(*options); });
 }
 

@@ -10,13 +10,14 @@
 namespace tandem::client {
 namespace {
 
-using nlohmann::json;
 using std::chrono::nanoseconds;
 
-double Millis(nanoseconds time) { return std::chrono::duration<double, std::milli>(time).count(); }
+double ToMillis(nanoseconds time) {
+  return std::chrono::duration<double, std::milli>(time).count();
+}
 
 // To the microsecond.
-double Rounded(nanoseconds time) { return std::round(Millis(time) * 1e3) / 1e3; }
+double Rounded(nanoseconds time) { return std::round(ToMillis(time) * 1e3) / 1e3; }
 
 // The times of some deaths.
 struct DeathTimes {
@@ -41,12 +42,14 @@ DeathTimes TimesOf(const ChaosResult& result, std::optional<FaultKind> kind) {
   return times;
 }
 
-json P99(const LatencyHistogram& histogram) {
-  return histogram.count() == 0 ? json() : json(Rounded(histogram.Quantile(0.99)));
+nlohmann::json P99(const LatencyHistogram& histogram) {
+  if (histogram.count() == 0) return nullptr;
+  return Rounded(histogram.Quantile(0.99));
 }
 
-json Longest(const LatencyHistogram& histogram) {
-  return histogram.count() == 0 ? json() : json(Rounded(histogram.max()));
+nlohmann::json Longest(const LatencyHistogram& histogram) {
+  if (histogram.count() == 0) return nullptr;
+  return Rounded(histogram.max());
 }
 
 uint64_t FaultCount(const ChaosResult& result) {
@@ -55,8 +58,8 @@ uint64_t FaultCount(const ChaosResult& result) {
   return count;
 }
 
-json FaultsJson(const ChaosResult& result) {
-  json kinds = json::object();
+nlohmann::json FaultsJson(const ChaosResult& result) {
+  nlohmann::json kinds = nlohmann::json::object();
   for (const FaultKind kind : kAllFaults) {
     const uint64_t caused = result.faults[static_cast<size_t>(kind)];
     const DeathTimes times = TimesOf(result, kind);
@@ -74,7 +77,7 @@ json FaultsJson(const ChaosResult& result) {
 
 std::string Cell(const LatencyHistogram& histogram, double quantile) {
   if (histogram.count() == 0) return "-";
-  return absl::StrFormat("%.1f", Millis(histogram.Quantile(quantile)));
+  return absl::StrFormat("%.1f", ToMillis(histogram.Quantile(quantile)));
 }
 
 std::string FaultTable(const ChaosResult& result, const Style& style) {
@@ -137,35 +140,35 @@ std::string Failures(const ChaosResult& result) {
 
 bool Passed(const ChaosResult& result) { return Failures(result).empty(); }
 
-json ToJson(const ChaosResult& result) {
+nlohmann::json ToJson(const ChaosResult& result) {
   const DeathTimes times = TimesOf(result, std::nullopt);
-  json report = {{"seed", result.seed},
-                 {"seconds", std::round(result.seconds * 10) / 10},
-                 {"requests", result.load.requests + result.poisons.requests},
-                 {"faults", FaultCount(result)},
-                 {"faults_planned", result.planned},
-                 {"faults_by_kind", FaultsJson(result)},
-                 {"lost", result.load.lost + result.poisons.lost},
-                 {"wrong", result.load.wrong + result.poisons.wrong},
-                 {"doubled", result.load.doubled + result.poisons.doubled},
-                 {"errors", result.load.errors},
-                 {"fault_requests", result.poisons.requests},
-                 {"fault_request_errors", result.poisons.errors},
-                 {"parent_deaths", result.parent_deaths},
-                 {"worker_deaths", result.worker_deaths},
-                 {"recovered", result.recovered},
-                 {"detect_ms_p99", P99(times.detected)},
-                 {"detect_ms_max", Longest(times.detected)},
-                 {"detect_after_signal_ms_p99", P99(times.detected_after_signal)},
-                 {"detect_after_signal_ms_max", Longest(times.detected_after_signal)},
-                 {"recover_ms_p99", P99(times.back)},
-                 {"recover_ms_max", Longest(times.back)},
-                 {"p99_ms", P99(result.among_faults)},
-                 {"p99_ms_quiet", P99(result.quiet)},
-                 {"parent_rss_growth_bytes", nullptr},
-                 {"parent_fd_growth", nullptr},
-                 {"parent_thread_growth", nullptr},
-                 {"passed", Passed(result)}};
+  nlohmann::json report = {{"seed", result.seed},
+                           {"seconds", std::round(result.seconds * 10) / 10},
+                           {"requests", result.load.requests + result.poisons.requests},
+                           {"faults", FaultCount(result)},
+                           {"faults_planned", result.planned},
+                           {"faults_by_kind", FaultsJson(result)},
+                           {"lost", result.load.lost + result.poisons.lost},
+                           {"wrong", result.load.wrong + result.poisons.wrong},
+                           {"doubled", result.load.doubled + result.poisons.doubled},
+                           {"errors", result.load.errors},
+                           {"fault_requests", result.poisons.requests},
+                           {"fault_request_errors", result.poisons.errors},
+                           {"parent_deaths", result.parent_deaths},
+                           {"worker_deaths", result.worker_deaths},
+                           {"recovered", result.recovered},
+                           {"detect_ms_p99", P99(times.detected)},
+                           {"detect_ms_max", Longest(times.detected)},
+                           {"detect_after_signal_ms_p99", P99(times.detected_after_signal)},
+                           {"detect_after_signal_ms_max", Longest(times.detected_after_signal)},
+                           {"recover_ms_p99", P99(times.back)},
+                           {"recover_ms_max", Longest(times.back)},
+                           {"p99_ms", P99(result.among_faults)},
+                           {"p99_ms_quiet", P99(result.quiet)},
+                           {"parent_rss_growth_bytes", nullptr},
+                           {"parent_fd_growth", nullptr},
+                           {"parent_thread_growth", nullptr},
+                           {"passed", Passed(result)}};
   if (result.growth.has_value()) {
     report["parent_rss_growth_bytes"] = result.growth->resident_bytes;
     report["parent_fd_growth"] = result.growth->descriptors;

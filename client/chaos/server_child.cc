@@ -26,7 +26,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kStartLimit(60000);
-constexpr milliseconds kLook(10);
+constexpr milliseconds kLookForEnd(10);
 constexpr size_t kShownLogBytes = 2000;
 
 std::vector<std::string> Arguments(const ServerChildOptions& options) {
@@ -123,7 +123,7 @@ absl::StatusOr<std::unique_ptr<ServerChild>> ServerChild::Start(const ServerChil
 absl::Status ServerChild::ReadPorts(const ServerChildOptions& options) {
   const auto limit = std::chrono::steady_clock::now() + kStartLimit;
   while (!std::filesystem::exists(options.port_file)) {
-    if (HasEnded(kLook) || std::chrono::steady_clock::now() > limit) {
+    if (HasEnded(kLookForEnd) || std::chrono::steady_clock::now() > limit) {
       return absl::UnavailableError(
           absl::StrCat("the server did not come up:\n", EndOf(options.log_file)));
     }

@@ -15,7 +15,7 @@ namespace {
 // Bytes of a .npy up to and including the length of its header, by version.
 constexpr size_t kPrefixBytes1 = 10;
 constexpr size_t kPrefixBytes2 = 12;
-constexpr size_t kMaxHeaderBytes = 65536;
+constexpr size_t kMaxNpzHeaderBytes = 65536;
 
 bool ReadExactly(zip_file* file, char* to, size_t size) {
   while (size > 0) {
@@ -45,7 +45,7 @@ absl::StatusOr<std::string> NpzReader::ReadHeader(zip_file* file) {
     if (!ReadExactly(file, text.data() + kPrefixBytes1, kPrefixBytes2 - kPrefixBytes1)) return cut;
     length |= byte(10) << 16 | byte(11) << 24;
   }
-  if (length > kMaxHeaderBytes) return cut;
+  if (length > kMaxNpzHeaderBytes) return cut;
   const size_t prefix = text.size();
   text.resize(prefix + length);
   if (!ReadExactly(file, text.data() + prefix, length)) return cut;

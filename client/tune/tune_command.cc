@@ -28,7 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kFooter[] =
+constexpr char kTuneFooter[] =
     "Starts a server of its own for each setting, with this model alone on a CPU pool, and puts a "
     "closed loop of requests of one row on it. --duration is divided among the settings. Nothing "
     "else should run on the machine meanwhile. Without --write the change is shown and nothing is "
@@ -216,7 +216,7 @@ void AddTuneCommand(CLI::App& app, int& exit_code) {
       ->allow_extra_args(false);
   command->add_option("--worker", options->worker, "Program of the workers");
   command->add_flag("--write", options->write, "Write the choice into config.pbtxt");
-  command->footer(kFooter);
+  command->footer(kTuneFooter);
   command->callback([options, &exit_code] { exit_code = Run(*options); });
 }
 

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds kStopGrace(30);
+constexpr std::chrono::seconds kTrialStopGrace(30);
 
 // Files by another name of the same bytes where the disk is the same; else copies.
 absl::Status Bring(const fs::path& from, const fs::path& to) {
@@ -88,7 +88,7 @@ TuneTrial TuneTrials::Run(const std::string& config, const TuneSetting& setting)
   const absl::StatusOr<std::unique_ptr<ServerChild>> server = ServerChild::Start(child);
   absl::Status status = server.status();
   if (status.ok()) status = Measure((*server)->target(), trial);
-  if (server.ok()) (*server)->Stop(kStopGrace);
+  if (server.ok()) (*server)->Stop(kTrialStopGrace);
   if (!status.ok()) trial.failure = std::string(status.message());
   return trial;
 }

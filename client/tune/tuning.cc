@@ -13,7 +13,7 @@ namespace {
 // The clock's and the machine's own unrest: closer p99 are equal.
 constexpr double kEqual = 1.05;
 
-double Millis(std::chrono::nanoseconds time) {
+double Milliseconds(std::chrono::nanoseconds time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }
 
@@ -38,7 +38,7 @@ std::string Reason(const TuneTrial& trial, const TuneTrial& chosen, double most)
   if (!IsAsGood(trial, most)) {
     return absl::StrFormat("%.0f %% fewer calls/s", (1 - trial.calls_per_second / most) * 100);
   }
-  const double later = Millis(trial.p99) / std::max(Millis(chosen.p99), 1e-6);
+  const double later = Milliseconds(trial.p99) / std::max(Milliseconds(chosen.p99), 1e-6);
   if (later > kEqual)
     return absl::StrFormat("as many calls/s, p99 %.0f %% later", (later - 1) * 100);
   return "as good, for more cores or a larger batch";
@@ -71,7 +71,8 @@ std::optional<size_t> ChooseSetting(absl::Span<const TuneTrial> trials) {
   }
   std::optional<size_t> chosen;
   for (size_t i = 0; i < trials.size(); ++i) {
-    if (!IsAsGood(trials[i], most) || Millis(trials[i].p99) > kEqual * Millis(least)) continue;
+    if (!IsAsGood(trials[i], most) || Milliseconds(trials[i].p99) > kEqual * Milliseconds(least))
+      continue;
     if (!chosen.has_value() || Cost(trials[i].setting) < Cost(trials[*chosen].setting)) chosen = i;
   }
   return chosen;
@@ -94,8 +95,8 @@ std::string RenderTrials(absl::Span<const TuneTrial> trials, const Style& style)
     table.AddRow({absl::StrCat(trial.setting.lanes), absl::StrCat(trial.setting.threads),
                   trial.setting.max_batch > 0 ? absl::StrCat(trial.setting.max_batch) : "-",
                   works ? absl::StrFormat("%.1f", trial.calls_per_second) : "-",
-                  works ? absl::StrFormat("%.2f", Millis(trial.p50)) : "-",
-                  works ? absl::StrFormat("%.2f", Millis(trial.p99)) : "-",
+                  works ? absl::StrFormat("%.2f", Milliseconds(trial.p50)) : "-",
+                  works ? absl::StrFormat("%.2f", Milliseconds(trial.p99)) : "-",
                   chosen == i          ? style.Good("chosen")
                   : chosen.has_value() ? Reason(trial, trials[*chosen], most)
                                        : Reason(trial, trial, most)});
