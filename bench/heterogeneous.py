@@ -82,7 +82,7 @@ def load(server, model, rate, slo=None):
 
 
 def simulated(ratio, loads):
-    """p99 of the simulator's first_idle, by load."""
+    """p99 by the simulator's policy and load."""
     alpha, beta = slow_times(ratio)
     scenario = {
         "slo_ms": SLO_MS,
@@ -101,7 +101,7 @@ def simulated(ratio, loads):
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
         ).stdout
     outcomes = json.loads(text)
-    return {o["load"]: o["p99_ms"] for o in outcomes if o["policy"] == "first_idle"}
+    return {(o["policy"], o["load"]): o["p99_ms"] for o in outcomes}
 
 
 def show_goodput(server, ratio):
@@ -120,17 +120,19 @@ def show_goodput(server, ratio):
 
 def show_p99(server, ratio):
     loads = (0.05, 0.25, 0.5, 0.75, 0.95)
-    first_idle = simulated(ratio, loads)
+    reckoned = simulated(ratio, loads)
     for share in loads:
         rate = share * fluid_rate(ratio)
         auto, gpu = (
             load(server, f"{placement}_{ratio}", rate)["latency_us"]["p99"] / 1e3
             for placement in ("auto", "gpu")
         )
-        best = min(gpu, first_idle[share])
+        # No server schedules so; what GPU only takes live beyond its simulation is added.
+        first_idle = reckoned["first_idle", share] + gpu - reckoned["gpu_only", share]
+        best = min(gpu, first_idle)
         print(
             f"1:{ratio}, load {share:.2f}: p99 of auto {auto:6.1f} ms, GPU only {gpu:7.1f} ms, "
-            f"first idle (simulated) {first_idle[share]:6.1f} ms: {auto / best:.2f}  at most 1.05"
+            f"first idle (simulated) {first_idle:6.1f} ms: {auto / best:.2f}  at most 1.05"
             f"  {'holds' if auto <= 1.05 * best else 'MISSED'}",
             flush=True,
         )
