@@ -4,68 +4,18 @@
 #include <string>
 
 #include "core/retry_hint.h"
-#include "tests/router/fake_backend.h"
-#include "tests/router/requests.h"
+#include "tests/router/router_bench.h"
 #include "tests/support/catch.h"
 
 namespace tandem {
 namespace {
-
-class CountingObserver : public RouterObserver {
- public:
-  void OnRequestDone(const RequestRecord& record) override {
-    ++requests;
-    if (!record.status.ok()) ++failures;
-    if (record.model.empty()) ++nameless;
-  }
-  void OnBatchDone(const std::string&, int64_t, const Placement&) override { ++batches; }
-  void OnRetry(const std::string&, int64_t) override {
-    ++retries;
-    retries.notify_all();
-  }
-  void OnPause(const std::string&, int64_t, Duration) override { ++pauses; }
-  void AwaitRetries(int count) {
-    for (int seen = retries; seen < count; seen = retries) retries.wait(seen);
-  }
-
-  std::atomic<int> requests{0};
-  std::atomic<int> failures{0};
-  std::atomic<int> nameless{0};
-  std::atomic<int> batches{0};
-  std::atomic<int> retries{0};
-  std::atomic<int> pauses{0};
-};
-
-// A router over one CPU pool of one lane (and a GPU pool where asked), with time as it passes.
-struct Bench {
-  explicit Bench(FakeBackend::Answers answers = FakeBackend::Answers::kByHand,
-                 RouterOptions options = {})
-      : cpu(0, PoolKind::kCpu, 1, answers), router(clock, options, observer) {
-    cpu.Attach(router);
-    router.AddBackend(cpu);
-  }
-
-  std::future<InferResponse> Ask(std::unique_ptr<InferRequest> request) {
-    auto promise = std::make_shared<std::promise<InferResponse>>();
-    std::future<InferResponse> answer = promise->get_future();
-    if (request->arrival == TimePoint{}) request->arrival = clock.Now();
-    router.Submit(std::move(request),
-                  [promise](InferResponse response) { promise->set_value(std::move(response)); });
-    return answer;
-  }
-
-  SystemClock clock;
-  CountingObserver observer;
-  FakeBackend cpu;
-  Router router;
-};
 
 bool Answered(const std::future<InferResponse>& answer) {
   return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
 }
 
 TEST_CASE("Router answers a request with its outputs and where it ran", "[router]") {
-  Bench bench;
+  RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   auto request = Request();
   const std::vector<float> values = {1, 2, 3, 4};
@@ -93,7 +43,7 @@ TEST_CASE("Router answers a request with its outputs and where it ran", "[router
 }
 
 TEST_CASE("Requests that wait for a lane run in one batch and get their own rows", "[router]") {
-  Bench bench;
+  RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   auto first = bench.Ask(Request());
   const FakeBackend::Started running = bench.cpu.Next();
@@ -126,14 +76,14 @@ TEST_CASE("Requests that wait for a lane run in one batch and get their own rows
 }
 
 TEST_CASE("Router completes a batch that is answered before Run returns", "[router]") {
-  Bench bench(FakeBackend::Answers::kInRun);
+  RouterBench bench(FakeBackend::Answers::kInRun);
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   for (int i = 0; i < 100; ++i) CHECK(bench.Ask(Request()).get().status.ok());
 }
 
 TEST_CASE("Router refuses what names no model or version, and counts it under no name",
           "[router]") {
-  Bench bench;
+  RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel(), 1, 3)).ok());
   CHECK(bench.Ask(Request(1, "nobody")).get().status.code() == absl::StatusCode::kNotFound);
   auto request = Request();
@@ -146,7 +96,7 @@ TEST_CASE("Router refuses what names no model or version, and counts it under no
 }
 
 TEST_CASE("Router refuses a pool that the model is not on", "[router]") {
-  Bench bench;
+  RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   auto request = Request();
   request->pool = PoolPreference::kGpu;
@@ -154,7 +104,7 @@ TEST_CASE("Router refuses a pool that the model is not on", "[router]") {
 }
 
 TEST_CASE("A model that no pool serves is listed with the reason", "[router]") {
-  Bench bench;
+  RouterBench bench;
   ModelConfig config = BatchingModel();
   config.on_cpu = false;
   config.on_gpu = true;
@@ -171,7 +121,7 @@ TEST_CASE("A model that no pool serves is listed with the reason", "[router]") {
 }
 
 TEST_CASE("A request that waits expires at its deadline and never runs", "[router]") {
-  Bench bench;
+  RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   auto first = bench.Ask(Request());
   const FakeBackend::Started running = bench.cpu.Next();
@@ -209,7 +159,7 @@ TEST_CASE("A batch without room waits for another of its worker to end", "[route
 }
 
 TEST_CASE("A request that an idle worker has no room for is refused", "[router]") {
-  Bench bench;
+  RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   bench.cpu.RefuseNext(absl::ResourceExhaustedError("the arena has 10 bytes"));
   const absl::Status status = bench.Ask(Request()).get().status;
@@ -220,168 +170,8 @@ TEST_CASE("A request that an idle worker has no room for is refused", "[router]"
   CHECK(next.get().status.ok());
 }
 
-BatchResult Died(WorkerDeath death) {
-  BatchResult result;
-  result.status = absl::UnavailableError("worker cpu/0 died (killed) while it ran the request");
-  result.death = death;
-  return result;
-}
-
-// Tells of the death of the pool's worker: its batch, then its lane.
-void KillWorker(Bench& bench, const FakeBackend::Started& batch, WorkerDeath death) {
-  bench.cpu.Finish(batch, Died(death));
-  bench.cpu.LaneDown(0, absl::UnavailableError("killed"));
-}
-
-void ReviveWorker(Bench& bench, const ModelVersion& model) {
-  bench.router.OnLaneUp({0, 0});
-  bench.router.OnModelReady({0, 0}, model.handle, model.config.inputs, model.config.outputs);
-}
-
-TEST_CASE("What runs and what waits when a worker is killed runs when the worker is back",
-          "[router][fault]") {
-  Bench bench;
-  const auto model = Version(BatchingModel());
-  REQUIRE(bench.router.AddModel(model).ok());
-  auto running = bench.Ask(Request());
-  const FakeBackend::Started batch = bench.cpu.Next();
-  auto waiting = bench.Ask(Request());
-  KillWorker(bench, batch, WorkerDeath::kFromOutside);
-  const ModelStatus status = *bench.router.FindModel("m", -1);
-  CHECK(status.state == ModelState::kUnavailable);
-  CHECK(status.reason == "its worker is being restarted (pool cpu: killed)");
-  auto later = bench.Ask(Request());
-  CHECK(bench.router.FindModel("m", -1)->queued == 3);
-  bench.router.OnLaneUp({0, 0});
-  CHECK(bench.router.FindModel("m", -1)->state == ModelState::kLoading);
-  CHECK(bench.cpu.waiting() == 0);
-  bench.router.OnModelReady({0, 0}, 1, model->config.inputs, model->config.outputs);
-  CHECK(bench.router.FindModel("m", -1)->state == ModelState::kReady);
-  bench.cpu.Finish(bench.cpu.Next());
-  CHECK(running.get().status.ok());
-  CHECK(waiting.get().status.ok());
-  CHECK(later.get().status.ok());
-  CHECK(bench.observer.retries == 1);
-  CHECK(bench.observer.failures == 0);
-  CHECK(bench.router.Gauges().bytes_in_flight == 0);
-}
-
-TEST_CASE("A request whose worker is killed twice is UNAVAILABLE, and may be sent again",
-          "[router][fault]") {
-  Bench bench;
-  const auto model = Version(BatchingModel());
-  REQUIRE(bench.router.AddModel(model).ok());
-  auto unlucky = bench.Ask(Request());
-  for (int death = 0; death < 2; ++death) {
-    KillWorker(bench, bench.cpu.Next(), WorkerDeath::kFromOutside);
-    ReviveWorker(bench, *model);
-  }
-  const absl::Status status = unlucky.get().status;
-  CHECK(status.code() == absl::StatusCode::kUnavailable);
-  CHECK(
-      status.message() ==
-      "model \"m\": worker cpu/0 died (killed) while it ran the request, for the second time; try "
-      "again later");
-  auto again = bench.Ask(Request());
-  bench.cpu.Finish(bench.cpu.Next());
-  CHECK(again.get().status.ok());
-  CHECK(bench.router.Quarantined().empty());
-}
-
-TEST_CASE("A request that ends two workers is condemned, and those beside it succeed",
-          "[router][fault]") {
-  Bench bench;
-  const auto model = Version(BatchingModel());
-  REQUIRE(bench.router.AddModel(model).ok());
-  const std::vector<float> poison = {9, 9, 9, 9};
-  const std::vector<float> good = {1, 2, 3, 4};
-  const auto ask = [&](const std::vector<float>& values) {
-    auto request = Request();
-    request->inputs = {TensorOf("x", DataType::kFp32, {1, 4}, values)};
-    return bench.Ask(std::move(request));
-  };
-  auto first = bench.Ask(Request());
-  const FakeBackend::Started running = bench.cpu.Next();
-  auto mate = ask(good);
-  auto killer = ask(poison);
-  auto other_mate = ask(good);
-  bench.cpu.Finish(running);
-  REQUIRE(first.get().status.ok());
-  const FakeBackend::Started batch = bench.cpu.Next();
-  REQUIRE(batch.members == 3);
-  auto alike = ask(poison);
-  KillWorker(bench, batch, WorkerDeath::kFromInside);
-  ReviveWorker(bench, *model);
-  for (auto* answer : {&mate, &killer, &other_mate}) {
-    const FakeBackend::Started trial = bench.cpu.Next();
-    CHECK(trial.members == 1);
-    CHECK(bench.cpu.waiting() == 0);
-    if (answer != &killer) {
-      bench.cpu.Finish(trial);
-      CHECK(answer->get().status.ok());
-      continue;
-    }
-    KillWorker(bench, trial, WorkerDeath::kFromInside);
-    const absl::Status status = killer.get().status;
-    CHECK(status.code() == absl::StatusCode::kInternal);
-    CHECK(status.message() ==
-          "model \"m\": this request ended two workers, so it is not run again: worker cpu/0 died "
-          "(killed) while it ran the request");
-    ReviveWorker(bench, *model);
-  }
-  // One like it that waited, and one that comes later, never run.
-  CHECK(alike.get().status.code() == absl::StatusCode::kInternal);
-  CHECK(ask(poison).get().status.code() == absl::StatusCode::kInternal);
-  CHECK(bench.cpu.waiting() == 0);
-  CHECK(bench.router.Gauges().quarantined == 1);
-  REQUIRE(bench.router.Quarantined().size() == 1);
-  CHECK(bench.router.Quarantined()[0].model == "m");
-  CHECK(bench.router.Quarantined()[0].refused == 1);
-  auto fine = ask(good);
-  bench.cpu.Finish(bench.cpu.Next());
-  CHECK(fine.get().status.ok());
-  CHECK(bench.router.ClearQuarantine() == 1);
-  auto forgiven = ask(poison);
-  bench.cpu.Finish(bench.cpu.Next());
-  CHECK(forgiven.get().status.ok());
-}
-
-TEST_CASE("A batch that hangs ends its worker and runs again; the second time it is condemned",
-          "[router][fault]") {
-  Bench bench;
-  ModelConfig config = BatchingModel();
-  config.execution_timeout = milliseconds(20);
-  const auto model = Version(config);
-  REQUIRE(bench.router.AddModel(model).ok());
-  auto hanging = bench.Ask(Request());
-  bench.cpu.Next();
-  // Nothing but the timer has the worker ended; then it comes back.
-  bench.observer.AwaitRetries(1);
-  bench.cpu.LaneDown(0, absl::UnavailableError("killed"));
-  ReviveWorker(bench, *model);
-  bench.cpu.Next();
-  const absl::Status status = hanging.get().status;
-  CHECK(status.code() == absl::StatusCode::kInternal);
-  CHECK(
-      status.message() ==
-      "model \"m\": this request ended two workers, so it is not run again: a batch of model \"m\" "
-      "did not come to an end within 20 ms");
-}
-
-TEST_CASE("A worker that ends with the server ends its requests", "[router][fault]") {
-  Bench bench;
-  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
-  auto running = bench.Ask(Request());
-  const FakeBackend::Started batch = bench.cpu.Next();
-  auto waiting = bench.Ask(Request());
-  CHECK_FALSE(bench.router.Drain(milliseconds(1)));
-  KillWorker(bench, batch, WorkerDeath::kNone);
-  CHECK(running.get().status.code() == absl::StatusCode::kUnavailable);
-  CHECK(waiting.get().status.code() == absl::StatusCode::kUnavailable);
-}
-
 TEST_CASE("Outputs that do not fit the model are INTERNAL for all members", "[router]") {
-  Bench bench;
+  RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   auto answer = bench.Ask(Request());
   BatchResult wrong;
@@ -396,7 +186,7 @@ TEST_CASE("Outputs that do not fit the model are INTERNAL for all members", "[ro
 TEST_CASE("Bytes in flight are bounded", "[router]") {
   RouterOptions options;
   options.max_bytes_in_flight = 40;
-  Bench bench(FakeBackend::Answers::kByHand, options);
+  RouterBench bench(FakeBackend::Answers::kByHand, options);
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   auto first = bench.Ask(Request(2));
   const absl::Status full = bench.Ask(Request(1)).get().status;
@@ -414,7 +204,7 @@ TEST_CASE("Bytes in flight are bounded", "[router]") {
 }
 
 TEST_CASE("Drain refuses new requests and waits for the accepted ones", "[router]") {
-  Bench bench;
+  RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   auto running = bench.Ask(Request());
   const FakeBackend::Started batch = bench.cpu.Next();
@@ -431,7 +221,7 @@ TEST_CASE("Drain refuses new requests and waits for the accepted ones", "[router
 }
 
 TEST_CASE("A result for a batch that does not run is ignored", "[router]") {
-  Bench bench;
+  RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   auto answer = bench.Ask(Request());
   FakeBackend::Started batch = bench.cpu.Next();
@@ -445,7 +235,7 @@ TEST_CASE("A result for a batch that does not run is ignored", "[router]") {
 
 TEST_CASE("A model's times are known from its warm-up, and what is known already stays",
           "[router]") {
-  Bench bench;
+  RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   const std::vector<WarmUpRun> runs = {
       {1, milliseconds(3)}, {1, milliseconds(3)}, {8, milliseconds(10)}, {8, milliseconds(10)}};
@@ -463,7 +253,7 @@ TEST_CASE("A model's times are known from its warm-up, and what is known already
 }
 
 TEST_CASE("What an earlier run of the server has learnt goes before the warm-up", "[router]") {
-  Bench bench;
+  RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
   bench.router.SeedCost("m", 1, "cpu", milliseconds(2), milliseconds(1));
   bench.router.SeedCost("m", 1, "no_such_pool", milliseconds(9), milliseconds(9));

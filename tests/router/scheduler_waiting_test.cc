@@ -1,0 +1,206 @@
+#include "core/retry_hint.h"
+#include "router/scheduler.h"
+#include "tests/router/schedule_bench.h"
+#include "tests/support/catch.h"
+
+namespace tandem {
+namespace {
+
+TEST_CASE("A request is refused at once where nobody would get the answer", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  auto late = Queued(bench.now);
+  late->request->deadline = bench.now;
+  bench.Submit(model, std::move(late));
+  auto cancelled = Queued(bench.now);
+  cancelled->request->cancelled = std::make_shared<std::atomic<bool>>(true);
+  bench.Submit(model, std::move(cancelled));
+  CHECK(bench.Starts().empty());
+  REQUIRE(bench.actions.refusals.size() == 2);
+  CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kDeadlineExceeded);
+  CHECK(bench.actions.refusals[1].status.code() == absl::StatusCode::kCancelled);
+}
+
+TEST_CASE("A full queue refuses the next request, unless some in it wait for nobody",
+          "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}}, 2);
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  auto second = Queued(bench.now);
+  second->request->cancelled = cancelled;
+  bench.Submit(model, std::move(second));
+  bench.Submit(model);
+  bench.Submit(model);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kResourceExhausted);
+  CHECK(RetryAfter(bench.actions.refusals[0].status) == Scheduler::kSoonestRetry);
+  CHECK(bench.actions.refusals[0].status.message() ==
+        "model \"m\": 2 requests wait for it already, the most that may; try again later");
+  *cancelled = true;
+  bench.Submit(model);
+  REQUIRE(bench.actions.refusals.size() == 2);
+  CHECK(bench.actions.refusals[1].status.code() == absl::StatusCode::kCancelled);
+  CHECK(bench.scheduler.queued(model) == 2);
+}
+
+TEST_CASE("Who finds the queue full is told to wait for as long as half of the queue takes",
+          "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}}, 1);
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  REQUIRE(bench.Start() != nullptr);
+  bench.Submit(model);
+  for (const Duration waited :
+       {Duration(std::chrono::seconds(4)), Duration(std::chrono::hours(1))}) {
+    bench.now += waited;
+    bench.Submit(model);
+  }
+  REQUIRE(bench.actions.refusals.size() == 2);
+  CHECK(RetryAfter(bench.actions.refusals[0].status) == Duration(std::chrono::seconds(2)));
+  CHECK(RetryAfter(bench.actions.refusals[1].status) == Scheduler::kLatestRetry);
+}
+
+TEST_CASE("A waiting request expires at its deadline", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  CHECK(bench.scheduler.NextWakeup() == kNever);
+  bench.Submit(model);
+  const ScheduledBatch* running = bench.Start();
+  auto late = Queued(bench.now);
+  late->request->deadline = bench.now + milliseconds(3);
+  bench.Submit(model, std::move(late));
+  CHECK(bench.scheduler.NextWakeup() == bench.now + milliseconds(3));
+  bench.now += milliseconds(3);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(bench.actions.refusals[0].status.message() ==
+        "model \"m\": the deadline passed before it ran");
+  bench.End(running);
+  CHECK(bench.Starts().empty());
+}
+
+TEST_CASE("A cancelled request that waits is found by the sweep", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  auto request = Queued(bench.now);
+  request->request->cancelled = cancelled;
+  bench.Submit(model, std::move(request));
+  *cancelled = true;
+  bench.now = bench.scheduler.NextWakeup();
+  CHECK(bench.now <= kStart + Scheduler::kSweepInterval);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kCancelled);
+}
+
+TEST_CASE("A batch that is held back goes when its delay has passed", "[scheduler]") {
+  ModelConfig config = BatchingModel();
+  config.max_queue_delay = milliseconds(2);
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(config);
+  bench.Submit(model);
+  bench.now += milliseconds(1);
+  bench.Submit(model);
+  CHECK(bench.Starts().empty());
+  CHECK(bench.scheduler.NextWakeup() == kStart + milliseconds(2));
+  bench.now += milliseconds(1);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->batch.rows == 2);
+}
+
+TEST_CASE("When the last lane of a model goes, its requests wait for it, but not for ever",
+          "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
+  bench.Submit(model);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->lane == LaneId{0, 1});
+  bench.Submit(model);
+  bench.scheduler.NotStarted(bench.now, batch->lane, batch->batch.id,
+                             absl::UnavailableError("gone"), bench.actions);
+  // Both wait: the lane is suspected, but nobody has said that it is down.
+  CHECK(bench.scheduler.queued(model) == 2);
+  CHECK(bench.Starts().empty());
+  CHECK(bench.actions.refusals.empty());
+  bench.scheduler.LaneDown(bench.now, {0, 1}, bench.actions);
+  bench.Submit(model);
+  CHECK(bench.scheduler.queued(model) == 3);
+  bench.now += seconds(10) - milliseconds(1);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  CHECK(bench.actions.refusals.empty());
+  bench.now += milliseconds(50);
+  CHECK(bench.scheduler.NextWakeup() <= bench.now);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 3);
+  CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kUnavailable);
+  bench.Submit(model);
+  CHECK(bench.actions.refusals.size() == 4);
+}
+
+TEST_CASE("Requests that wait for a worker run when it is back", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
+  for (int i = 0; i < 3; ++i) bench.Submit(model);
+  CHECK(bench.Starts().empty());
+  bench.now += milliseconds(700);
+  bench.scheduler.LaneUp({0, 0});
+  CHECK(bench.Starts().empty());
+  bench.scheduler.SetRunnable(bench.now, model, {0, 0}, true, bench.actions);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->batch.rows == 3);
+}
+
+TEST_CASE("A request that waits for a worker expires at its deadline", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
+  auto late = Queued(bench.now);
+  late->request->deadline = bench.now + milliseconds(3);
+  bench.Submit(model, std::move(late));
+  bench.now = bench.scheduler.NextWakeup();
+  CHECK(bench.now == kStart + milliseconds(3));
+  bench.scheduler.Tick(bench.now, bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_CASE("Nobody waits for a worker that will not run the model, nor in a server that ends",
+          "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
+  bench.Submit(model);
+  REQUIRE(bench.scheduler.queued(model) == 1);
+  SECTION("its load has failed") { bench.scheduler.GiveUp(bench.now, model, 0, bench.actions); }
+  SECTION("the server ends") {
+    bench.scheduler.RefuseWaiting(absl::UnavailableError("stop"), bench.actions);
+  }
+  CHECK(bench.actions.refusals.size() == 1);
+  bench.Submit(model);
+  CHECK(bench.actions.refusals.size() == 2);
+}
+
+TEST_CASE("All that waits can be refused", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t a = bench.Add(BatchingModel("a"));
+  const uint32_t b = bench.Add(BatchingModel("b"));
+  for (int i = 0; i < 3; ++i) {
+    bench.Submit(a);
+    bench.Submit(b);
+  }
+  bench.scheduler.RefuseWaiting(absl::UnavailableError("stop"), bench.actions);
+  CHECK(bench.actions.refusals.size() == 5);
+  CHECK(bench.scheduler.queued(a) + bench.scheduler.queued(b) == 0);
+}
+
+}  // namespace
+}  // namespace tandem
