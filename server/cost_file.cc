@@ -1,8 +1,13 @@
 #include "server/cost_file.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -29,6 +34,25 @@ bool IsTime(const Json& json) {
 }
 
 }  // namespace
+
+absl::Status CheckCostFile(const std::string& path) {
+  const auto invalid = [&path](const auto&... why) {
+    return absl::InvalidArgumentError(absl::StrCat("--state-file=", path, ": ", why...));
+  };
+  std::error_code error;
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
+    return invalid("it is no regular file, and those alone can be replaced; name another");
+  }
+  std::string draft = path + ".XXXXXX";
+  const int fd = mkostemp(draft.data(), O_CLOEXEC);
+  if (fd < 0) {
+    return invalid("it cannot be written (", strerrordesc_np(errno),
+                   "); is its folder there, and may this user write to it?");
+  }
+  close(fd);
+  std::remove(draft.c_str());
+  return absl::OkStatus();
+}
 
 absl::StatusOr<std::vector<SavedCost>> ReadCosts(const std::string& path) {
   const absl::StatusOr<std::string> text = ReadFileText(path);

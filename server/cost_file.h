@@ -24,6 +24,9 @@ struct SavedCost {
   friend bool operator==(const SavedCost&, const SavedCost&) = default;
 };
 
+// INVALID_ARGUMENT, one line, where WriteCosts could not write the file; leaves nothing behind.
+absl::Status CheckCostFile(const std::string& path);
+
 // Empty where there is no such file. INVALID_ARGUMENT: it is not such a file. UNAVAILABLE: it
 // cannot be read.
 absl::StatusOr<std::vector<SavedCost>> ReadCosts(const std::string& path);

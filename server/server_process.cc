@@ -309,6 +309,10 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
     const absl::Status writable = CheckPortFile(options.port_file);
     if (!writable.ok()) return Fail(kExitUsage, writable);
   }
+  if (!options.state_file.empty()) {
+    const absl::Status writable = CheckCostFile(options.state_file);
+    if (!writable.ok()) return Fail(kExitUsage, writable);
+  }
   const absl::StatusOr<ModelRepository> repository =
       ScanModelRepository(options.model_repository, KindsOf(options.pools));
   if (!repository.ok()) return Fail(kExitUsage, repository.status());

@@ -1,5 +1,6 @@
 #include "server/cost_file.h"
 
+#include <filesystem>
 #include <fstream>
 
 #include "tests/server/temporary_folder.h"
@@ -33,6 +34,26 @@ TEST_CASE("What was learnt comes back after a restart", "[cost_file]") {
   REQUIRE(costs->size() == 1);
   CHECK((*costs)[0] == SavedCost{"net", 2, "cpu", std::chrono::microseconds(120),
                                  std::chrono::nanoseconds(30'500)});
+}
+
+TEST_CASE("A state file that cannot be written is refused before, and nothing is left behind",
+          "[cost_file]") {
+  const TemporaryFolder folder;
+  const std::string path = (folder.path() / "state").string();
+  CHECK(CheckCostFile(path).ok());
+  CHECK(std::filesystem::is_empty(folder.path()));
+  const std::string bad[] = {folder.path().string(), path + "/in/no/folder", "/dev/null",
+                             "/proc/state"};
+  for (const std::string& each : bad) {
+    const absl::Status status = CheckCostFile(each);
+    INFO(status);
+    CHECK(absl::IsInvalidArgument(status));
+    CHECK(status.message().find("--state-file=" + each + ": ") == 0);
+    CHECK(status.message().find('\n') == std::string::npos);
+  }
+  REQUIRE(WriteCosts(path, {Learnt()}).ok());
+  CHECK(CheckCostFile(path).ok());
+  CHECK(ReadCosts(path)->size() == 1);
 }
 
 TEST_CASE("A file that is not there yet holds nothing", "[cost_file]") {
