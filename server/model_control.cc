@@ -160,7 +160,10 @@ absl::Status ModelControl::ReadAll() {
   std::set<std::string> names;
   for (const std::string& name : router_.ModelNames()) names.insert(name);
   for (const auto& model : repository->versions) names.insert(model->config.name);
-  for (const UnusableModel& model : repository->unusable) names.insert(model.name);
+  for (const UnusableModel& model : repository->unusable) {
+    names.insert(model.name);
+    log_(LogLevel::kWarning, absl::StrCat("model ", model.name, ": ", model.reason));
+  }
   for (const std::string& name : unloaded_) names.erase(name);
   for (const std::string& name : names) Update(name, *repository);
   const absl::Status loaded = AwaitLoads({names.begin(), names.end()});

@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -136,12 +137,8 @@ class Scan {
   Scan(const Root& root, PoolKinds pools) : root_(root), pools_(pools) {}
 
   void AddModel(const std::string& name) {
-    if (!IsValidName(name)) {
-      result_.notes.push_back(absl::StrCat(
-          "a folder is no model: its name has more than letters, digits, '_', '.' and '-'"));
-      return;
-    }
     const absl::StatusOr<fs::path> folder = root_.Resolve(name);
+    if (!IsValidName(name)) return AddMisnamed(name, folder);
     if (!folder.ok()) return AddUnusable(name, 0, folder.status());
     std::error_code error;
     if (!fs::is_directory(*folder, error)) return;
@@ -166,6 +163,15 @@ class Scan {
   ModelRepository Take() && { return std::move(result_); }
 
  private:
+  // Listed all the same, so that its owner finds it; no request can name it.
+  void AddMisnamed(const std::string& name, const absl::StatusOr<fs::path>& folder) {
+    std::error_code error;
+    if (folder.ok() && !fs::is_directory(*folder, error)) return;
+    AddUnusable(absl::CHexEscape(name), 0,
+                absl::InvalidArgumentError("the name of its folder is none for a model: expected "
+                                           "letters, digits, '_', '.' and '-'"));
+  }
+
   void AddVersion(const ModelConfigFile& file, int64_t version) {
     auto model = std::make_shared<ModelVersion>();
     model->version = version;
@@ -250,8 +256,8 @@ absl::StatusOr<ModelRepository> ScanModelRepository(const std::string& folder, P
   const Root root(canonical);
   Scan scan(root, pools);
   for (const std::string& name : FolderNames(canonical)) {
-    // Folders such as .git are nobody's model.
-    if (name.front() != '.') scan.AddModel(name);
+    // Folders such as .git are nobody's model, nor is what a file system keeps for itself.
+    if (name.front() != '.' && name != "lost+found") scan.AddModel(name);
   }
   return std::move(scan).Take();
 }

@@ -15,6 +15,7 @@ namespace tandem::server {
 
 // A model or a version that cannot be served.
 struct UnusableModel {
+  // Of the folder; escaped where it is none for a model.
   std::string name;
   // 0: the model as a whole.
   int64_t version = 0;

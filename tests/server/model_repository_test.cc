@@ -160,16 +160,24 @@ TEST_CASE("A configuration that is a pipe is refused, and not waited for", "[rep
   CHECK(Reason(Scan(folder), "model") == "config.pbtxt: it is not a regular file");
 }
 
-TEST_CASE("Folders whose names are no model's or no version's are noted", "[repository]") {
+TEST_CASE("Folders whose names are no model's are listed, and no version's are noted",
+          "[repository]") {
   TemporaryFolder folder;
   folder.Write("has space/1/model.pt", "x");
+  folder.Write("red\x1b[31m/1/model.pt", "x");
+  folder.Write("lost+found/1/model.pt", "x");
+  folder.Write("a file", "x");
   folder.Write("model/1/model.pt", "x");
   folder.Write("model/01/model.pt", "x");
   folder.Write(".git/1/model.pt", "x");
   const ModelRepository repository = Scan(folder);
   CHECK(repository.versions.size() == 1);
-  CHECK(repository.unusable.empty());
-  CHECK(repository.notes.size() == 2);
+  REQUIRE(repository.unusable.size() == 2);
+  CHECK(repository.unusable[0].name == "has space");
+  CHECK(repository.unusable[1].name == "red\\x1b[31m");
+  CHECK(Reason(repository, "has space") ==
+        "the name of its folder is none for a model: expected letters, digits, '_', '.' and '-'");
+  CHECK(repository.notes.size() == 1);
 }
 
 TEST_CASE("A repository that is not there is not found", "[repository]") {
