@@ -7,10 +7,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/version.h"
 #include "server/http_listener.h"
 #include "server/infer_json.h"
-#include "server/model_description.h"
+#include "server/inference_queries.h"
 #include "server/request_decoder.h"
 
 namespace tandem::server {
@@ -84,7 +83,11 @@ class HttpServer::Impl {
  public:
   Impl(const HttpServerOptions& options, const Clock& clock, Router& router,
        const ServingState& state)
-      : clock_(clock), router_(router), state_(state), listener_(ListenerOptions(options)) {
+      : clock_(clock),
+        router_(router),
+        state_(state),
+        queries_(router, state),
+        listener_(ListenerOptions(options)) {
     listener_.routes().set_payload_max_length(std::min(options.max_message_bytes, kLargestBody));
     AddHealthRoutes();
     AddModelRoutes();
@@ -102,12 +105,8 @@ class HttpServer::Impl {
     routes.Get("/v2/health/ready", [this](const Request&, Response& response) {
       response.status = state_.ready() ? 200 : 503;
     });
-    routes.Get("/v2/?", [](const Request&, Response& response) {
-      Reply(json{{"name", "tandem"},
-                 {"version", std::string(Version())},
-                 {"extensions", json::array()}},
-            &response);
-    });
+    routes.Get("/v2/?",
+               [this](const Request&, Response& response) { Reply(ServerMetadata(), &response); });
   }
 
   void AddModelRoutes() {
@@ -127,6 +126,15 @@ class HttpServer::Impl {
     });
   }
 
+  absl::StatusOr<json> ServerMetadata() const {
+    const auto metadata = queries_.Answer(inference::ServerMetadataRequest());
+    if (!metadata.ok()) return metadata.status();
+    return json{{"name", metadata->name()},
+                {"version", metadata->version()},
+                {"extensions", std::vector<std::string>(metadata->extensions().begin(),
+                                                        metadata->extensions().end())}};
+  }
+
   absl::StatusOr<ModelStatus> Find(const Request& request) const {
     const absl::StatusOr<int64_t> version = ParseVersion(request.matches[2].str());
     if (!version.ok()) return version.status();
@@ -134,15 +142,17 @@ class HttpServer::Impl {
   }
 
   absl::StatusOr<json> Metadata(const Request& request) const {
-    const absl::StatusOr<ModelStatus> model = Find(request);
-    if (!model.ok()) return model.status();
-    const inference::ModelMetadataResponse metadata = DescribeModel(*model, router_.Models());
-    return json{{"name", metadata.name()},
-                {"versions",
-                 std::vector<std::string>(metadata.versions().begin(), metadata.versions().end())},
-                {"platform", metadata.platform()},
-                {"inputs", DescribeTensors(metadata.inputs())},
-                {"outputs", DescribeTensors(metadata.outputs())}};
+    inference::ModelMetadataRequest message;
+    message.set_name(request.matches[1].str());
+    message.set_version(request.matches[2].str());
+    const auto metadata = queries_.Answer(message);
+    if (!metadata.ok()) return metadata.status();
+    return json{{"name", metadata->name()},
+                {"versions", std::vector<std::string>(metadata->versions().begin(),
+                                                      metadata->versions().end())},
+                {"platform", metadata->platform()},
+                {"inputs", DescribeTensors(metadata->inputs())},
+                {"outputs", DescribeTensors(metadata->outputs())}};
   }
 
   absl::StatusOr<json> Infer(const Request& request) {
@@ -167,6 +177,7 @@ class HttpServer::Impl {
   const Clock& clock_;
   Router& router_;
   const ServingState& state_;
+  const InferenceQueries queries_;
   HttpListener listener_;
 };
 

@@ -26,6 +26,7 @@ class InferenceQueries {
       const inference::ModelReadyRequest& request) const;
 
   // NOT_FOUND for a model or version that is not there, INVALID_ARGUMENT for what is no version.
+  // Metadata is UNAVAILABLE, with the reason, where nothing is known of the model's inputs yet.
   absl::StatusOr<inference::ModelMetadataResponse> Answer(
       const inference::ModelMetadataRequest& request) const;
   absl::StatusOr<inference::ModelStatisticsResponse> Answer(

@@ -37,7 +37,14 @@ void AddInstanceGroup(inference::ModelInstanceGroup::Kind kind, uint32_t count,
 
 }  // namespace
 
-ModelMetadataResponse DescribeModel(const ModelStatus& version, absl::Span<const ModelStatus> all) {
+absl::StatusOr<ModelMetadataResponse> DescribeModel(const ModelStatus& version,
+                                                    absl::Span<const ModelStatus> all) {
+  if (version.state != ModelState::kReady &&
+      (version.model == nullptr || version.model->config.inputs.empty())) {
+    return absl::UnavailableError(
+        absl::StrCat("model \"", version.name,
+                     "\" is not ready, and what it takes is not known yet: ", version.reason));
+  }
   ModelMetadataResponse response;
   response.set_name(version.name);
   for (const ModelStatus& other : all) {
@@ -45,7 +52,6 @@ ModelMetadataResponse DescribeModel(const ModelStatus& version, absl::Span<const
       response.add_versions(absl::StrCat(other.version));
     }
   }
-  if (version.model == nullptr) return response;
   const ModelConfig& config = version.model->config;
   response.set_platform(config.platform);
   const bool batched = config.max_batch_size > 0;

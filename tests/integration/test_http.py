@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 
 import harness
+from harness import protos
 from harness.repository import Repository
 from harness.server import Server
 
@@ -46,6 +47,15 @@ class HttpTest(unittest.TestCase):
     def test_metadata(self):
         status, server = self.call("/v2")
         self.assertEqual((status, server["name"]), (200, "tandem"))
+        metadata = self.server.infer.ServerMetadata(
+            protos.message("inference.ServerMetadataRequest")(), timeout=TIMEOUT
+        )
+        self.assertIn("model_configuration", server["extensions"])
+        self.assertEqual(server["extensions"], list(metadata.extensions))
+        self.assertEqual(server["version"], metadata.version)
+        status, model = self.call("/v2/models/bad")
+        self.assertEqual(status, 503)
+        self.assertIn("no_such_field", model["error"])
         status, model = self.call("/v2/models/echo")
         self.assertEqual((status, model["versions"]), (200, ["2"]))
         self.assertEqual(model["inputs"][0]["shape"], [-1, 4])
