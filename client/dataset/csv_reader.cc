@@ -1,6 +1,7 @@
 #include "client/dataset/csv_reader.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "absl/memory/memory.h"
@@ -106,15 +107,19 @@ absl::StatusOr<Row> CsvReader::Parse(const std::string& line) const {
                                                    " are expected"));
   }
   Row row;
+  row.place = absl::StrCat("line ", lines_.line_number());
   for (const Group& group : groups_) {
     Array array{
         group.name, DataType::kFp64, {static_cast<int64_t>(group.columns.size())}, {}, true};
     for (const size_t column : group.columns) {
+      const std::string& field = fields[column];
       double value = 0;
-      if (!absl::SimpleAtod(fields[column], &value)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("line ", lines_.line_number(), ", column ", column + 1, ": \"",
-                         fields[column].substr(0, 40), "\" is not a number"));
+      const bool is_number = absl::SimpleAtod(field, &value);
+      // "inf" is meant; digits that come to it are not.
+      if (!is_number || (std::isinf(value) && absl::ascii_isdigit(field.back()))) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "line ", lines_.line_number(), ", column ", column + 1, ": \"", field.substr(0, 40),
+            is_number ? "\" is too large" : "\" is not a number"));
       }
       AppendElement(array.bytes, value);
     }

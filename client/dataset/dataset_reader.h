@@ -19,6 +19,9 @@ struct Row {
   std::vector<Array> inputs;
   // Where it came from, if that has a name of its own (an image's file). Empty otherwise.
   std::string source;
+  // Where it stands in a file of text ("line 5"), for messages: lines that are blank or a header
+  // are no rows. Empty otherwise.
+  std::string place;
 };
 
 class DatasetReader {

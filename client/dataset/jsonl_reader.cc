@@ -23,6 +23,7 @@ absl::StatusOr<std::optional<Row>> JsonlReader::Next() {
   if (json.is_discarded()) return refuse(" is not JSON");
   if (json.is_object() && json.empty()) return refuse(" holds no inputs");
   Row row;
+  row.place = absl::StrCat("line ", lines_.line_number());
   const auto add = [&row](const std::string& name, const nlohmann::json& value) {
     absl::StatusOr<Array> array = ArrayFromJson(name, value);
     if (!array.ok()) return array.status();

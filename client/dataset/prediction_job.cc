@@ -220,7 +220,8 @@ void PredictionJob::WriteDone() {
       ++progress_.rows;
       if (failure.ok()) continue;
       ++progress_.failed;
-      observer_.OnRowFailed(prediction.row, prediction.source, failure);
+      const Row& row = slot.rows[i];
+      observer_.OnRowFailed(prediction.row, row.source.empty() ? row.place : row.source, failure);
     }
     slots_.pop_front();
   }

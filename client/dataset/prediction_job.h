@@ -51,7 +51,8 @@ struct JobSummary {
 class JobObserver {
  public:
   virtual ~JobObserver() = default;
-  virtual void OnRowFailed(int64_t row, const std::string& source, const absl::Status& reason) = 0;
+  // `place`: the row's source, or its place. Empty where it has none or could not be read.
+  virtual void OnRowFailed(int64_t row, const std::string& place, const absl::Status& reason) = 0;
   // `fraction` of the data set has been read.
   virtual void OnProgress(const JobProgress& progress, double fraction) = 0;
   // An answer came. No call that is under way or to come was sent before `oldest`.

@@ -51,10 +51,10 @@ void ProgressDisplay::PrintLine(const std::string& line) {
   std::fprintf(stream_, "%s\n", Printable(line).c_str());
 }
 
-void ProgressDisplay::OnRowFailed(int64_t row, const std::string& source,
+void ProgressDisplay::OnRowFailed(int64_t row, const std::string& place,
                                   const absl::Status& reason) {
   if (failures_shown_++ < kFailuresShown) {
-    const std::string name = source.empty() ? "" : absl::StrCat(" (", source, ")");
+    const std::string name = place.empty() ? "" : absl::StrCat(" (", place, ")");
     PrintLine(absl::StrCat("row ", row, name, ": ", reason.message()));
   } else if (failures_shown_ == kFailuresShown + 1) {
     PrintLine("more rows failed; the output tells which");

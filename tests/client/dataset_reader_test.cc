@@ -3,6 +3,8 @@
 #include <stb/stb_image_write.h>
 #include <zip.h>
 
+#include <cmath>
+
 #include "client/dataset/csv_reader.h"
 #include "client/dataset/dataset_file.h"
 #include "client/dataset/npz_writer.h"
@@ -162,6 +164,20 @@ TEST_CASE("Columns of a .csv file make the inputs that are asked for", "[client]
   CHECK(absl::IsInvalidArgument(CsvReader::Open(path, {"x=d"}).status()));
   CHECK(absl::IsInvalidArgument(CsvReader::Open(path, {"x=5"}).status()));
   CHECK(absl::IsInvalidArgument(CsvReader::Open(path, {"x"}).status()));
+}
+
+TEST_CASE("A number too large for a .csv file's row is told, and rows know their lines",
+          "[client]") {
+  const ScratchFolder folder;
+  auto reader = OpenDataset(
+      {folder.Write("a.csv", "a,b\n1e999,2\n\n-1e999,2\ninf,nan\n"), {}, ImageLayout::kChw});
+  REQUIRE(reader.ok());
+  CHECK((*reader)->Next().status().message() == "line 2, column 1: \"1e999\" is too large");
+  CHECK((*reader)->Next().status().message() == "line 4, column 1: \"-1e999\" is too large");
+  const Row row = Take(**reader);
+  CHECK(std::isinf(ValuesOf<double>(row.inputs[0])[0]));
+  CHECK(row.place == "line 5");
+  CHECK(AtEnd(**reader));
 }
 
 TEST_CASE("A .csv file without a header loses no row", "[client]") {

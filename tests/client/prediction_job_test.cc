@@ -21,7 +21,7 @@ class NumberReader : public DatasetReader {
     const int64_t row = next_++;
     most_read_ = std::max(most_read_, next_);
     if (row == 3) return absl::InvalidArgumentError("row three is bad");
-    return Row{{ArrayOf<int64_t>("x", DataType::kInt64, {}, {row})}, ""};
+    return Row{{ArrayOf<int64_t>("x", DataType::kInt64, {}, {row})}, "", ""};
   }
   double fraction_read() const override { return 0.5; }
   int64_t next() const { return next_; }
