@@ -42,6 +42,11 @@ DeathTimes TimesOf(const ChaosResult& result, std::optional<FaultKind> kind) {
   return times;
 }
 
+// By the server's log, which also tells of a worker that is not back; without it, by the restarts.
+uint64_t WorkerDeaths(const ChaosResult& result) {
+  return result.deaths.has_value() ? result.deaths->size() : result.worker_restarts;
+}
+
 nlohmann::json P99(const LatencyHistogram& histogram) {
   if (histogram.count() == 0) return nullptr;
   return Rounded(histogram.Quantile(0.99));
@@ -65,7 +70,8 @@ nlohmann::json FaultsJson(const ChaosResult& result) {
     const DeathTimes times = TimesOf(result, kind);
     if (caused + times.deaths == 0) continue;
     kinds[Name(kind)] = {{"faults", caused},
-                         {"worker_deaths", times.deaths},
+                         {"worker_deaths", result.deaths.has_value() ? nlohmann::json(times.deaths)
+                                                                     : nlohmann::json()},
                          {"detect_ms_p99", P99(times.detected)},
                          {"detect_ms_max", Longest(times.detected)},
                          {"detect_after_signal_ms_p99", P99(times.detected_after_signal)},
@@ -84,17 +90,23 @@ std::string FaultTable(const ChaosResult& result, const Style& style) {
   TextTable table({"FAULT", "CAUSED", "WORKERS DIED", "KNOWN AFTER MS: P50", "P99", "MAX",
                    "BACK AFTER MS: P50", "P99", "MAX"});
   const auto add = [&table](const std::string& name, const std::string& caused,
-                            const DeathTimes& times) {
-    table.AddRow({name, caused, absl::StrCat(times.deaths), Cell(times.detected, 0.5),
-                  Cell(times.detected, 0.99), Cell(times.detected, 1), Cell(times.back, 0.5),
-                  Cell(times.back, 0.99), Cell(times.back, 1)});
+                            const std::string& died, const DeathTimes& times) {
+    table.AddRow({name, caused, died, Cell(times.detected, 0.5), Cell(times.detected, 0.99),
+                  Cell(times.detected, 1), Cell(times.back, 0.5), Cell(times.back, 0.99),
+                  Cell(times.back, 1)});
   };
+  uint64_t explained = 0;
   for (const FaultKind kind : kAllFaults) {
     const uint64_t caused = result.faults[static_cast<size_t>(kind)];
     const DeathTimes times = TimesOf(result, kind);
-    if (caused + times.deaths > 0) add(Name(kind), absl::StrCat(caused), times);
+    explained += times.deaths;
+    if (caused + times.deaths == 0) continue;
+    add(Name(kind), absl::StrCat(caused),
+        result.deaths.has_value() ? absl::StrCat(times.deaths) : "-", times);
   }
-  add("all", absl::StrCat(FaultCount(result)), TimesOf(result, std::nullopt));
+  const DeathTimes all = TimesOf(result, std::nullopt);
+  if (all.deaths > explained) add("(no fault)", "-", absl::StrCat(all.deaths - explained), {});
+  add("all", absl::StrCat(FaultCount(result)), absl::StrCat(WorkerDeaths(result)), all);
   return table.Render(style);
 }
 
@@ -155,7 +167,7 @@ nlohmann::json ToJson(const ChaosResult& result) {
                            {"fault_requests", result.poisons.requests},
                            {"fault_request_errors", result.poisons.errors},
                            {"parent_deaths", result.parent_deaths},
-                           {"worker_deaths", result.worker_deaths},
+                           {"worker_deaths", WorkerDeaths(result)},
                            {"recovered", result.recovered},
                            {"detect_ms_p99", P99(times.detected)},
                            {"detect_ms_max", Longest(times.detected)},
@@ -191,7 +203,7 @@ std::string Render(const ChaosResult& result, const Style& style) {
     absl::StrAppend(&text, "Answers to the ", result.poisons.requests,
                     " requests that were faults: ", ErrorText(result.poisons), "\n");
   }
-  absl::StrAppend(&text, "Deaths: ", result.parent_deaths, " of the server, ", result.worker_deaths,
+  absl::StrAppend(&text, "Deaths: ", result.parent_deaths, " of the server, ", WorkerDeaths(result),
                   " of workers\n");
   if (result.growth.has_value()) {
     absl::StrAppendFormat(&text, "The server grew by %.1f MB, %d descriptors, %d threads\n",

@@ -31,7 +31,7 @@ struct ChaosResult {
   LatencyHistogram among_faults;
   uint64_t parent_deaths = 0;
   // As the server counts them.
-  uint64_t worker_deaths = 0;
+  uint64_t worker_restarts = 0;
   // As its log tells them; nothing where there is no log.
   std::optional<std::vector<WorkerDeath>> deaths;
   // Of the server until the end: descriptors and threads since the quiet phase, memory since the

@@ -180,7 +180,7 @@ class FaultRun {
     while (!watched_.has_ended() && SteadyClock::now() < limit) {
       const absl::StatusOr<v1::ServerStatusResponse> status = client_.ServerStatus();
       result_.recovered = status.ok() && AllReady(*status);
-      if (status.ok()) result_.worker_deaths = RestartsOf(*status) - RestartsOf(before);
+      if (status.ok()) result_.worker_restarts = RestartsOf(*status) - RestartsOf(before);
       if (const std::optional<Footprint> now = ReadFootprint(server_.pid);
           now.has_value() && before_.has_value()) {
         result_.growth = Growth(*before_, *now);

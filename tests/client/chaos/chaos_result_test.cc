@@ -1,7 +1,11 @@
 #include "client/chaos/chaos_result.h"
 
 #include <functional>
+#include <string>
+#include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "tests/support/catch.h"
 
 namespace tandem::client {
@@ -22,7 +26,7 @@ ChaosResult GoodResult() {
   result.poisons.errors["INTERNAL"] = 1;
   result.quiet.Record(milliseconds(3));
   result.among_faults.Record(milliseconds(8));
-  result.worker_deaths = 3;
+  result.worker_restarts = 2;
   result.deaths = {{FaultKind::kKill, microseconds(1500), microseconds(2500), milliseconds(200)},
                    {FaultKind::kPoison, std::nullopt, std::nullopt, milliseconds(100)},
                    {FaultKind::kPoison, std::nullopt, std::nullopt, std::nullopt}};
@@ -63,6 +67,8 @@ TEST_CASE("What could not be seen is null", "[chaos]") {
   const nlohmann::json report = ToJson(result);
   CHECK(report["detect_ms_p99"].is_null());
   CHECK(report["recover_ms_p99"].is_null());
+  CHECK(report["worker_deaths"] == 2);
+  CHECK(report["faults_by_kind"]["kill"]["worker_deaths"].is_null());
   CHECK(report["parent_rss_growth_bytes"].is_null());
   CHECK(Passed(result));
 }
@@ -101,6 +107,35 @@ TEST_CASE("A server may hold less than before, and up to 10 MB more of memory", 
   ChaosResult result = GoodResult();
   result.growth = Footprint{kMostResidentGrowth, -1, -1};
   CHECK(Passed(result));
+}
+
+// The words of the table's line that begins so.
+std::vector<std::string> LineOf(const std::string& text, const std::string& begin) {
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    if (absl::StartsWith(line, begin)) return absl::StrSplit(line, ' ', absl::SkipEmpty());
+  }
+  return {};
+}
+
+TEST_CASE("The deaths in the table add up to the total", "[chaos]") {
+  ChaosResult result = GoodResult();
+  result.deaths->push_back({std::nullopt, std::nullopt, std::nullopt, std::nullopt});
+  const std::string text = Render(result, Style(false));
+  CHECK(LineOf(text, "kill").at(2) == "1");
+  CHECK(LineOf(text, "poison").at(2) == "2");
+  CHECK(LineOf(text, "(no fault)").at(3) == "1");
+  CHECK(LineOf(text, "all").at(2) == "4");
+  CHECK(text.find("0 of the server, 4 of workers") != std::string::npos);
+  CHECK(ToJson(result)["worker_deaths"] == 4);
+}
+
+TEST_CASE("Without a log the table does not tell what workers died of", "[chaos]") {
+  ChaosResult result = GoodResult();
+  result.deaths.reset();
+  const std::string text = Render(result, Style(false));
+  CHECK(LineOf(text, "kill").at(2) == "-");
+  CHECK(LineOf(text, "all").at(2) == "2");
+  CHECK(text.find("0 of the server, 2 of workers") != std::string::npos);
 }
 
 TEST_CASE("Errors do not fail a run, and are shown with their part", "[chaos]") {
