@@ -68,17 +68,24 @@ void AddClientCommands(CLI::App& app, int& exit_code) {
   AddExportCommand(app, exit_code);
   AddCompletionCommand(app, exit_code);
   AddVersionCommand(app, exit_code);
+  app.set_version_flag("--version", absl::StrCat("tandem ", std::string(Version())),
+                       "Print the version");
 }
 
 absl::Status CheckCommand(const CLI::App& app, const std::string& word) {
-  if (word.empty() || word.front() == '-') return absl::OkStatus();
+  if (!word.empty() && word.front() == '-') {
+    if (app.get_option_no_throw(word) != nullptr) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "no such option '", word, "' before the command; see ", app.get_name(), " --help"));
+  }
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (command->check_name(word)) return absl::OkStatus();
     names.push_back(command->get_name());
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("no such command '", word, "'; the commands are ", absl::StrJoin(names, ", ")));
+      absl::StrCat(word.empty() ? "give a command" : absl::StrCat("no such command '", word, "'"),
+                   "; the commands are ", absl::StrJoin(names, ", ")));
 }
 
 }  // namespace tandem::client

@@ -18,7 +18,7 @@ namespace tandem::client {
 void AddClientCommands(CLI::App& app, int& exit_code);
 
 // INVALID_ARGUMENT, with the choices, where a command line that begins with `word` names no command
-// of the app: CLI11 would say that none was given. Options are the app's to judge.
+// or option of the app, or is empty: CLI11 would say that a subcommand is required.
 absl::Status CheckCommand(const CLI::App& app, const std::string& word);
 
 }  // namespace tandem::client

@@ -51,7 +51,7 @@ CommandWords Describe(const CLI::App& app) {
       continue;
     }
     entry.description = FirstLine(option->get_description());
-    entry.takes_value = option->get_type_size() != 0;
+    entry.takes_value = option->get_items_expected_max() > 0;
     entry.values = ChoicesOf(*option);
     words.options.push_back(std::move(entry));
   }
@@ -102,15 +102,18 @@ std::string BashValueArms(const std::vector<CommandWords>& commands) {
   return arms;
 }
 
-std::string BashScript(const std::string& program, const std::vector<CommandWords>& commands) {
+std::string BashScript(const CommandWords& program_words,
+                       const std::vector<CommandWords>& commands) {
+  const std::string& program = program_words.name;
   std::string script = absl::StrCat(
       "# bash completion for ", program, ": source it, for example from ~/.bashrc:\n#   source <(",
       program, " completion bash)\n_", program, "() {\n",
       "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n",
       "  local command=${COMP_WORDS[1]-}\n", "  COMPREPLY=()\n",
       "  if ((COMP_CWORD == 1)); then\n    COMPREPLY=($(compgen -W '", JoinCommandNames(commands),
-      " --help' -- \"$current\"))\n    return\n  fi\n", "  case \"$command $previous\" in\n",
-      BashValueArms(commands), "  esac\n", "  case \"$command\" in\n");
+      " ", NamesOf(program_words), "' -- \"$current\"))\n    return\n  fi\n",
+      "  case \"$command $previous\" in\n", BashValueArms(commands), "  esac\n",
+      "  case \"$command\" in\n");
   for (const CommandWords& command : commands) {
     absl::StrAppend(&script, "    '", command.name, "') COMPREPLY=($(compgen -W '",
                     NamesOf(command), "' -- \"$current\")) ;;\n");
@@ -123,13 +126,20 @@ std::string ZshText(const std::string& text) {
   return absl::StrReplaceAll(text, {{"'", ""}, {"[", "("}, {"]", ")"}, {":", " -"}});
 }
 
-std::string ZshScript(const std::string& program, const std::vector<CommandWords>& commands) {
+std::string ZshScript(const CommandWords& program_words,
+                      const std::vector<CommandWords>& commands) {
+  const std::string& program = program_words.name;
   std::string script = absl::StrCat("#compdef ", program, "\n# zsh completion for ", program,
                                     ": source it after compinit, or save it as _", program,
                                     " in a folder of $fpath.\n_", program,
                                     "() {\n  if ((CURRENT == 2)); then\n    local -a commands=(\n");
   for (const CommandWords& command : commands) {
     absl::StrAppend(&script, "      '", command.name, ":", ZshText(command.description), "'\n");
+  }
+  for (const OptionWords& option : program_words.options) {
+    for (const std::string& name : option.names) {
+      absl::StrAppend(&script, "      '", name, ":", ZshText(option.description), "'\n");
+    }
   }
   absl::StrAppend(&script, "    )\n    _describe command commands\n    return\n  fi\n",
                   "  local command=$words[2]\n  shift words\n  ((CURRENT--))\n",
@@ -161,26 +171,37 @@ std::string FishText(const std::string& text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"'", "\\'"}}), "'");
 }
 
-std::string FishScript(const std::string& program, const std::vector<CommandWords>& commands) {
+// " -s h -l help -d '…'", and what its value may be.
+std::string FishOption(const OptionWords& option) {
+  std::string words;
+  for (const std::string& name : option.names) {
+    const size_t dashes = name[1] == '-' ? 2 : 1;
+    absl::StrAppend(&words, dashes == 2 ? " -l " : " -s ", name.substr(dashes));
+  }
+  if (option.takes_value) absl::StrAppend(&words, " -r");
+  if (!option.values.empty()) {
+    absl::StrAppend(&words, " -f -a ", FishText(absl::StrJoin(option.values, " ")));
+  }
+  return absl::StrCat(words, " -d ", FishText(option.description), "\n");
+}
+
+std::string FishScript(const CommandWords& program_words,
+                       const std::vector<CommandWords>& commands) {
+  const std::string& program = program_words.name;
   std::string script =
       absl::StrCat("# fish completion for ", program, ": ", program,
                    " completion fish > ~/.config/fish/completions/", program, ".fish\n");
+  for (const OptionWords& option : program_words.options) {
+    absl::StrAppend(&script, "complete -c ", program, " -n __fish_use_subcommand",
+                    FishOption(option));
+  }
   for (const CommandWords& command : commands) {
     absl::StrAppend(&script, "complete -c ", program, " -n __fish_use_subcommand -f -a ",
                     command.name, " -d ", FishText(command.description), "\n");
     const std::string seen = absl::StrCat("complete -c ", program,
                                           " -n '__fish_seen_subcommand_from ", command.name, "'");
     for (const OptionWords& option : command.options) {
-      absl::StrAppend(&script, seen);
-      for (const std::string& name : option.names) {
-        absl::StrAppend(&script, name[1] == '-' ? " -l " : " -s ",
-                        name.substr(name[1] == '-' ? 2 : 1));
-      }
-      if (option.takes_value) absl::StrAppend(&script, " -r");
-      if (!option.values.empty()) {
-        absl::StrAppend(&script, " -f -a ", FishText(absl::StrJoin(option.values, " ")));
-      }
-      absl::StrAppend(&script, " -d ", FishText(option.description), "\n");
+      absl::StrAppend(&script, seen, FishOption(option));
     }
     if (!command.values.empty()) {
       absl::StrAppend(&script, seen, " -f -a ", FishText(absl::StrJoin(command.values, " ")), "\n");
@@ -193,7 +214,8 @@ std::string FishScript(const std::string& program, const std::vector<CommandWord
 
 absl::StatusOr<std::string> CompletionScript(const CLI::App& app, const std::string& shell) {
   const std::vector<CommandWords> commands = DescribeCommands(app);
-  const std::string program = app.get_name().empty() ? "tandem" : app.get_name();
+  CommandWords program = Describe(app);
+  if (program.name.empty()) program.name = "tandem";
   if (shell == "bash") return BashScript(program, commands);
   if (shell == "zsh") return ZshScript(program, commands);
   if (shell == "fish") return FishScript(program, commands);

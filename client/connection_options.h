@@ -1,8 +1,10 @@
 // The options that every command that talks to a server has.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 
+#include "absl/status/status.h"
 #include "client/inference_client.h"
 
 namespace CLI {
@@ -23,10 +25,14 @@ struct ConnectionOptions {
 // Adds --target, --timeout and --json, which write to `options` at the parse.
 void AddConnectionOptions(CLI::App& command, ConnectionOptions& options);
 
-// Writes what went wrong to stderr, and returns the exit code that says so.
-int Report(const absl::Status& status, const InferenceClient& client);
+// Writes what went wrong to stderr, and with `json` to stdout too, as ErrorJson in a line. Returns
+// the exit code that says so.
+int Report(const absl::Status& status, const InferenceClient& client, bool json);
 
 // For what the command line got wrong beyond what its parser sees.
-int ReportUsage(const absl::Status& status);
+int ReportUsage(const absl::Status& status, bool json);
+
+// What scripts read of a command that failed: {"error": {"code": "UNAVAILABLE", "message": "…"}}.
+nlohmann::json ErrorJson(const absl::Status& status);
 
 }  // namespace tandem::client

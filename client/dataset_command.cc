@@ -8,6 +8,7 @@
 #include "client/array_json.h"
 #include "client/dataset/dataset_file.h"
 #include "client/dataset/grpc_predictor.h"
+#include "client/dataset/output_lock.h"
 #include "client/dataset/prediction_job.h"
 #include "client/dataset/progress_display.h"
 #include "client/dataset/progress_file.h"
@@ -113,43 +114,62 @@ absl::StatusOr<OpenJob> Open(const PredictOptions& options, const DatasetFile& f
   return job;
 }
 
-// Puts the output in its place, or tells how to go on. Returns the exit code.
-int Finish(const JobSummary& summary, PredictionWriter& writer, const ProgressFile& progress,
-           const InferenceClient& client) {
-  absl::Status status = summary.status;
-  if (!summary.interrupted && status.ok()) {
-    status = writer.Complete();
-    if (status.ok()) {
+// How a job ended.
+struct JobEnd {
+  // Why it stopped before its end, or the output is not in its place.
+  absl::Status status;
+  // Where the rows of a job that is not complete can be read; empty where that is not known.
+  std::string kept;
+};
+
+// Puts the output in its place, or keeps what is there for --resume.
+JobEnd Finish(const JobSummary& summary, PredictionWriter& writer, const ProgressFile& progress) {
+  JobEnd end{summary.status, ""};
+  if (!summary.interrupted && end.status.ok()) {
+    end.status = writer.Complete();
+    if (end.status.ok()) {
       progress.Remove();
-      return summary.progress.failed > 0 ? kExitFailed : kExitOk;
+      return end;
     }
   }
-  const absl::StatusOr<std::string> kept = writer.Suspend();
-  const int code =
-      summary.status.ok() && summary.interrupted ? kExitInterrupted : Report(status, client);
+  end.kept = writer.Suspend().value_or("");
+  return end;
+}
+
+// Says why the job ended and how to go on. Returns the exit code.
+int Tell(const JobSummary& summary, const JobEnd& end, const InferenceClient& client) {
+  if (end.status.ok() && !summary.interrupted) {
+    return summary.progress.failed > 0 ? kExitFailed : kExitOk;
+  }
+  // The summary has the error where JSON is asked for.
+  const int code = end.status.ok() ? kExitInterrupted : Report(end.status, client, /*json=*/false);
   std::fprintf(stderr,
                "%s after %lld rows%s%s; the same command with --resume goes on from there\n",
                code == kExitInterrupted ? "Interrupted" : "Stopped",
-               static_cast<long long>(summary.progress.rows), kept.ok() ? ", which are in " : "",
-               kept.ok() ? kept->c_str() : "");
-  return absl::IsUnavailable(status) ? static_cast<int>(kExitUnreachable) : code;
+               static_cast<long long>(summary.progress.rows),
+               end.kept.empty() ? "" : ", which are in ", end.kept.c_str());
+  return absl::IsUnavailable(end.status) ? static_cast<int>(kExitUnreachable) : code;
 }
 
 }  // namespace
 
 int RunDatasetJob(const PredictOptions& options, const PredictPlan& plan, InferenceClient& client,
                   SignalWatcher& signals) {
+  const bool json = options.connection.json;
   if (options.output.empty()) {
     return ReportUsage(
-        absl::InvalidArgumentError("--dataset needs --output FILE, a .npz, .jsonl or .csv"));
+        absl::InvalidArgumentError("--dataset needs --output FILE, a .npz, .jsonl or .csv"), json);
   }
   const DatasetFile file{options.dataset, options.csv_inputs,
                          options.image_layout == "hwc" ? ImageLayout::kHwc : ImageLayout::kChw};
   absl::StatusOr<nlohmann::json> fingerprint = Fingerprint(file);
-  if (!fingerprint.ok()) return ReportUsage(fingerprint.status());
+  if (!fingerprint.ok()) return ReportUsage(fingerprint.status(), json);
+  // Before anything of the output is looked at.
+  const absl::StatusOr<std::unique_ptr<OutputLock>> lock = OutputLock::Take(options.output);
+  if (!lock.ok()) return ReportUsage(lock.status(), json);
   const ProgressFile progress(options.output, Identity(options, *std::move(fingerprint)));
   absl::StatusOr<OpenJob> open = Open(options, file, progress);
-  if (!open.ok()) return ReportUsage(open.status());
+  if (!open.ok()) return ReportUsage(open.status(), json);
 
   const SystemClock clock;
   GrpcPredictor predictor(client, plan);
@@ -170,12 +190,15 @@ int RunDatasetJob(const PredictOptions& options, const PredictPlan& plan, Infere
   display.Clear();
   const double elapsed = display.Elapsed();
   const OverlapMeter::Result times = display.PoolTimes();
-  if (options.connection.json) {
-    std::puts(DumpJson(SummaryJson(summary, times, elapsed, first_row)).c_str());
+  const JobEnd end = Finish(summary, *open->writer, progress);
+  if (json) {
+    nlohmann::json report = SummaryJson(summary, times, elapsed, first_row);
+    if (!end.status.ok()) report.update(ErrorJson(end.status));
+    std::puts(DumpJson(report).c_str());
   } else if (!options.quiet) {
     std::fputs(SummaryText(summary, times, elapsed, first_row).c_str(), stdout);
   }
-  return Finish(summary, *open->writer, progress, client);
+  return Tell(summary, end, client);
 }
 
 }  // namespace tandem::client

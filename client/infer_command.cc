@@ -48,18 +48,19 @@ void Print(const InferReply& reply, bool json) {
 }
 
 int Run(const InferOptions& options) {
+  const bool json = options.connection.json;
   absl::StatusOr<std::vector<Array>> inputs = ParseInputArguments(options.inputs);
-  if (!inputs.ok()) return ReportUsage(inputs.status());
+  if (!inputs.ok()) return ReportUsage(inputs.status(), json);
   InferenceClient client(options.connection.ToClientOptions());
   const absl::StatusOr<Signature> signature =
       FetchSignature(client, options.model, options.version);
-  if (!signature.ok()) return Report(signature.status(), client);
+  if (!signature.ok()) return Report(signature.status(), client, json);
   inputs = FitInputs(*signature, *std::move(inputs));
-  if (!inputs.ok()) return Report(inputs.status(), client);
+  if (!inputs.ok()) return Report(inputs.status(), client, json);
   const absl::StatusOr<InferReply> reply =
       client.Infer({options.model, options.version, *std::move(inputs), options.outputs});
-  if (!reply.ok()) return Report(reply.status(), client);
-  Print(*reply, options.connection.json);
+  if (!reply.ok()) return Report(reply.status(), client, json);
+  Print(*reply, json);
   return kExitOk;
 }
 
@@ -84,9 +85,9 @@ void AddInferCommand(CLI::App& app, int& exit_code) {
       "Values are converted to the model's types, and a batch dimension is added where it is "
       "missing.\n\n"
       "Examples:\n"
-      "  tandem infer digits_forest --input pixels=image.npy\n"
-      "  tandem infer echo --input '[[1.5, 2, 3]]'\n"
-      "  tandem infer vad --input x=speech.npy --input sr=16000 --json\n\n"
+      "  tandem infer digits_forest --input image=digit.npy\n"
+      "  tandem infer my_model --input '[[1.5, 2, 3]]'\n"
+      "  tandem infer speech --input x=speech.npy --input sr=16000 --json\n\n"
       "Exit codes: 0 done, 1 refused or failed, 2 bad usage, 3 no server.");
   command->callback([options, &exit_code] { exit_code = Run(*options); });
 }

@@ -21,13 +21,14 @@ constexpr char kPredictFooter[] =
     "of a file through the server, to both lists of models at once, and writes the merged "
     "predictions.\n\n"
     "Examples:\n"
-    "  tandem predict --cpu-models forest,linear --gpu-models net --input image.npy \\\n"
-    "      --combine majority_vote\n"
-    "  tandem predict --models a --models b --input '[[1, 2, 3]]' --combine weighted_mean \\\n"
-    "      --combine-output a:probs:2 --combine-output b:probs:1\n"
-    "  tandem predict --dataset digits.npy --cpu-models forest --gpu-models net --output "
-    "digits.npz\n"
-    "  tandem predict --dataset big.csv --models net --output big.jsonl --resume\n\n"
+    "  tandem predict --cpu-models digits_forest,digits_linear --gpu-models digits_conv \\\n"
+    "      --input image=digit.npy --combine majority_vote\n"
+    "  tandem predict --models digits_forest,digits_conv --input digit.npy \\\n"
+    "      --combine weighted_mean --combine-output digits_forest:probabilities:1 \\\n"
+    "      --combine-output digits_conv:probabilities:2\n"
+    "  tandem predict --dataset digits.npy --cpu-models digits_forest --gpu-models digits_conv \\\n"
+    "      --output digits.npz\n"
+    "  tandem predict --dataset big.csv --models digits_conv --output big.jsonl --resume\n\n"
     "Exit codes: 0 done, 1 the request or some rows failed, 2 bad usage, 3 no server or lost, 130 "
     "interrupted.";
 
@@ -47,13 +48,14 @@ absl::StatusOr<std::vector<Signature>> FetchSignatures(InferenceClient& client,
 
 int RunOne(const PredictOptions& options, const PredictPlan& plan, std::vector<Array> inputs,
            InferenceClient& client) {
+  const bool json = options.connection.json;
   const absl::StatusOr<v1::PredictRequest> request = plan.Build({&inputs, 1});
-  if (!request.ok()) return Report(request.status(), client);
+  if (!request.ok()) return Report(request.status(), client, json);
   const absl::StatusOr<v1::PredictResponse> response = client.Predict(*request);
-  if (!response.ok()) return Report(response.status(), client);
+  if (!response.ok()) return Report(response.status(), client, json);
   const absl::StatusOr<PredictReply> reply = DecodePredictResponse(*response);
-  if (!reply.ok()) return Report(reply.status(), client);
-  if (options.connection.json) {
+  if (!reply.ok()) return Report(reply.status(), client, json);
+  if (json) {
     std::puts(DumpJson(ReplyToJson(*reply)).c_str());
   } else {
     std::fputs(RenderReply(*reply, Style::For(stdout)).c_str(), stdout);
@@ -65,20 +67,21 @@ int RunOne(const PredictOptions& options, const PredictPlan& plan, std::vector<A
 }
 
 int Run(const PredictOptions& options) {
+  const bool json = options.connection.json;
   absl::StatusOr<v1::PredictRequest> request = MakeRequest(options.words);
-  if (!request.ok()) return ReportUsage(request.status());
+  if (!request.ok()) return ReportUsage(request.status(), json);
   absl::StatusOr<std::vector<Array>> inputs = ParseInputArguments(options.inputs);
-  if (!inputs.ok()) return ReportUsage(inputs.status());
+  if (!inputs.ok()) return ReportUsage(inputs.status(), json);
   const bool job = !options.dataset.empty();
   if (!job && inputs->empty()) {
     return ReportUsage(
-        absl::InvalidArgumentError("give --input for one request, or --dataset for many"));
+        absl::InvalidArgumentError("give --input for one request, or --dataset for many"), json);
   }
   std::optional<SignalWatcher> signals;
   if (job) signals.emplace();
   InferenceClient client(options.connection.ToClientOptions());
   absl::StatusOr<std::vector<Signature>> signatures = FetchSignatures(client, *request);
-  if (!signatures.ok()) return Report(signatures.status(), client);
+  if (!signatures.ok()) return Report(signatures.status(), client, json);
   if (job) {
     const PredictPlan plan(*std::move(request), *std::move(signatures), *std::move(inputs),
                            !options.no_batch_dim);

@@ -147,7 +147,7 @@ std::string RenderQuarantine(const v1::ServerStatusResponse& status, const Style
 int RunModels(const ConnectionOptions& options) {
   InferenceClient client(options.ToClientOptions());
   const absl::StatusOr<v1::ServerStatusResponse> status = client.ServerStatus();
-  if (!status.ok()) return Report(status.status(), client);
+  if (!status.ok()) return Report(status.status(), client, options.json);
   const std::string text = options.json ? DumpJson({{"models", ModelsJson(*status)}}) + "\n"
                                         : RenderModels(*status, Style::For(stdout));
   std::fputs(text.c_str(), stdout);
@@ -157,9 +157,9 @@ int RunModels(const ConnectionOptions& options) {
 int RunStatus(const ConnectionOptions& options) {
   InferenceClient client(options.ToClientOptions());
   const absl::StatusOr<v1::ServerStatusResponse> status = client.ServerStatus();
-  if (!status.ok()) return Report(status.status(), client);
+  if (!status.ok()) return Report(status.status(), client, options.json);
   const absl::StatusOr<bool> ready = client.ServerReady();
-  if (!ready.ok()) return Report(ready.status(), client);
+  if (!ready.ok()) return Report(ready.status(), client, options.json);
   if (options.json) {
     std::puts(DumpJson({{"version", status->version()},
                         {"uptime_seconds", status->uptime_seconds()},
@@ -185,7 +185,7 @@ int RunStatus(const ConnectionOptions& options) {
 
 int ListQuarantine(InferenceClient& client, bool json) {
   const absl::StatusOr<v1::ServerStatusResponse> status = client.ServerStatus();
-  if (!status.ok()) return Report(status.status(), client);
+  if (!status.ok()) return Report(status.status(), client, json);
   const std::string text = json ? DumpJson({{"quarantine", QuarantineJson(*status)}}) + "\n"
                                 : RenderQuarantine(*status, Style::For(stdout));
   std::fputs(text.c_str(), stdout);
@@ -194,7 +194,7 @@ int ListQuarantine(InferenceClient& client, bool json) {
 
 int ClearQuarantine(InferenceClient& client, bool json) {
   const absl::StatusOr<v1::ClearQuarantineResponse> cleared = client.ClearQuarantine();
-  if (!cleared.ok()) return Report(cleared.status(), client);
+  if (!cleared.ok()) return Report(cleared.status(), client, json);
   const std::string text = json ? DumpJson({{"cleared", cleared->cleared()}})
                                 : absl::StrCat("Taken again: ", cleared->cleared());
   std::puts(text.c_str());

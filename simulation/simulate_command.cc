@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -43,18 +44,24 @@ absl::StatusOr<Scenario> LoadScenario(const std::string& name) {
                        path.parent_path().empty() ? "." : path.parent_path().string());
 }
 
-absl::Status List() {
+absl::Status List(bool json) {
+  nlohmann::json list = nlohmann::json::array();
   for (const ShippedScenario& shipped : ShippedScenarios()) {
     const absl::StatusOr<Scenario> scenario =
         ParseScenario(shipped.json, std::string(shipped.name), ".");
     if (!scenario.ok()) return scenario.status();
-    std::printf("%-20s %s\n", scenario->name.c_str(), scenario->about.c_str());
+    if (json) {
+      list.push_back({{"name", scenario->name}, {"about", scenario->about}});
+    } else {
+      std::printf("%-20s %s\n", scenario->name.c_str(), scenario->about.c_str());
+    }
   }
+  if (json) std::puts(list.dump().c_str());
   return absl::OkStatus();
 }
 
 absl::Status Run(const Options& options) {
-  if (options.list) return List();
+  if (options.list) return List(options.json);
   if (options.scenario.empty()) {
     return absl::InvalidArgumentError("--scenario is required; see tandem simulate --list");
   }
@@ -102,7 +109,8 @@ void AddSimulateCommand(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(uint64_t{1}, uint64_t{100'000'000}));
   command->add_option("--plot", options->plot,
                       "Write goodput and p99 over load as SVG to this file");
-  command->add_flag("--json", options->json, "Print JSON, an object for each policy and load");
+  command->add_flag("--json", options->json,
+                    "Print JSON: an object for each policy and load, or scenario");
   command->add_flag("--list", options->list, "Name the scenarios that come along");
   command->footer(
       "Examples:\n  tandem simulate --list\n"
@@ -111,6 +119,14 @@ void AddSimulateCommand(CLI::App& app, int& exit_code) {
     const absl::Status status = Run(*options);
     if (status.ok()) return;
     std::fprintf(stderr, "tandem: %s\n", std::string(status.message()).c_str());
+    if (options->json) {
+      // As the client's commands do.
+      const nlohmann::json error = {{"code", absl::StatusCodeToString(status.code())},
+                                    {"message", std::string(status.message())}};
+      std::puts(nlohmann::json{{"error", error}}
+                    .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+                    .c_str());
+    }
     exit_code = kExitUsage;
   });
 }

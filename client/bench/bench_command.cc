@@ -31,7 +31,7 @@ constexpr char kBenchFooter[] =
     "from then: it shows what clients see who do not wait for each other.\n\n"
     "Examples:\n"
     "  tandem bench digits_forest --concurrency 1:64\n"
-    "  tandem bench vad --rate 100:800 --poisson --input x=speech.npy --input sr=16000\n"
+    "  tandem bench speech --rate 1:8 --poisson --input x=speech.npy --input sr=16000\n"
     "  tandem bench resnet18 --target triton:8001 --concurrency 8 --seconds 20 --json\n\n"
     "Exit codes: 0 done, 1 calls failed, 2 bad usage, 3 no server.";
 
@@ -174,21 +174,23 @@ int Measure(const BenchOptions& options, const std::vector<LoadLevel>& levels,
 }
 
 int Run(const BenchOptions& options) {
+  const bool json = options.connection.json;
   const absl::StatusOr<std::vector<LoadLevel>> levels = Levels(options);
-  if (!levels.ok()) return ReportUsage(levels.status());
+  if (!levels.ok()) return ReportUsage(levels.status(), json);
   InferenceClient client(options.connection.ToClientOptions());
   const absl::StatusOr<Signature> signature =
       FetchSignature(client, options.model, options.version);
-  if (!signature.ok()) return Report(signature.status(), client);
+  if (!signature.ok()) return Report(signature.status(), client, json);
   absl::StatusOr<std::vector<InputSet>> sets = ReadInputs(options, *signature);
-  if (!sets.ok()) return ReportUsage(sets.status());
+  if (!sets.ok()) return ReportUsage(sets.status(), json);
   std::vector<InferCall> calls;
   for (InputSet& set : *sets) {
     absl::StatusOr<InputSet> fitted = FitInputs(*signature, std::move(set));
-    if (!fitted.ok()) return ReportUsage(fitted.status());
+    if (!fitted.ok()) return ReportUsage(fitted.status(), json);
     calls.push_back({options.model, options.version, *std::move(fitted), {}});
   }
-  if (const absl::Status tried = TryEach(client, calls); !tried.ok()) return Report(tried, client);
+  if (const absl::Status tried = TryEach(client, calls); !tried.ok())
+    return Report(tried, client, json);
   return Measure(options, *levels, Serialise(calls, options.slo_ms));
 }
 

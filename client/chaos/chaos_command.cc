@@ -33,7 +33,7 @@ constexpr char kChaosFooter[] =
     "  tandem serve --model-repository=models --log-format=json 2> log &\n"
     "  tandem chaos --target 127.0.0.1:8001 --server-log log\n\n"
     "Exit codes: 0 passed; 1 requests were lost, or answered wrong or twice, the server died, "
-    "leaks, or did not recover; 2 bad usage, 3 no server.";
+    "leaks, or did not recover; 2 bad usage, or --target lacks the models; 3 no server.";
 
 constexpr std::chrono::seconds kStopGrace(60);
 
@@ -78,7 +78,8 @@ absl::StatusOr<ChaosRunOptions> ToRunOptions(const ChaosCommandOptions& options)
 
 int Tell(const absl::StatusOr<ChaosResult>& result, bool json, bool interrupted,
          const InferenceClient& client) {
-  if (!result.ok()) return Report(result.status(), client);
+  if (absl::IsFailedPrecondition(result.status())) return ReportUsage(result.status(), json);
+  if (!result.ok()) return Report(result.status(), client, json);
   std::fputs(Render(*result, Style::For(stdout)).c_str(), stdout);
   if (json) std::puts(ToJson(*result).dump().c_str());
   if (!Passed(*result)) return kExitFailed;
@@ -100,7 +101,8 @@ int RunOnTarget(const ChaosCommandOptions& options, const ChaosRunOptions& run,
                 const Interruption& interruption) {
   InferenceClient client({options.target});
   const absl::StatusOr<pid_t> pid = FindServer(client);
-  if (!pid.ok()) return Report(pid.status(), client);
+  if (absl::IsFailedPrecondition(pid.status())) return ReportUsage(pid.status(), options.json);
+  if (!pid.ok()) return Report(pid.status(), client, options.json);
   return RunOn(options, run, {options.target, *pid, options.server_log}, interruption);
 }
 
@@ -109,14 +111,16 @@ int RunOnOwnServer(const ChaosCommandOptions& options, const ChaosRunOptions& ru
   const ScratchDirectory folder("tandem-chaos");
   const std::string models = folder.path() + "/models";
   if (folder.path().empty())
-    return ReportUsage(absl::InvalidArgumentError("no temporary folder can be made"));
-  if (absl::Status status = WriteChaosModels(models); !status.ok()) return ReportUsage(status);
+    return ReportUsage(absl::InvalidArgumentError("no temporary folder can be made"), options.json);
+  if (absl::Status status = WriteChaosModels(models); !status.ok())
+    return ReportUsage(status, options.json);
   ServerChildOptions child;
   std::error_code error;
   child.program = std::filesystem::canonical(options.server, error).string();
   if (error) {
     return ReportUsage(absl::InvalidArgumentError(
-        absl::StrCat("--server ", options.server, ": there is no such program")));
+                           absl::StrCat("--server ", options.server, ": there is no such program")),
+                       options.json);
   }
   child.worker_program = options.worker;
   child.model_repository = models;
@@ -125,9 +129,9 @@ int RunOnOwnServer(const ChaosCommandOptions& options, const ChaosRunOptions& ru
   child.processes = options.processes;
   child.lanes = options.lanes;
   const absl::StatusOr<std::unique_ptr<ServerChild>> server = ServerChild::Start(child);
-  if (absl::IsInvalidArgument(server.status())) return ReportUsage(server.status());
+  if (absl::IsInvalidArgument(server.status())) return ReportUsage(server.status(), options.json);
   if (!server.ok()) {
-    std::fprintf(stderr, "tandem: %s\n", std::string(server.status().message()).c_str());
+    ReportUsage(server.status(), options.json);
     return kExitUnreachable;
   }
   const int code =
@@ -140,10 +144,10 @@ int RunOnOwnServer(const ChaosCommandOptions& options, const ChaosRunOptions& ru
 int Run(const ChaosCommandOptions& options) {
   if (!options.write_models.empty()) {
     const absl::Status written = WriteChaosModels(options.write_models);
-    return written.ok() ? static_cast<int>(kExitOk) : ReportUsage(written);
+    return written.ok() ? static_cast<int>(kExitOk) : ReportUsage(written, options.json);
   }
   const absl::StatusOr<ChaosRunOptions> run = ToRunOptions(options);
-  if (!run.ok()) return ReportUsage(run.status());
+  if (!run.ok()) return ReportUsage(run.status(), options.json);
   Interruption interruption;
   SignalWatcher signals;
   signals.Set([&interruption] { interruption.Interrupt(); });

@@ -53,6 +53,23 @@ TEST_CASE("bash completes commands, options and their words", "[client]") {
   CHECK(complete("tandem predict --data", 2) == "--dataset\n");
   CHECK(complete("tandem predict --merge-policy p", 3) == "partial\n");
   CHECK(complete("tandem completion f", 2) == "fish\n");
+  // Behind a flag comes no value of it.
+  CHECK(complete("tandem status --json --t", 3) == "--target --timeout\n");
+  CHECK(complete("tandem --v", 1) == "--version\n");
+}
+
+TEST_CASE("fish is told which options take a value", "[client]") {
+  Program program;
+  const std::string script = *CompletionScript(program.app, "fish");
+  const auto has = [&script](const std::string& line) {
+    return script.find("\ncomplete -c tandem -n " + line) != std::string::npos;
+  };
+  CHECK(has("__fish_use_subcommand -s h -l help -d "));
+  CHECK(has("__fish_use_subcommand -l version -d "));
+  CHECK(has("'__fish_seen_subcommand_from status' -s h -l help -d "));
+  CHECK(has("'__fish_seen_subcommand_from status' -l json -d "));
+  CHECK(has("'__fish_seen_subcommand_from status' -l target -r -d "));
+  CHECK(has("'__fish_seen_subcommand_from predict' -s o -l output -r -d "));
 }
 
 TEST_CASE("A word that is no command is answered with the commands", "[client]") {
@@ -62,7 +79,9 @@ TEST_CASE("A word that is no command is answered with the commands", "[client]")
   const std::string message(status.message());
   CHECK(message.find("no such command 'bogus'") == 0);
   CHECK(message.find("predict, infer, bench, chaos, models, status") != std::string::npos);
-  for (const char* word : {"predict", "version", "--help", "-h", ""}) {
+  CHECK(CheckCommand(program.app, "").message().find("give a command; the commands are ") == 0);
+  CHECK(CheckCommand(program.app, "--bogus").message().find("no such option '--bogus'") == 0);
+  for (const char* word : {"predict", "version", "--help", "-h", "--version"}) {
     INFO(word);
     CHECK(CheckCommand(program.app, word).ok());
   }
@@ -77,6 +96,16 @@ TEST_CASE("The exit code tells bad usage from a server that is not there", "[cli
   CHECK(Program().Run({"predict", "--input", "[1]"}) == kExitUsage);
   CHECK(Program().Run({"predict", "--models", "m"}) == kExitUsage);
   CHECK_THROWS_AS(Program().Run({"predict", "--models", "m", "--batch", "4"}), CLI::ParseError);
+  for (const char* timeout : {"0.0005", "1e-9", "-1", "nan", "1e7", "100us", ""}) {
+    INFO(timeout);
+    CHECK_THROWS_AS(Program().Run({"status", "--target", "127.0.0.1:1", "--timeout", timeout}),
+                    CLI::ParseError);
+  }
+  for (const char* timeout : {"0", "0.001", "1e6"}) {
+    INFO(timeout);
+    CHECK(Program().Run({"status", "--target", "127.0.0.1:1", "--timeout", timeout}) ==
+          kExitUnreachable);
+  }
   CHECK_THROWS_AS(Program().Run({"predict", "--models", "m", "--merge-policy", "some"}),
                   CLI::ParseError);
 }

@@ -67,6 +67,13 @@ class RefusedStartTest(unittest.TestCase):
                     self.refused([*FREE_PORTS, CPU_POOL, "--port-file=" + path], [path])
             self.assertEqual(os.listdir(folder), [])
 
+    def test_a_state_file_that_cannot_be_written(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for path in (folder, os.path.join(folder, "none", "state"), "/dev/null"):
+                with self.subTest(path):
+                    self.refused([*FREE_PORTS, CPU_POOL, "--state-file=" + path], [path])
+            self.assertEqual(os.listdir(folder), [])
+
     def test_a_pool_that_says_something_twice_or_not_at_all(self):
         for pool, words in (
             ("a=lanes:1,lanes:2", ["lanes", "twice"]),
@@ -127,6 +134,8 @@ class UnusableModelsTest(unittest.TestCase):
         repository.synthetic("load_fails", parameters={"load_mode": "fail"})
         repository.add("no_file", config("no_file", platform="pytorch_libtorch"))
         repository.write("no_models/README", b"not a model")
+        repository.write("has space/1/model.pt", b"")
+        repository.write("red\x1b[31m/1/model.pt", b"")
         os.symlink("circle", os.path.join(repository.path, "circle"))
         repository.write("pipe/1/model.pt", b"")
         os.mkfifo(os.path.join(repository.path, "pipe", "config.pbtxt"))
@@ -167,8 +176,17 @@ class UnusableModelsTest(unittest.TestCase):
         self.assertIn("circle", self.reason("circle"))
         self.assertIn("not a regular file", self.reason("pipe"))
         for name in ("circle", "pipe"):
-            told = [line for line in self.server.log().splitlines() if f"model {name}:" in line]
-            self.assertEqual(len(told), 1, told)
+            self.told_once(name)
+
+    def told_once(self, name):
+        told = [line for line in self.server.log().splitlines() if f"model {name}:" in line]
+        self.assertEqual(len(told), 1, told)
+        self.assertIn(" warning ", told[0])
+
+    def test_a_folder_whose_name_is_no_models_is_told_by_it(self):
+        for name in ("has space", "red\\x1b[31m"):
+            self.assertIn("letters, digits", self.reason(name))
+            self.told_once(name)
 
     def test_a_model_of_which_nothing_could_be_read_has_no_version(self):
         self.assertIn(("syntax", ""), self.models)

@@ -75,6 +75,9 @@ class CommandLineTest(unittest.TestCase):
         )
         with open(plot, encoding="utf-8") as file:
             self.assertTrue(file.read().startswith("<svg"))
+        code, out, error = run_to_end(["simulate", "--list", "--json"])
+        self.assertEqual(code, DONE, error)
+        self.assertIn("bursty_1_to_10", [scenario["name"] for scenario in json.loads(out)])
 
     def test_simulate_names_what_is_wrong_with_a_scenario(self):
         bad = self.path("bad.json")
@@ -134,6 +137,69 @@ class CommandLineTest(unittest.TestCase):
         self.assertIn("nobody", out)
         self.assertEqual(len(out.splitlines()), 1, out)
 
+    def test_a_model_that_is_not_ready_is_told_with_its_reason(self):
+        for command in ("infer bad", "predict --models=bad", "bench bad"):
+            data = [] if command == "bench bad" else ["--input", "[1, 2]"]
+            with self.subTest(command=command):
+                out = self.run_command(*command.split(), *data, code=FAILED)
+                self.assertIn('UNAVAILABLE: model "bad" is not ready', out)
+                self.assertIn("no_such_field", out)
+
+    def test_a_command_that_fails_tells_scripts_why(self):
+        cases = (
+            (["infer", "nobody", "--input", "[1]"], FAILED, "NOT_FOUND", "nobody"),
+            (["infer", "bad", "--input", "[1]"], FAILED, "UNAVAILABLE", "no_such_field"),
+            (["infer", "light", "--input", "nonsense"], BAD_USAGE, "INVALID_ARGUMENT", "nonsense"),
+            (["predict", "--input", "[1]"], BAD_USAGE, "INVALID_ARGUMENT", "--models"),
+            (["bench", "light", "--concurrency=0"], BAD_USAGE, "INVALID_ARGUMENT", "--concurrency"),
+            (["status", "--bogus"], BAD_USAGE, "INVALID_ARGUMENT", "--bogus"),
+            (["status", "--timeout=0.0005"], BAD_USAGE, "INVALID_ARGUMENT", "0.0005"),
+        )
+        for arguments, code, status, word in cases:
+            with self.subTest(arguments=arguments):
+                got, out, error = run_to_end(
+                    [*arguments, "--json", "--target=" + self.server.address]
+                )
+                self.assertEqual(got, code, error)
+                self.assertEqual(json.loads(out)["error"]["code"], status)
+                self.assertIn(word, json.loads(out)["error"]["message"])
+                self.assertEqual(len(error.splitlines()), 1, error)
+        for command in (["status"], ["models"], ["quarantine"], ["infer", "m", "--input=[1]"]):
+            code, out, _ = run_to_end([*command, "--json", "--target=127.0.0.1:1", "--timeout=5"])
+            self.assertEqual(code, NO_SERVER)
+            self.assertEqual(json.loads(out)["error"]["code"], "UNAVAILABLE")
+        code, out, _ = run_to_end(["simulate", "--json", "--scenario=nobody_knows"])
+        self.assertEqual((code, json.loads(out)["error"]["code"]), (BAD_USAGE, "NOT_FOUND"))
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        target = "--target=" + self.server.address
+        commands = (
+            ["version"],
+            ["--help"],
+            ["completion", "bash"],
+            ["models", target],
+            ["status", "--json", target],
+            ["simulate", "--list"],
+            ["infer", "light", "--input", "[1, 2, 3, 4]", target],
+        )
+        for command in commands:
+            for shell in ('exec "$@" >/dev/full', 'exec "$@" >&-'):
+                with self.subTest(command=command, shell=shell):
+                    done = subprocess.run(
+                        ["sh", "-c", shell, "sh", build_path("tandem"), *command],
+                        env=clean_environment(),
+                        stderr=subprocess.PIPE,
+                        check=False,
+                        timeout=60,
+                    )
+                    self.assertEqual(done.returncode, FAILED)
+                    self.assertIn(b"stdout cannot be written", done.stderr)
+                    self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_chaos_does_not_start_on_a_server_without_its_models(self):
+        out = self.run_command("chaos", "--duration=1s", code=BAD_USAGE)
+        self.assertIn("--write-models", out)
+
     def test_predict_shows_both_pools_and_the_merged_tensor(self):
         lists = ["--cpu-models=light", "--gpu-models=deep", "--combine=mean"]
         answer = json.loads(
@@ -165,6 +231,7 @@ class CommandLineTest(unittest.TestCase):
     def test_version_is_text_or_json(self):
         code, text, _ = run_to_end(["version"])
         self.assertEqual(code, DONE)
+        self.assertEqual(run_to_end(["--version"]), (DONE, text, ""))
         code, out, _ = run_to_end(["version", "--json"])
         self.assertEqual(code, DONE)
         self.assertEqual(text, f"tandem {json.loads(out)['version']}\n")
@@ -210,6 +277,58 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual([row["row"] for row in rows], [0, 1, 2])
         self.assertEqual(rows[2]["models"]["light"]["OUTPUT0"], [5, 6, 7, 8])
         self.assertIn("error", rows[1])
+
+    def test_a_row_that_fails_is_told_with_its_line(self):
+        with open(self.path("lines.csv"), "w", encoding="ascii") as file:
+            file.write("a,b,c,d\n1,2,3,4\n\n1,2,1e999,4\n1,2,1e39,4\n")
+        out = self.run_command(
+            "predict",
+            "--dataset=" + self.path("lines.csv"),
+            "--output=" + self.path("lines.jsonl"),
+            "--cpu-models=light",
+            code=FAILED,
+        )
+        self.assertIn('row 1: line 4, column 3: "1e999" is too large', out)
+        self.assertIn("row 2 (line 5): the input holds 1e+39", out)
+
+    def test_two_jobs_do_not_write_one_output(self):
+        output = self.path("once.jsonl")
+        job = subprocess.Popen(
+            [
+                build_path("tandem"),
+                "predict",
+                "--dataset=" + self.path("rows.npy"),
+                "--output=" + output,
+                "--cpu-models=slow",
+                "--target=" + self.server.address,
+            ],
+            env=clean_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        start = self.requests("slow")
+        while self.requests("slow") < start + 1:
+            self.assertIsNone(job.poll(), "the job ended before there was another")
+        for resume in ([], ["--resume"]):
+            got, out, error = run_to_end(
+                [
+                    "predict",
+                    "--json",
+                    "--dataset=" + self.path("rows.npy"),
+                    "--output=" + output,
+                    "--cpu-models=light",
+                    "--target=" + self.server.address,
+                    *resume,
+                ]
+            )
+            self.assertEqual(got, BAD_USAGE, error)
+            self.assertIn("another job is writing", json.loads(out)["error"]["message"])
+        self.assertEqual(job.wait(60), DONE)
+        with open(output, encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+        np.testing.assert_array_equal([row["models"]["slow"]["OUTPUT0"] for row in rows], self.rows)
+        left = [name for name in os.listdir(self.folder) if name.startswith("once.")]
+        self.assertEqual(left, ["once.jsonl"])
 
     def test_an_interrupted_job_keeps_what_is_done_and_resume_goes_on(self):
         output = self.path("resumed.jsonl")
