@@ -30,7 +30,7 @@ void AddConnectionOptions(CLI::App& command, ConnectionOptions& options);
 int Report(const absl::Status& status, const InferenceClient& client, bool json);
 
 // For what the command line got wrong beyond what its parser sees.
-int ReportUsage(const absl::Status& status, bool json);
+int ReportUsage(const absl::Status& status, bool json = false);
 
 // What scripts read of a command that failed: {"error": {"code": "UNAVAILABLE", "message": "…"}}.
 nlohmann::json ErrorJson(const absl::Status& status);
