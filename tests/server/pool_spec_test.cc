@@ -7,12 +7,12 @@
 namespace tandem::server {
 namespace {
 
-const Machine kMachine{{0, 1, 2, 3}, {}, {}, {0}, uint64_t{8} << 30};
+const Machine kFourCores{{0, 1, 2, 3}, {}, {}, {0}, uint64_t{8} << 30};
 
 absl::StatusOr<PoolSpec> Parse(const std::string& text) {
   const absl::StatusOr<PoolSpecFields> fields = ParsePoolFields(text);
   if (!fields.ok()) return fields.status();
-  return MakePoolSpec(*fields, kMachine);
+  return MakePoolSpec(*fields, kFourCores);
 }
 
 void CheckRefused(const std::string& text, const std::string& word) {
