@@ -1,9 +1,13 @@
 // A bare loop over a TorchScript model, without a server: what the machine gives at most. The
-// server's figures are held against it.
+// server's figures are held against it. Built twice: with LibTorch for the CPU, and with CUDA.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/rand.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
@@ -15,8 +19,10 @@
 #include <cstdio>
 #include <exception>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -32,6 +38,10 @@ struct Options {
   double warm_up = 1;
   std::string optimize = "freeze";
   bool profiling = true;
+  std::string device = "cpu";
+  std::string autocast = "off";
+  // On a GPU: the input comes from the host's pinned memory and the output goes back there.
+  bool copies = true;
 };
 
 // What one loop measured.
@@ -41,7 +51,7 @@ struct Measured {
 };
 
 torch::jit::Module Load(const Options& options) {
-  torch::jit::Module module = torch::jit::load(options.model);
+  torch::jit::Module module = torch::jit::load(options.model, c10::Device(options.device));
   module.eval();
   if (options.optimize == "none") return module;
   module = torch::jit::freeze(module);
@@ -49,19 +59,66 @@ torch::jit::Module Load(const Options& options) {
   return torch::jit::optimize_for_inference(module);
 }
 
+// One loop's calls. On a GPU it has a stream of its own, and each call waits for it.
+class Caller {
+ public:
+  Caller(const Options& options, torch::jit::Module module)
+      : options_(options),
+        device_(options.device),
+        module_(std::move(module)),
+        host_input_(at::rand(options.shape)),
+        device_input_(host_input_.to(device_)) {
+    if (options.autocast != "off") {
+      at::autocast::set_autocast_dtype(device_.type(),
+                                       options.autocast == "bf16" ? at::kBFloat16 : at::kHalf);
+      at::autocast::set_autocast_enabled(device_.type(), true);
+      at::autocast::set_autocast_cache_enabled(false);
+    }
+    if (device_.is_cpu()) return;
+    const c10::impl::VirtualGuardImpl guard(device_.type());
+    guard_.emplace(guard.getStreamFromGlobalPool(c10::Device(device_.type(), 0)));
+    if (options.copies) host_input_ = host_input_.pin_memory();
+  }
+
+  void Run() {
+    if (device_.is_cpu()) {
+      module_.forward({host_input_});
+      return;
+    }
+    if (options_.copies) device_input_ = host_input_.to(device_, /*non_blocking=*/true);
+    const at::Tensor output = module_.forward({device_input_}).toTensor();
+    if (options_.copies) {
+      if (!host_output_.defined()) {
+        host_output_ = at::empty(output.sizes(), at::TensorOptions(at::kFloat)).pin_memory();
+      }
+      host_output_.copy_(output.to(at::kFloat), /*non_blocking=*/true);
+    }
+    guard_->current_stream().synchronize();
+  }
+
+ private:
+  const Options& options_;
+  const c10::Device device_;
+  torch::jit::Module module_;
+  at::Tensor host_input_;
+  at::Tensor device_input_;
+  at::Tensor host_output_;
+  std::optional<c10::StreamGuard> guard_;
+};
+
 void Loop(const Options& options, Clock::time_point start, Measured& measured) {
   at::set_num_threads(options.threads);
   at::globalContext().setFlushDenormal(true);
   const c10::InferenceMode inference;
   torch::jit::Module module = Load(options);
-  const at::Tensor input = at::rand(options.shape);
+  Caller caller(options, std::move(module));
   const auto seconds = [](double value) {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(value));
   };
   const Clock::time_point count_from = start + seconds(options.warm_up);
   const Clock::time_point end = count_from + seconds(options.seconds);
   for (Clock::time_point before = Clock::now(); before < end;) {
-    module.forward({input});
+    caller.Run();
     const Clock::time_point after = Clock::now();
     if (before >= count_from) {
       measured.latencies.push_back(
@@ -126,6 +183,10 @@ int main(int argc, char** argv) {
   app.add_option("--warm-up", options.warm_up, "Seconds before it")->check(CLI::NonNegativeNumber);
   app.add_option("--optimize", options.optimize, "none, freeze or inference")
       ->check(CLI::IsMember({"none", "freeze", "inference"}));
+  app.add_option("--device", options.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+  app.add_option("--autocast", options.autocast, "off, bf16 or fp16")
+      ->check(CLI::IsMember({"off", "bf16", "fp16"}));
+  app.add_option("--copies", options.copies, "On a GPU, copy input and output in each run");
   app.add_option("--profiling", options.profiling, "Use TorchScript's profiling executor");
   CLI11_PARSE(app, argc, argv);
   try {

@@ -51,6 +51,7 @@ PoolSpecFields TakePool(const config::v1::Pool& pool) {
   fields.input_arena_bytes = pool.input_arena_bytes();
   fields.output_arena_bytes = pool.output_arena_bytes();
   fields.memory_bytes = pool.memory_bytes();
+  fields.device_memory_bytes = pool.device_memory_bytes();
   fields.cpu_share = pool.cpu_share();
   if (pool.has_nice()) fields.nice = pool.nice();
   return fields;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "model_config.pb.h"
 #include "server/batching_config.h"
+#include "server/device_config.h"
 #include "server/fallback_config.h"
 #include "server/model_config_limits.h"
 #include "server/placement_config.h"
@@ -256,6 +257,7 @@ absl::StatusOr<ModelConfigFile> ParseModelConfig(absl::string_view text, const s
     file.model_file = "model.pt2";
   }
   if (status = ReadParameters(message, lines, &config); !status.ok()) return status;
+  if (status = ReadDeviceConfig(message, lines, &config, &file.notes); !status.ok()) return status;
   if (status = ReadFallback(message, lines, pools, &config); !status.ok()) return status;
   return file;
 }

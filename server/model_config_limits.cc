@@ -27,7 +27,7 @@ constexpr Unoffered kRefused[] = {
 
 // These are hints, or concern features that do not change an answer.
 constexpr absl::string_view kPassedOver[] = {
-    "optimization",   "model_warmup",  "metric_tags", "model_repository_agents",
+    "model_warmup",   "metric_tags",   "model_repository_agents",
     "response_cache", "model_metrics", "runtime"};
 
 std::vector<const FieldDescriptor*> FieldsOf(const Message& message) {

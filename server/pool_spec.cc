@@ -64,6 +64,8 @@ absl::Status ParseField(absl::string_view key, absl::string_view value, PoolSpec
     return ParseMemory(key, value, &fields->output_arena_bytes);
   } else if (key == "memory") {
     return ParseMemory(key, value, &fields->memory_bytes);
+  } else if (key == "device_memory") {
+    return ParseMemory(key, value, &fields->device_memory_bytes);
   } else if (key == "cpu_share") {
     return ParseCount(key, value, kWholeShare, &fields->cpu_share);
   } else if (key == "nice") {
@@ -75,7 +77,7 @@ absl::Status ParseField(absl::string_view key, absl::string_view value, PoolSpec
   } else {
     return Invalid("unknown key '", key,
                    "'; expected device, serves, processes, lanes, threads, cores, input_arena, "
-                   "output_arena, memory, nice or cpu_share");
+                   "output_arena, memory, device_memory, nice or cpu_share");
   }
   return absl::OkStatus();
 }
@@ -191,6 +193,11 @@ absl::StatusOr<PoolSpec> MakePoolSpec(const PoolSpecFields& fields, const Machin
   if (fields.input_arena_bytes != 0) spec.input_arena_bytes = fields.input_arena_bytes;
   if (fields.output_arena_bytes != 0) spec.output_arena_bytes = fields.output_arena_bytes;
   spec.memory_bytes = fields.memory_bytes;
+  spec.device_memory_bytes = fields.device_memory_bytes;
+  if (spec.device_memory_bytes != 0 && !is_gpu) {
+    return Invalid("device_memory: it is for pools on a GPU, and the device is ", spec.device,
+                   "; memory: limits what a process takes of the machine's");
+  }
   if (fields.cpu_share != 0) spec.cpu_share = fields.cpu_share;
   spec.nice = fields.nice.value_or(is_gpu ? 0 : kCpuNice);
   for (const absl::Status& checked :
@@ -203,7 +210,10 @@ absl::StatusOr<PoolSpec> MakePoolSpec(const PoolSpecFields& fields, const Machin
         CheckRange("output_arena", spec.output_arena_bytes, kSmallestArena, kLargestArena),
         spec.memory_bytes == 0
             ? absl::OkStatus()
-            : CheckRange("memory", spec.memory_bytes, kSmallestArena, kLargestArena)}) {
+            : CheckRange("memory", spec.memory_bytes, kSmallestArena, kLargestArena),
+        spec.device_memory_bytes == 0 ? absl::OkStatus()
+                                      : CheckRange("device_memory", spec.device_memory_bytes,
+                                                   kSmallestArena, kLargestArena)}) {
     if (!checked.ok()) return checked;
   }
   if (const absl::Status checked = CheckArenas(spec, machine); !checked.ok()) return checked;

@@ -36,6 +36,8 @@ struct PoolSpec {
   uint64_t output_arena_bytes = uint64_t{256} << 20;
   // Of its own that each process may take. 0: no limit.
   uint64_t memory_bytes = 0;
+  // Of a GPU's memory that the tensors of each process may take. 0: no limit.
+  uint64_t device_memory_bytes = 0;
   // Niceness of the workers: 0 stands equal to the front end, 19 gives way to everybody.
   uint32_t nice = 0;
   // Percent of its time that each lane may run batches.
@@ -58,6 +60,7 @@ struct PoolSpecFields {
   uint64_t input_arena_bytes = 0;
   uint64_t output_arena_bytes = 0;
   uint64_t memory_bytes = 0;
+  uint64_t device_memory_bytes = 0;
   std::optional<uint32_t> nice;
   uint32_t cpu_share = 0;
 };

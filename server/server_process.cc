@@ -69,6 +69,7 @@ PoolOptions MakePoolOptions(const PoolSpec& spec) {
   options.input_arena_bytes = spec.input_arena_bytes;
   options.output_arena_bytes = spec.output_arena_bytes;
   options.memory_limit_bytes = spec.memory_bytes;
+  options.device_memory_bytes = spec.device_memory_bytes;
   options.nice = spec.nice;
   options.cpu_share = spec.cpu_share;
   options.memory_node = spec.memory_node;

@@ -44,6 +44,7 @@ worker::v1::ToWorker HelloMessage(const PoolOptions& options, uint32_t index,
   hello.set_lanes(options.lanes);
   hello.set_threads(options.threads);
   hello.set_cpu_share(options.cpu_share);
+  hello.set_device_memory_bytes(options.device_memory_bytes);
   hello.set_control_bytes(memory.control().size());
   hello.set_input_arena_bytes(memory.input().size());
   hello.set_output_arena_bytes(memory.output().size());

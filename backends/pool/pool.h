@@ -32,6 +32,8 @@ struct PoolOptions {
   uint64_t output_arena_bytes = uint64_t{256} << 20;
   // Of its own that each process may take. 0: no limit.
   uint64_t memory_limit_bytes = 0;
+  // Of a GPU's memory that each process's tensors may take. 0: no limit.
+  uint64_t device_memory_bytes = 0;
   // Percent of its time that each lane may run batches.
   uint32_t cpu_share = 100;
   // The NUMA node whose memory the workers and their arenas take first. Nothing: the kernel's

@@ -14,6 +14,10 @@ namespace {
 // Between the end of the control socket and the end of the process, when a worker dies by itself.
 constexpr Duration kDyingTime = std::chrono::seconds(1);
 
+// Of what a worker tells of one model.
+constexpr int kMostNotes = 16;
+constexpr size_t kMostNoteBytes = 1024;
+
 }  // namespace
 
 Worker::Worker(Surroundings surroundings, uint32_t pool, uint32_t index)
@@ -146,6 +150,7 @@ absl::Status Worker::OnMessage(const worker::v1::FromWorker& message, TimePoint 
   if (!ready_) return absl::InternalError("it spoke before its hello");
   switch (message.message_case()) {
     case worker::v1::FromWorker::kModelLoaded:
+      LogNotes(message.model_loaded());
       return loader_.OnLoaded(message.model_loaded());
     case worker::v1::FromWorker::kModelFailed:
       return loader_.OnFailed(message.model_failed());
@@ -341,6 +346,15 @@ void Worker::Stop(TimePoint kill_at) {
 
 void Worker::Follow(WorkerEvent event) {
   status_.state = Next(WorkerTransitions(), status_.state, event);
+}
+
+// Text of the worker's: bounded, as all that it says.
+void Worker::LogNotes(const worker::v1::ModelLoaded& message) const {
+  const int count = std::min(message.notes_size(), kMostNotes);
+  for (int i = 0; i < count; ++i) {
+    Log(LogLevel::kWarning,
+        absl::StrCat("says: ", Printable(message.notes(i).substr(0, kMostNoteBytes))));
+  }
 }
 
 // A first start that fails is told by the caller of Pool::Start, once and in one line.

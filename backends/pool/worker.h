@@ -96,6 +96,7 @@ class Worker {
   // Once in each life but the first, when it holds its models again.
   void TellThatItIsBack(TimePoint now);
   void SettleFirstStart(absl::Status status);
+  void LogNotes(const worker::v1::ModelLoaded& message) const;
   void Log(LogLevel level, const std::string& text) const;
   LaneId lane(uint32_t lane_of_worker) const { return {pool_, first_lane_ + lane_of_worker}; }
 

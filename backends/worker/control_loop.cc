@@ -93,7 +93,13 @@ absl::Status ControlLoop::Greet() {
 absl::Status ControlLoop::SetUp(const v1::Hello& hello, Descriptors descriptors) {
   if (absl::Status status = CheckHello(hello, descriptors.size()); !status.ok()) return status;
   if (absl::Status status = MapRegions(hello, std::move(descriptors)); !status.ok()) return status;
-  absl::StatusOr<Runtimes> runtimes = make_runtimes_(hello.threads());
+  RuntimeOptions options;
+  options.threads = hello.threads();
+  options.device_memory_bytes = hello.device_memory_bytes();
+  for (const auto* arena : {input_arena_.get(), output_arena_.get()}) {
+    options.arenas.push_back(absl::MakeSpan(arena->data(), arena->size()));
+  }
+  absl::StatusOr<Runtimes> runtimes = make_runtimes_(options);
   if (!runtimes.ok()) return runtimes.status();
   runtimes_ = *std::move(runtimes);
   return absl::OkStatus();

@@ -22,7 +22,7 @@ namespace tandem::worker {
 // One for the life of the worker. Run is called once.
 class ControlLoop {
  public:
-  using RuntimeFactory = std::function<absl::StatusOr<Runtimes>(uint32_t threads)>;
+  using RuntimeFactory = std::function<absl::StatusOr<Runtimes>(const RuntimeOptions&)>;
 
   // `on_broken` is called, on a lane's thread, when the shared memory makes no sense any more: end
   // the process.

@@ -81,6 +81,8 @@ class Executor {
   virtual const Signature& signature() const = 0;
   // What the load's runs tell of the model's times. Empty: nothing.
   virtual std::vector<TimedRun> warm_up_runs() const { return {}; }
+  // Sentences for the operator: what was configured and is not done, and why. Mostly none.
+  virtual std::vector<std::string> notes() const { return {}; }
   // Runs one batch. INVALID_ARGUMENT: the model refused its inputs. RESOURCE_EXHAUSTED: no memory.
   // INTERNAL: it failed. Messages are sentences without paths or addresses. Throws nothing.
   virtual absl::Status Run(uint32_t lane, absl::Span<const InputTensor> inputs,
@@ -105,8 +107,18 @@ struct Runtimes {
   std::string device;
 };
 
-// `threads`: intra-op threads of each lane. FAILED_PRECONDITION where the device cannot be used (no
-// GPU, …).
-absl::StatusOr<Runtimes> MakeRuntimes(uint32_t threads);
+// What the server decides about a worker's runtimes.
+struct RuntimeOptions {
+  // Intra-op threads of each lane.
+  uint32_t threads = 1;
+  // Memory that LibTorch may take on a GPU, in bytes. 0: all that there is.
+  uint64_t device_memory_bytes = 0;
+  // The arenas, mapped and of whole pages: a GPU copies straight from and to them. They outlive the
+  // runtimes.
+  std::vector<absl::Span<std::byte>> arenas;
+};
+
+// FAILED_PRECONDITION where the device cannot be used (no GPU, less memory than asked for, …).
+absl::StatusOr<Runtimes> MakeRuntimes(const RuntimeOptions& options);
 
 }  // namespace tandem::worker

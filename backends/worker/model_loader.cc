@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "backends/ipc/control_channel.h"
+#include "backends/worker/halving_executor.h"
 #include "backends/worker/model_messages.h"
 
 namespace tandem::worker {
@@ -87,6 +88,9 @@ void ModelLoader::Do(const LoadJob& job) {
     told->set_rows(run.rows);
     told->set_ns(static_cast<uint64_t>(run.time.count()));
   }
+  for (std::string& note : (*executor)->notes()) {
+    loaded.mutable_model_loaded()->add_notes(std::move(note));
+  }
   if (loaded.ByteSizeLong() > ipc::kMaxControlBytes) {
     answer_(FailedMessage(handle, "the model has more inputs and outputs than can be told"));
     return;
@@ -109,7 +113,9 @@ absl::StatusOr<std::unique_ptr<Executor>> ModelLoader::LoadExecutor(const LoadJo
   absl::StatusOr<ModelSpec> spec = SpecFromMessage(job.message, lanes_, threads_);
   if (!spec.ok()) return spec.status();
   if (absl::Status status = SetFiles(job.message, job.files, *spec); !status.ok()) return status;
-  return runtime->second->Load(*spec);
+  absl::StatusOr<std::unique_ptr<Executor>> executor = runtime->second->Load(*spec);
+  if (!executor.ok() || spec->max_batch_size < 2) return executor;
+  return std::make_unique<HalvingExecutor>(*std::move(executor));
 }
 
 void ModelLoader::Do(const UnloadJob& job) {

@@ -4,7 +4,7 @@
 
 namespace tandem::worker {
 
-absl::StatusOr<Runtimes> MakeRuntimes(uint32_t) {
+absl::StatusOr<Runtimes> MakeRuntimes(const RuntimeOptions& /*options*/) {
   Runtimes runtimes;
   runtimes.by_platform.emplace("synthetic", std::make_unique<SyntheticRuntime>());
   runtimes.description = "synthetic";

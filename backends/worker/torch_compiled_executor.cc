@@ -58,6 +58,11 @@ TorchCompiledExecutor::TorchCompiledExecutor(TorchDevice& device, const ModelSpe
       outputs_(std::move(outputs)),
       lanes_(spec.lanes) {}
 
+TorchCompiledExecutor::~TorchCompiledExecutor() {
+  packages_.clear();
+  device_.FreeMemory();
+}
+
 absl::StatusOr<std::unique_ptr<Executor>> TorchCompiledExecutor::Load(const ModelSpec& spec,
                                                                       TorchDevice& device) {
   if (spec.inputs.empty() || spec.outputs.empty()) {
@@ -102,31 +107,57 @@ absl::Status TorchCompiledExecutor::LoadPackages(const ModelSpec& spec) {
   return absl::OkStatus();
 }
 
+std::vector<int64_t> TorchCompiledExecutor::SizesToTry() const {
+  if (max_batch_size_ == 0) return {1};
+  std::vector<int64_t> sizes(fixed_sizes_.begin(), fixed_sizes_.end());
+  const auto is_fixed = [this](int64_t size) {
+    return std::find(fixed_sizes_.begin(), fixed_sizes_.end(), size) != fixed_sizes_.end();
+  };
+  if (packages_.count(0) == 0) return sizes;
+  int64_t smallest = 1;
+  int64_t largest = max_batch_size_;
+  while (smallest <= largest && is_fixed(smallest)) ++smallest;
+  while (largest > smallest && is_fixed(largest)) --largest;
+  if (smallest <= largest) sizes.push_back(smallest);
+  if (smallest < largest) sizes.push_back(largest);
+  return sizes;
+}
+
 absl::Status TorchCompiledExecutor::WarmUp() {
-  const bool batched = max_batch_size_ > 0;
-  for (const auto& [size, package] : packages_) {
-    const int64_t rows = std::max<int64_t>(size, 1);
-    MadeUpInputs inputs(signature_.inputs, rows, batched);
-    if (!inputs.known()) break;
-    TrialSink sink;
-    absl::Status tried = RunOnDevice(0, inputs.inputs(), sink);
-    if (tried.ok()) tried = sink.Check(signature_.outputs, rows, batched);
-    if (!tried.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the compiled model fails on inputs of the configured types and shapes: ",
-                       tried.message()));
-    }
+  for (const int64_t rows : SizesToTry()) {
+    if (absl::Status warm = WarmUp(rows); !warm.ok()) return warm;
   }
+  return absl::OkStatus();
+}
+
+absl::Status TorchCompiledExecutor::WarmUp(int64_t rows) {
+  const bool batched = max_batch_size_ > 0;
+  MadeUpInputs inputs(signature_.inputs, rows, batched);
+  if (!inputs.known()) return absl::OkStatus();
+  // Not on a lane's stream: other models run there.
+  const auto run = [&](OutputSink& sink) { return RunOnDevice(lanes_, inputs.inputs(), sink); };
+  TrialSink sink;
+  absl::Status tried = run(sink);
+  if (tried.ok()) tried = sink.Check(signature_.outputs, rows, batched);
+  if (!tried.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the compiled model fails on inputs of the configured types and shapes: ",
+                     tried.message()));
+  }
+  for (const TimedRun& timed : TimeRuns(rows, run)) warm_up_runs_.push_back(timed);
   return absl::OkStatus();
 }
 
 absl::Status TorchCompiledExecutor::RunOnDevice(uint32_t lane, absl::Span<const InputTensor> inputs,
                                                 OutputSink& sink) {
+  absl::Status status;
   try {
-    return device_.RunOnLane(lane, [&] { return RunPackage(inputs, sink); });
+    status = device_.RunOnLane(lane, [&] { return RunPackage(inputs, sink); });
   } catch (...) {
-    return StatusOfCurrentException();
+    status = StatusOfCurrentException();
   }
+  if (absl::IsInternal(status)) device_.CheckAfterFailure(lane);
+  return status;
 }
 
 absl::StatusOr<std::vector<at::Tensor>> TorchCompiledExecutor::Arguments(
@@ -164,14 +195,30 @@ absl::Status TorchCompiledExecutor::RunPackage(absl::Span<const InputTensor> inp
         absl::StrCat("no file of the model was compiled for ", rows, " rows"));
   }
   const c10::InferenceMode inference;
-  const absl::StatusOr<std::vector<at::Tensor>> arguments = Arguments(inputs, *size);
-  if (!arguments.ok()) return arguments.status();
-  std::vector<at::Tensor> results = package->second->Run(*arguments);
-  for (at::Tensor& result : results) {
-    if (*size > rows && result.dim() > 0 && result.size(0) == *size)
-      result = result.narrow(0, 0, rows);
+  absl::StatusOr<std::vector<at::Tensor>> results =
+      CallPackage(*package->second, *size, rows, inputs);
+  if (absl::IsResourceExhausted(results.status()) && device_.FreeMemory()) {
+    results = CallPackage(*package->second, *size, rows, inputs);
   }
-  return outputs_.Deliver(c10::IValue(std::move(results)), sink);
+  if (!results.ok()) return results.status();
+  return outputs_.Deliver(c10::IValue(*std::move(results)), sink);
+}
+
+absl::StatusOr<std::vector<at::Tensor>> TorchCompiledExecutor::CallPackage(
+    TorchPackage& package, uint32_t size, int64_t rows,
+    absl::Span<const InputTensor> inputs) const {
+  try {
+    const absl::StatusOr<std::vector<at::Tensor>> arguments = Arguments(inputs, size);
+    if (!arguments.ok()) return arguments.status();
+    std::vector<at::Tensor> results = package.Run(*arguments);
+    for (at::Tensor& result : results) {
+      if (size > rows && result.dim() > 0 && result.size(0) == size)
+        result = result.narrow(0, 0, rows);
+    }
+    return results;
+  } catch (...) {
+    return StatusOfCurrentException();
+  }
 }
 
 absl::Status TorchCompiledExecutor::Run(uint32_t lane, absl::Span<const InputTensor> inputs,
@@ -180,9 +227,7 @@ absl::Status TorchCompiledExecutor::Run(uint32_t lane, absl::Span<const InputTen
     return absl::InternalError(absl::StrCat("the model was not loaded for lane ", lane));
   }
   PrepareThread(threads_);
-  const absl::Status status = RunOnDevice(lane, inputs, sink);
-  if (absl::IsInternal(status)) device_.CheckAfterFailure();
-  return status;
+  return RunOnDevice(lane, inputs, sink);
 }
 
 }  // namespace tandem::worker

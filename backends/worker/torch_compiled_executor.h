@@ -25,16 +25,24 @@ class TorchCompiledExecutor : public Executor {
   // where they do not fit this process, each with the reason. Throws nothing.
   static absl::StatusOr<std::unique_ptr<Executor>> Load(const ModelSpec& spec, TorchDevice& device);
 
+  // Gives the device's memory back.
+  ~TorchCompiledExecutor() override;
+
   const Signature& signature() const override { return signature_; }
+  std::vector<TimedRun> warm_up_runs() const override { return warm_up_runs_; }
   absl::Status Run(uint32_t lane, absl::Span<const InputTensor> inputs, OutputSink& sink) override;
 
  private:
   TorchCompiledExecutor(TorchDevice& device, const ModelSpec& spec, OutputBinding outputs);
 
   absl::Status LoadPackages(const ModelSpec& spec);
-  // Runs each file once. INVALID_ARGUMENT where it does not take what is configured, or gives
-  // something else.
+  // Runs each file, and times it. INVALID_ARGUMENT where it does not take what is configured, or
+  // gives something else.
   absl::Status WarmUp();
+  absl::Status WarmUp(int64_t rows);
+  // The batch sizes to try: those of the files, and for the file for any size the smallest and the
+  // largest that it gets.
+  std::vector<int64_t> SizesToTry() const;
   // The tensors of a run of `size` rows (0: as many as there are), in the package's order.
   absl::StatusOr<std::vector<at::Tensor>> Arguments(absl::Span<const InputTensor> inputs,
                                                     uint32_t size) const;
@@ -42,6 +50,10 @@ class TorchCompiledExecutor : public Executor {
   absl::Status RunOnDevice(uint32_t lane, absl::Span<const InputTensor> inputs, OutputSink& sink);
   // Throws what LibTorch throws.
   absl::Status RunPackage(absl::Span<const InputTensor> inputs, OutputSink& sink);
+  // The package's results; rows that were filled up are cut off. Throws nothing.
+  absl::StatusOr<std::vector<at::Tensor>> CallPackage(TorchPackage& package, uint32_t size,
+                                                      int64_t rows,
+                                                      absl::Span<const InputTensor> inputs) const;
 
   TorchDevice& device_;
   const uint32_t threads_;
@@ -53,6 +65,7 @@ class TorchCompiledExecutor : public Executor {
   // By the batch size that they were compiled for; 0: any.
   std::map<uint32_t, std::unique_ptr<TorchPackage>> packages_;
   std::vector<uint32_t> fixed_sizes_;
+  std::vector<TimedRun> warm_up_runs_;
   // By lane: its thread has LibTorch's settings.
   uint32_t lanes_;
 };

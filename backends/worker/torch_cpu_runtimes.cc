@@ -5,8 +5,8 @@
 
 namespace tandem::worker {
 
-absl::StatusOr<Runtimes> MakeRuntimes(uint32_t threads) {
-  SetUpLibTorch(threads);
+absl::StatusOr<Runtimes> MakeRuntimes(const RuntimeOptions& options) {
+  SetUpLibTorch(options.threads);
   Runtimes runtimes;
   AddTorchRuntimes(std::make_shared<CpuDevice>(), runtimes);
   runtimes.by_platform["synthetic"] = std::make_unique<SyntheticRuntime>();

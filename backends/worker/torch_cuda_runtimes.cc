@@ -6,10 +6,10 @@
 
 namespace tandem::worker {
 
-absl::StatusOr<Runtimes> MakeRuntimes(uint32_t threads) {
-  absl::StatusOr<std::unique_ptr<CudaDevice>> device = CudaDevice::Make();
+absl::StatusOr<Runtimes> MakeRuntimes(const RuntimeOptions& options) {
+  absl::StatusOr<std::unique_ptr<CudaDevice>> device = CudaDevice::Make(options);
   if (!device.ok()) return device.status();
-  SetUpLibTorch(threads);
+  SetUpLibTorch(options.threads);
   Runtimes runtimes;
   runtimes.description = LibTorchDescription();
   runtimes.device = (*device)->name();

@@ -65,7 +65,8 @@ std::string Shorten(std::string text) {
 bool IsOutOfMemory(std::string_view message) {
   for (const std::string_view sign :
        {"CUDA out of memory", "can't allocate memory", "not enough memory",
-        "CUDA error: out of memory", "std::bad_alloc"}) {
+        "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED",
+        "CUSOLVER_STATUS_ALLOC_FAILED", "CUFFT_ALLOC_FAILED", "std::bad_alloc"}) {
     if (message.find(sign) != std::string_view::npos) return true;
   }
   return false;

@@ -6,49 +6,53 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "backends/worker/torch_autocast.h"
 #include "backends/worker/torch_errors.h"
 #include "backends/worker/torch_module.h"
 #include "backends/worker/torch_thread.h"
 #include "backends/worker/torch_warm_up.h"
 
 namespace tandem::worker {
-namespace {
-
-constexpr int kUntimedRuns = 2;
-constexpr int kTimedRuns = 3;
-constexpr std::chrono::milliseconds kLongestTiming{200};
-
-}  // namespace
-
-TorchExecutor::TorchExecutor(TorchDevice& device, uint32_t threads, ArgumentBinding arguments,
+TorchExecutor::TorchExecutor(TorchDevice& device, const ModelSpec& spec,
+                             std::optional<c10::ScalarType> lowered, ArgumentBinding arguments,
                              OutputBinding outputs)
     : device_(device),
-      threads_(threads),
+      threads_(spec.threads),
+      lowered_(lowered),
       arguments_(std::move(arguments)),
       outputs_(std::move(outputs)) {}
+
+TorchExecutor::~TorchExecutor() {
+  lanes_.clear();
+  device_.FreeMemory();
+}
 
 absl::StatusOr<std::unique_ptr<Executor>> TorchExecutor::Load(const ModelSpec& spec,
                                                               TorchDevice& device) {
   const std::string method = spec.method.empty() ? "forward" : spec.method;
   PrepareThread(spec.threads);
-  absl::StatusOr<LoadedModule> loaded = LoadModule(spec.file, method, device.device());
+  const absl::StatusOr<std::optional<c10::ScalarType>> lowered = AutocastType(spec.parameters);
+  if (!lowered.ok()) return lowered.status();
+  const bool optimise = device.device().is_cpu() && !lowered->has_value();
+  absl::StatusOr<LoadedModule> loaded = LoadModule(spec.file, method, device.device(), optimise);
   if (!loaded.ok()) return loaded.status();
   try {
     const c10::FunctionSchema& schema = loaded->module.get_method(method).function().getSchema();
     absl::StatusOr<ArgumentBinding> arguments =
         ArgumentBinding::Make(ReadParameters(schema), spec.inputs);
     if (!arguments.ok()) return arguments.status();
-    absl::StatusOr<OutputBinding> outputs = OutputBinding::Make(spec.outputs);
+    absl::StatusOr<OutputBinding> outputs = OutputBinding::Make(spec.outputs, *lowered);
     if (!outputs.ok()) return outputs.status();
     auto executor = std::unique_ptr<TorchExecutor>(
-        new TorchExecutor(device, spec.threads, *std::move(arguments), *std::move(outputs)));
+        new TorchExecutor(device, spec, *lowered, *std::move(arguments), *std::move(outputs)));
     executor->signature_.inputs = executor->arguments_.inputs();
     executor->signature_.outputs = spec.outputs.empty() ? DescribeReturns(schema) : spec.outputs;
     const absl::Status warm = executor->WarmUp(loaded->module, spec);
     if (!warm.ok()) return warm;
     for (uint32_t i = 0; i < spec.lanes; ++i) {
-      executor->lanes_.push_back({loaded->module.deepcopy().get_method(method)});
+      executor->lanes_.push_back({loaded->module.deepcopy().get_method(method), false, {}});
     }
+    executor->RecordRuns(loaded->module, spec);
     return executor;
   } catch (...) {
     return StatusOfCurrentException();
@@ -63,17 +67,22 @@ absl::Status TorchExecutor::WarmUp(const torch::jit::Module& module, const Model
   for (const int64_t size : sizes) {
     MadeUpInputs inputs(signature_.inputs, size, batched);
     if (!inputs.known()) break;
-    Lane lane{module.deepcopy().get_method(method)};
+    Lane lane{module.deepcopy().get_method(method), false, {}};
     absl::Status tried;
     // Zeros can be what a sound model fails on, as one that inverts a matrix does.
     for (const bool vary : {false, true}) {
       if (vary) inputs.Vary();
       TrialSink sink;
-      tried = RunOn(lane, 0, inputs.inputs(), sink);
+      // Not on a lane's stream: other models run there.
+      tried = RunOn(lane, spec.lanes, inputs.inputs(), sink);
       if (tried.ok()) {
         const absl::Status checked = sink.Check(spec.outputs, size, batched);
         if (!checked.ok()) return checked;
-        Time(lane, size, inputs.inputs());
+        for (const TimedRun& run : TimeRuns(size, [&](OutputSink& outputs) {
+               return RunOn(lane, spec.lanes, inputs.inputs(), outputs);
+             })) {
+          warm_up_runs_.push_back(run);
+        }
         break;
       }
     }
@@ -89,21 +98,45 @@ absl::Status TorchExecutor::WarmUp(const torch::jit::Module& module, const Model
   return absl::OkStatus();
 }
 
-// The first runs of a size take longer, since LibTorch still works on its plan then. Slow models
-// are run less often: their requests tell soon enough.
-void TorchExecutor::Time(Lane& lane, int64_t rows, absl::Span<const InputTensor> inputs) {
-  using std::chrono::steady_clock;
-  const auto begin = steady_clock::now();
-  for (int run = 0; run < kUntimedRuns + kTimedRuns; ++run) {
-    TrialSink sink;
-    const auto start = steady_clock::now();
-    if (!RunOn(lane, 0, inputs, sink).ok()) return;
-    const auto end = steady_clock::now();
-    if (run >= kUntimedRuns || end - begin > kLongestTiming) {
-      warm_up_runs_.push_back({rows, end - start});
-    }
-    if (end - begin > kLongestTiming) return;
+void TorchExecutor::RecordRuns(const torch::jit::Module& module, const ModelSpec& spec) {
+  const std::vector<int64_t> sizes = GraphSizes(spec.parameters);
+  if (sizes.empty() || !device_.records()) return;
+  absl::Status recorded;
+  int64_t rows = 0;
+  if (KeepsState(module)) {
+    recorded = absl::FailedPreconditionError("it keeps a state, or could not be frozen");
   }
+  for (uint32_t number = 0; number < lanes_.size() && recorded.ok(); ++number) {
+    Lane& lane = lanes_[number];
+    const TorchGraphs::Method method = [this, &lane](std::vector<c10::IValue> arguments) {
+      return Call(lane, std::move(arguments));
+    };
+    for (auto size = sizes.begin(); size != sizes.end() && recorded.ok(); ++size) {
+      rows = *size;
+      recorded =
+          lane.graphs.Record(device_, number, rows, spec.max_batch_size > 0, arguments_, method);
+    }
+  }
+  if (recorded.ok()) return;
+  // All or none: which lane a batch goes to must not decide how long it takes.
+  for (Lane& lane : lanes_) lane.graphs = TorchGraphs();
+  notes_.push_back(absl::StrCat(
+      "model \"", spec.name, "\" runs without CUDA graphs, as if none were configured: ",
+      rows == 0 ? "" : absl::StrCat("batch size ", rows, ": "), recorded.message()));
+}
+
+c10::IValue TorchExecutor::Call(Lane& lane, std::vector<c10::IValue> arguments) const {
+  const c10::InferenceMode inference;
+  const AutocastScope cast(device_.device().type(), lowered_);
+  return lane.method(std::move(arguments));
+}
+
+const c10::IValue* TorchExecutor::ReplayMethod(Lane& lane, absl::Span<const InputTensor> inputs) {
+  if (lane.graphs.empty()) return nullptr;
+  const absl::StatusOr<std::vector<c10::IValue>> arguments =
+      arguments_.Arguments(inputs, c10::kCPU);
+  // What is wrong with them is told by the plain run.
+  return arguments.ok() ? lane.graphs.Replay(*arguments) : nullptr;
 }
 
 absl::StatusOr<c10::IValue> TorchExecutor::CallMethod(Lane& lane,
@@ -112,7 +145,7 @@ absl::StatusOr<c10::IValue> TorchExecutor::CallMethod(Lane& lane,
     absl::StatusOr<std::vector<c10::IValue>> arguments =
         arguments_.Arguments(inputs, device_.device());
     if (!arguments.ok()) return arguments.status();
-    return lane.method(*std::move(arguments));
+    return Call(lane, *std::move(arguments));
   } catch (const torch::jit::JITException&) {
     lane.raised = true;
     return StatusOfCurrentException();
@@ -123,9 +156,13 @@ absl::StatusOr<c10::IValue> TorchExecutor::CallMethod(Lane& lane,
 
 absl::Status TorchExecutor::RunOn(Lane& lane, uint32_t lane_number,
                                   absl::Span<const InputTensor> inputs, OutputSink& sink) {
+  absl::Status status;
   try {
-    return device_.RunOnLane(lane_number, [&] {
+    status = device_.RunOnLane(lane_number, [&] {
       const c10::InferenceMode inference;
+      if (const c10::IValue* replayed = ReplayMethod(lane, inputs)) {
+        return outputs_.Deliver(*replayed, sink);
+      }
       absl::StatusOr<c10::IValue> result = CallMethod(lane, inputs);
       if (absl::IsResourceExhausted(result.status()) && device_.FreeMemory()) {
         result = CallMethod(lane, inputs);
@@ -134,8 +171,10 @@ absl::Status TorchExecutor::RunOn(Lane& lane, uint32_t lane_number,
       return outputs_.Deliver(*result, sink);
     });
   } catch (...) {
-    return StatusOfCurrentException();
+    status = StatusOfCurrentException();
   }
+  if (absl::IsInternal(status)) device_.CheckAfterFailure(lane_number);
+  return status;
 }
 
 absl::Status TorchExecutor::Run(uint32_t lane_number, absl::Span<const InputTensor> inputs,
@@ -143,11 +182,8 @@ absl::Status TorchExecutor::Run(uint32_t lane_number, absl::Span<const InputTens
   if (lane_number >= lanes_.size()) {
     return absl::InternalError(absl::StrCat("the model was not loaded for lane ", lane_number));
   }
-  Lane& lane = lanes_[lane_number];
   PrepareThread(threads_);
-  const absl::Status status = RunOn(lane, lane_number, inputs, sink);
-  if (absl::IsInternal(status)) device_.CheckAfterFailure();
-  return status;
+  return RunOn(lanes_[lane_number], lane_number, inputs, sink);
 }
 
 }  // namespace tandem::worker

@@ -46,9 +46,7 @@ std::string MethodNames(const torch::jit::Module& module) {
   return absl::StrJoin(names, ", ");
 }
 
-torch::jit::Module Optimise(const torch::jit::Module& frozen, const std::string& method,
-                            c10::Device device) {
-  if (!device.is_cpu()) return frozen;
+torch::jit::Module Optimise(const torch::jit::Module& frozen, const std::string& method) {
   try {
     torch::jit::Module optimised = frozen;
     std::vector<std::string> others;
@@ -62,7 +60,8 @@ torch::jit::Module Optimise(const torch::jit::Module& frozen, const std::string&
 
 }  // namespace
 
-absl::StatusOr<LoadedModule> LoadModule(int file, const std::string& method, c10::Device device) {
+absl::StatusOr<LoadedModule> LoadModule(int file, const std::string& method, c10::Device device,
+                                        bool optimise) {
   LoadedModule loaded;
   try {
     loaded.module = torch::jit::load(std::make_shared<DescriptorReader>(file), device,
@@ -82,7 +81,7 @@ absl::StatusOr<LoadedModule> LoadModule(int file, const std::string& method, c10
     std::optional<std::vector<std::string>> kept;
     if (method != "forward") kept = {method};
     const torch::jit::Module frozen = torch::jit::freeze(loaded.module, kept);
-    loaded.module = Optimise(frozen, method, device);
+    loaded.module = optimise ? Optimise(frozen, method) : frozen;
   } catch (...) {
     loaded.not_frozen = std::string(StatusOfCurrentException().message());
   }

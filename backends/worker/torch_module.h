@@ -19,8 +19,10 @@ struct LoadedModule {
 };
 
 // Reads the model from the open file, without moving the file's position, and puts it on the
-// device. `method` is the method that will be called; freezing keeps it. INVALID_ARGUMENT: not a
+// device. `method` is the method that will be called; freezing keeps it. `optimise`: rewrite it for
+// the CPU, in operations of its own that autocast does not know. INVALID_ARGUMENT: not a
 // TorchScript file, or no such method. RESOURCE_EXHAUSTED: no memory. Throws nothing.
-absl::StatusOr<LoadedModule> LoadModule(int file, const std::string& method, c10::Device device);
+absl::StatusOr<LoadedModule> LoadModule(int file, const std::string& method, c10::Device device,
+                                        bool optimise);
 
 }  // namespace tandem::worker

@@ -158,8 +158,10 @@ size_t OutputValue::bytes() const {
   return tensor.defined() ? tensor.nbytes() : 0;
 }
 
-absl::StatusOr<OutputBinding> OutputBinding::Make(std::vector<TensorSpec> configured) {
+absl::StatusOr<OutputBinding> OutputBinding::Make(std::vector<TensorSpec> configured,
+                                                  std::optional<c10::ScalarType> lowered) {
   OutputBinding binding;
+  binding.lowered_ = lowered;
   std::vector<size_t> by_index, by_order;
   for (const TensorSpec& output : configured) {
     if (const auto index = ConventionalIndex(output.name)) by_index.push_back(*index);
@@ -176,18 +178,29 @@ absl::StatusOr<OutputBinding> OutputBinding::Make(std::vector<TensorSpec> config
   return binding;
 }
 
+// To the type that the signature states, from the one that autocast has left.
+void OutputBinding::Raise(OutputValue& value, DataType wanted) const {
+  if (!lowered_ || !value.tensor.defined() || value.tensor.scalar_type() != *lowered_) return;
+  c10::ScalarType type = ToScalarType(wanted).value_or(at::kFloat);
+  if (!c10::isFloatingType(type)) type = at::kFloat;
+  value.tensor = value.tensor.to(type);
+  value.type = FromScalarType(type);
+}
+
 absl::StatusOr<std::vector<OutputTensor>> OutputBinding::Announce(
-    const std::vector<OutputValue>& values, std::vector<size_t>& chosen) const {
+    std::vector<OutputValue>& values, std::vector<size_t>& chosen) const {
   std::vector<OutputTensor> outputs;
-  const auto add = [&](size_t index, std::string name) {
-    const OutputValue& value = values[index];
+  const auto add = [&](size_t index, std::string name, DataType wanted) {
+    OutputValue& value = values[index];
+    Raise(value, wanted);
     outputs.push_back({std::move(name), value.type, value.shape, value.bytes()});
     chosen.push_back(index);
   };
   if (configured_.empty()) {
     for (size_t i = 0; i < values.size(); ++i) {
       if (values[i].type == DataType::kInvalid) continue;
-      add(i, values[i].key.empty() ? absl::StrCat("OUTPUT__", i) : values[i].key);
+      add(i, values[i].key.empty() ? absl::StrCat("OUTPUT__", i) : values[i].key,
+          DataType::kInvalid);
     }
     return outputs;
   }
@@ -204,7 +217,7 @@ absl::StatusOr<std::vector<OutputTensor>> OutputBinding::Announce(
           absl::StrCat("the model returned nothing for the configured output \"", name,
                        "\" (it returned ", values.size(), " values)"));
     }
-    add(index, name);
+    add(index, name, configured_[i].type);
   }
   return outputs;
 }

@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,11 @@ struct OutputValue {
 
 class OutputBinding {
  public:
-  // `configured` may be empty: all values are outputs then. INVALID_ARGUMENT where two outputs have
-  // the same index.
-  static absl::StatusOr<OutputBinding> Make(std::vector<TensorSpec> configured);
+  // `configured` may be empty: all values are outputs then. `lowered`: the type that the model runs
+  // in by autocast; a value that has it goes out as it is configured, or as FP32. INVALID_ARGUMENT
+  // where two outputs have the same index.
+  static absl::StatusOr<OutputBinding> Make(std::vector<TensorSpec> configured,
+                                            std::optional<c10::ScalarType> lowered = std::nullopt);
 
   // Announces the outputs to the sink and copies each to its place. On a CUDA device the copies
   // have been started, not finished. INTERNAL where the model returned something else than was
@@ -41,12 +44,14 @@ class OutputBinding {
   absl::Status Deliver(const c10::IValue& result, OutputSink& sink) const;
 
  private:
-  absl::StatusOr<std::vector<OutputTensor>> Announce(const std::vector<OutputValue>& values,
+  absl::StatusOr<std::vector<OutputTensor>> Announce(std::vector<OutputValue>& values,
                                                      std::vector<size_t>& chosen) const;
+  void Raise(OutputValue& value, DataType wanted) const;
 
   std::vector<TensorSpec> configured_;
   // Of each configured output, the index of the value. Not used for a dict.
   std::vector<size_t> indices_;
+  std::optional<c10::ScalarType> lowered_;
 };
 
 }  // namespace tandem::worker

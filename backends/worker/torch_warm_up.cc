@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,10 @@ namespace tandem::worker {
 namespace {
 
 constexpr size_t kMostBytes = size_t{1} << 28;
+
+constexpr int kUntimedRuns = 2;
+constexpr int kTimedRuns = 3;
+constexpr std::chrono::milliseconds kLongestTiming{200};
 
 // The dimensions with the batch's in front.
 Shape FullShape(const TensorSpec& spec, int64_t batch, bool batched) {
@@ -56,6 +61,23 @@ void MadeUpInputs::Vary() {
       tensor->fill_(1);
     }
   }
+}
+
+// The first runs of a size take longer, since LibTorch still works on its plan then.
+std::vector<TimedRun> TimeRuns(int64_t rows, absl::FunctionRef<absl::Status(OutputSink&)> run) {
+  using std::chrono::steady_clock;
+  std::vector<TimedRun> timed;
+  const auto begin = steady_clock::now();
+  for (int i = 0; i < kUntimedRuns + kTimedRuns; ++i) {
+    TrialSink sink;
+    const auto start = steady_clock::now();
+    if (!run(sink).ok()) break;
+    const auto end = steady_clock::now();
+    const bool slow = end - begin > kLongestTiming;
+    if (i >= kUntimedRuns || slow) timed.push_back({rows, end - start});
+    if (slow) break;
+  }
+  return timed;
 }
 
 absl::StatusOr<std::vector<std::byte*>> TrialSink::Allocate(std::vector<OutputTensor> outputs) {

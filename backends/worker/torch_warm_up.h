@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "backends/worker/executor.h"
@@ -29,6 +30,10 @@ class MadeUpInputs {
   std::vector<std::vector<std::byte>> buffers_;
   std::vector<InputTensor> inputs_;
 };
+
+// Times some runs of `rows` rows; the first ones, which take longer, are not told. Slow models are
+// run less often: their requests tell soon enough. Ends early where a run fails.
+std::vector<TimedRun> TimeRuns(int64_t rows, absl::FunctionRef<absl::Status(OutputSink&)> run);
 
 // Takes outputs and keeps what was announced of them.
 class TrialSink : public OutputSink {

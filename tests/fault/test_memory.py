@@ -69,6 +69,8 @@ class MemoryTest(unittest.TestCase):
         calls = [self.ask("small", rows(n)) for n in range(50)]
         for number, call in enumerate(calls):
             self.assert_echo(call, rows(number))
+        # One request whose rows do not fit together either.
+        self.assert_echo(self.ask("small", rows(3, 7)), rows(3, 7))
         self.assertEqual(worker(self.server).restarts, 0)
         self.assertEqual(metric(self.server, "tandem_request_failures_total"), 0)
 

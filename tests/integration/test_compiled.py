@@ -105,6 +105,7 @@ class CompiledTest(unittest.TestCase):
         """Copies of the model that each lack or change something."""
         for name in (
             "fixed_only",
+            "never_asked",
             "other_torch",
             "other_cpu",
             "other_device",
@@ -166,6 +167,14 @@ class CompiledTest(unittest.TestCase):
         difference = re.search(r"batch 1: largest difference (\S+)", self.in_bf16.stdout)
         # It really computes in bfloat16.
         self.assertGreater(float(difference[1]), 1e-5)
+
+    def test_its_times_are_known_from_its_load(self):
+        (model,) = [m for m in self.server.status().models if m.name == "never_asked"]
+        self.assertEqual(model.requests, 0)
+        (cost,) = model.costs
+        # Sizes 1 and 4 have files of their own; the file for any is timed at 2 and 8 rows.
+        self.assertGreaterEqual(cost.batches, 4 * 3)
+        self.assertGreater(cost.alpha_us + cost.beta_us, 0)
 
     def test_nothing_is_left_in_the_folder_for_temporary_files(self):
         left = [name for name in os.listdir(self.temporary) if not name.startswith("tandem-")]

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "tests/pool/scripted_pool.h"
@@ -76,6 +77,16 @@ TEST_CASE("A worker of a GPU pool sees one GPU", "[pool]") {
   ScriptedPool scripted(options);
   REQUIRE(scripted.started.ok());
   CHECK(scripted.log.Holds("cuda [5]"));
+}
+
+TEST_CASE("What a worker notes of a model is logged, as far as it is fit for that", "[pool]") {
+  ScriptedPool scripted;
+  REQUIRE(scripted.started.ok());
+  REQUIRE(scripted.LoadAndAwait(ScriptedModel(1, "echo", "notes")));
+  CHECK(scripted.log.Holds("worker test/0 says: it runs without graphs"));
+  const std::string log = scripted.log.All();
+  CHECK(std::count(log.begin(), log.end(), 'x') <= 16 * 1024 + 64);
+  CHECK_FALSE(scripted.log.Holds("too long"));
 }
 
 TEST_CASE("A pool leaves no process, no zombie and no descriptor behind", "[pool]") {

@@ -206,8 +206,8 @@ TEST_CASE("What Tandem cannot do is refused, what it need not do is noted", "[mo
       "optimization { }\ninstance_group { kind: KIND_GPU gpus: [ 0 ] }", "model", kBoth);
   REQUIRE(noted.ok());
   REQUIRE(noted->notes.size() == 2);
-  CHECK(noted->notes[0] == "config.pbtxt:1: optimization is passed over");
-  CHECK(noted->notes[1] == "config.pbtxt:2: gpus is passed over");
+  CHECK(noted->notes[0] == "config.pbtxt:2: gpus is passed over");
+  CHECK(noted->notes[1] == "config.pbtxt:1: optimization is passed over");
 }
 
 }  // namespace tandem::server

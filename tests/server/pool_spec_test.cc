@@ -7,12 +7,12 @@
 namespace tandem::server {
 namespace {
 
-const Machine kMachine{{0, 1, 2, 3}, {}, {}, {0}, uint64_t{8} << 30};
+const Machine kFourCores{{0, 1, 2, 3}, {}, {}, {0}, uint64_t{8} << 30};
 
 absl::StatusOr<PoolSpec> Parse(const std::string& text) {
   const absl::StatusOr<PoolSpecFields> fields = ParsePoolFields(text);
   if (!fields.ok()) return fields.status();
-  return MakePoolSpec(*fields, kMachine);
+  return MakePoolSpec(*fields, kFourCores);
 }
 
 void CheckRefused(const std::string& text, const std::string& word) {
@@ -63,11 +63,15 @@ TEST_CASE("What a pool leaves out follows from its device and its cores", "[pool
   REQUIRE(gpu.ok());
   CHECK(gpu->serves == PoolKind::kGpu);
   CHECK(gpu->lanes == 2);
+  CHECK(gpu->device_memory_bytes == 0);
+  CHECK(Parse("gpu=device:gpu:0,device_memory:6GiB")->device_memory_bytes == uint64_t{6} << 30);
 }
 
 TEST_CASE("A pool that cannot be is refused with key, value and choices", "[pool_spec]") {
   CheckRefused("a=wheels:2", "wheels");
   CheckRefused("a=memory:1KiB", "memory");
+  CheckRefused("a=device:gpu:0,device_memory:1KiB", "device_memory");
+  CheckRefused("a=device:cpu,device_memory:1GiB", "for pools on a GPU");
   CheckRefused("a=device:tpu", "cpu or gpu");
   CheckRefused("a=device:gpu:-1", "gpu:-1");
   CheckRefused("a=serves:tpu", "cpu or gpu");

@@ -64,7 +64,7 @@ class GatedRuntime : public Runtime {
 };
 
 ControlLoop::RuntimeFactory Gated(Gate& load, Gate& run) {
-  return [&load, &run](uint32_t) -> absl::StatusOr<Runtimes> {
+  return [&load, &run](const RuntimeOptions&) -> absl::StatusOr<Runtimes> {
     Runtimes runtimes;
     runtimes.by_platform.emplace("gated", std::make_unique<GatedRuntime>(load, run));
     return runtimes;
@@ -153,12 +153,69 @@ TEST_CASE("A worker says why it cannot serve, and ends", "[control]") {
 
 TEST_CASE("A worker whose device cannot be used says so", "[control]") {
   ServerEnd::Options options;
-  options.make_runtimes = [](uint32_t) -> absl::StatusOr<Runtimes> {
+  options.make_runtimes = [](const RuntimeOptions&) -> absl::StatusOr<Runtimes> {
     return absl::FailedPreconditionError("no GPU is visible");
   };
   ServerEnd server(options);
   CHECK(server.Greet().error() == "no GPU is visible");
   CHECK(absl::IsFailedPrecondition(server.Join()));
+}
+
+TEST_CASE("A worker's runtimes get the arenas and what the server decides of the device",
+          "[control]") {
+  RuntimeOptions seen;
+  ServerEnd::Options options;
+  options.make_runtimes = [&seen](const RuntimeOptions& given) {
+    seen = given;
+    return SyntheticOnly(given);
+  };
+  ServerEnd server(options);
+  v1::ToWorker hello = server.MakeHello();
+  hello.mutable_hello()->set_threads(3);
+  hello.mutable_hello()->set_device_memory_bytes(uint64_t{6} << 30);
+  CHECK(server.Greet(hello).error().empty());
+  CHECK(seen.threads == 3);
+  CHECK(seen.device_memory_bytes == uint64_t{6} << 30);
+  REQUIRE(seen.arenas.size() == 2);
+  CHECK(seen.arenas[0].size() == options.input_arena_bytes);
+  CHECK(seen.arenas[1].size() == options.output_arena_bytes);
+}
+
+TEST_CASE("A worker tells what its executor notes of a model", "[control]") {
+  class NotingExecutor : public Executor {
+   public:
+    const Signature& signature() const override { return signature_; }
+    std::vector<std::string> notes() const override { return {"it runs without graphs"}; }
+    absl::Status Run(uint32_t, absl::Span<const InputTensor>, OutputSink&) override {
+      return absl::InternalError("it is not to be run");
+    }
+
+   private:
+    Signature signature_;
+  };
+  class NotingRuntime : public Runtime {
+   public:
+    absl::StatusOr<std::unique_ptr<Executor>> Load(const ModelSpec&) override {
+      return std::make_unique<NotingExecutor>();
+    }
+  };
+  ServerEnd::Options options;
+  options.make_runtimes = [](const RuntimeOptions&) -> absl::StatusOr<Runtimes> {
+    Runtimes runtimes;
+    runtimes.by_platform.emplace("noting", std::make_unique<NotingRuntime>());
+    return runtimes;
+  };
+  ServerEnd server(options);
+  server.Greet();
+  // Also behind the executor that parts batches.
+  for (const uint32_t max_batch_size : {0U, 8U}) {
+    v1::ToWorker load = LoadMessage(max_batch_size + 1, "noting");
+    load.mutable_load_model()->set_max_batch_size(max_batch_size);
+    server.Send(load);
+    const v1::FromWorker reply = server.Receive();
+    REQUIRE(reply.model_loaded().notes_size() == 1);
+    CHECK(reply.model_loaded().notes(0) == "it runs without graphs");
+  }
 }
 
 TEST_CASE("A worker ends when its server has gone", "[control]") {
@@ -251,7 +308,7 @@ class FailingRuntime : public Runtime {
 
 TEST_CASE("A worker cuts a reason that is too long and cleans one that is no text", "[control]") {
   ServerEnd::Options options;
-  options.make_runtimes = [](uint32_t) -> absl::StatusOr<Runtimes> {
+  options.make_runtimes = [](const RuntimeOptions&) -> absl::StatusOr<Runtimes> {
     Runtimes runtimes;
     runtimes.by_platform.emplace("failing", std::make_unique<FailingRuntime>());
     return runtimes;

@@ -26,7 +26,7 @@ TestTensor FloatTensor(std::string name, const std::vector<float>& values, Shape
   return tensor;
 }
 
-absl::StatusOr<Runtimes> SyntheticOnly(uint32_t) {
+absl::StatusOr<Runtimes> SyntheticOnly(const RuntimeOptions& /*options*/) {
   Runtimes runtimes;
   runtimes.by_platform.emplace("synthetic", std::make_unique<SyntheticRuntime>());
   runtimes.description = "synthetic";

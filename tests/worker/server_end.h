@@ -33,7 +33,7 @@ struct TestTensor {
 TestTensor FloatTensor(std::string name, const std::vector<float>& values, Shape shape);
 
 // The synthetic platform alone.
-absl::StatusOr<Runtimes> SyntheticOnly(uint32_t threads);
+absl::StatusOr<Runtimes> SyntheticOnly(const RuntimeOptions& options);
 
 class ServerEnd {
  public:

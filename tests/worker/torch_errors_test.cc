@@ -56,6 +56,12 @@ TEST_CASE("Exceptions become statuses by what they mean") {
   CHECK(absl::IsResourceExhausted(status_of(std::runtime_error("CUDA out of memory. Tried to"))));
   CHECK(absl::IsResourceExhausted(
       status_of(std::runtime_error("DefaultCPUAllocator: can't allocate memory: you tried"))));
+  for (const char* library : {"CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+                              "cuDNN error: CUDNN_STATUS_ALLOC_FAILED"}) {
+    CHECK(absl::IsResourceExhausted(status_of(std::runtime_error(library))));
+  }
+  CHECK(absl::IsInternal(
+      status_of(std::runtime_error("CUDA error: an illegal memory access was encountered"))));
   CHECK(absl::IsInternal(status_of(std::runtime_error("a reason"))));
   CHECK(absl::IsInternal(status_of(42)));
 }

@@ -116,6 +116,10 @@ class ScriptedWorker {
       loaded.set_handle(behaviour.load == "unasked" ? load.handle() + 1 : load.handle());
       *loaded.mutable_inputs() = load.inputs();
       *loaded.mutable_outputs() = load.outputs();
+      if (behaviour.load == "notes") {
+        loaded.add_notes("it runs\nwithout graphs");
+        for (int i = 0; i < 20; ++i) loaded.add_notes(std::string(2000, 'x') + "too long");
+      }
       if (behaviour.load == "bad_signature") {
         loaded.mutable_inputs()->Add()->set_name("x");
         for (int i = 0; i < 100; ++i) loaded.mutable_inputs()->rbegin()->add_dims(1);
