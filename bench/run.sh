@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Measures a build: bench/run.sh [PART...]. Prints a table; the parts are those of figures.py, all by default. Two words
-# are for themselves: `micro [ARGUMENT...]` runs the micro-benchmarks, `instructions` counts with callgrind.
+# Measures a build: bench/run.sh [PART...]. Prints a table; the parts are those of figures.py, all by default. Some words
+# are for themselves: `micro [ARGUMENT...]` runs the micro-benchmarks, `instructions` counts with callgrind, and
+# `peers [ARGUMENT...]` compares with other servers, which it installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/environment.sh
@@ -9,6 +10,13 @@ export TANDEM_BUILD_DIR=${TANDEM_BUILD_DIR:-$PWD/build}
 export PYTHONPATH=$PWD/tests/support
 case ${1:-} in
   micro) exec "$TANDEM_BUILD_DIR/bench-micro" "${@:2}" ;;
+  peers)
+    bench/peers/install.sh
+    models=$TANDEM_CACHE/peers/models
+    [[ -e $models/resnet18.output ]] || "$TANDEM_PYTHON" -B bench/peers/make_models.py "$models"
+    step "Comparing"
+    exec "$TANDEM_PYTHON" -B bench/peers/compare.py "$models" "${@:2}"
+    ;;
   instructions) exec "$TANDEM_PYTHON" -B bench/instructions.py "${@:2}" ;;
 esac
 models=$TANDEM_CACHE/bench-models

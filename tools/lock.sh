@@ -12,3 +12,9 @@ for name in versions versions-cuda; do
     --generate-hashes --universal --python-version 3.10 --no-annotate \
     "$name.in" --output-file "$name.lock"
 done
+# The servers that bench/peers compares with, with all that they need.
+for input in ../bench/peers/versions/*.in; do
+  UV_CUSTOM_COMPILE_COMMAND=tools/lock.sh "$venv/bin/uv" pip compile --quiet \
+    --generate-hashes --universal --python-version 3.11 --no-annotate \
+    "$input" --output-file "${input%.in}.lock"
+done

@@ -105,6 +105,14 @@ class TorchScriptTest(unittest.TestCase):
             self.assertIn(word, raised.exception.details())
         self.assertNotRegex(raised.exception.details(), r"(^|[\s'\"(])/\w+/|0x[0-9a-f]{6,}")
 
+    def test_numbers_next_to_zero_are_flushed(self):
+        tiny = np.full((1, 4), 1e-39, dtype=np.float32)
+        self.assertTrue((tiny > 0).all())
+        outputs = self.infer("list_of", {"INPUT__0": tiny})
+        # [x, 2 x, 3 x]: what is computed with them is 0, and costs no more than other numbers.
+        np.testing.assert_array_equal(outputs["OUTPUT__0"], tiny)
+        np.testing.assert_array_equal(outputs["OUTPUT__1"], np.zeros_like(tiny))
+
     def test_a_model_runs_on_both_pools(self):
         reply = self.server.prediction.Predict(
             predict_request(

@@ -59,8 +59,8 @@ TEST_CASE("SharedMemory refuses a region whose size is not sealed", "[memory]") 
   REQUIRE(ftruncate(fd.get(), static_cast<off_t>(Page())) == 0);
   SECTION("not at all") {}
   SECTION("against growth only") { REQUIRE(fcntl(fd.get(), F_ADD_SEALS, F_SEAL_GROW) == 0); }
-  CHECK(absl::IsFailedPrecondition(
-      SharedMemory::Map(std::move(fd), Page(), Access::kReadOnly).status()));
+  const auto mapped = SharedMemory::Map(std::move(fd), Page(), Access::kReadOnly);
+  CHECK(absl::IsFailedPrecondition(mapped.status()));
 }
 
 TEST_CASE("SharedMemory refuses a descriptor that is no memory", "[memory]") {
