@@ -15,7 +15,8 @@ class Swapped(nn.Module):
         self.weight = nn.Parameter(torch.rand(4, floats // 4))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + 0 * (x @ self.weight).sum(1, keepdim=True)
+        # Takes no memory by the run, and cannot be reckoned before it.
+        return x + 0 * self.weight[0, : x.size(1)]
 
 
 if __name__ == "__main__":
