@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures a build: bench/run.sh [PART...]. Prints a table; the parts are those of figures.py, all by default. Some words
-# are for themselves: `micro [ARGUMENT...]` runs the micro-benchmarks, `instructions` counts with callgrind, and
+# are for themselves: `micro [ARGUMENT...]` runs the micro-benchmarks, `instructions` counts with callgrind,
+# `heterogeneous`, `interference`, `crash_loop` and `overload` measure what their scripts say, and
 # `peers [ARGUMENT...]` compares with other servers, which it installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,6 +18,7 @@ case ${1:-} in
     step "Comparing"
     exec "$TANDEM_PYTHON" -B bench/peers/compare.py "$models" "${@:2}"
     ;;
+  heterogeneous | crash_loop | overload) exec "$TANDEM_PYTHON" -B "bench/$1.py" ;;
   instructions) exec "$TANDEM_PYTHON" -B bench/instructions.py "${@:2}" ;;
 esac
 models=$TANDEM_CACHE/bench-models
@@ -26,5 +28,6 @@ if [[ ! -e $models/resnet18/1/model.pt ]]; then
 fi
 TANDEM_DEMO_DIR=${TANDEM_DEMO_DIR:-$(examples/demo/make.sh)}
 step "Measuring"
+if [[ ${1:-} == interference ]]; then exec "$TANDEM_PYTHON" -B bench/interference.py "$models"; fi
 export TANDEM_DEMO_DIR
 exec "$TANDEM_PYTHON" -B bench/figures.py "$models" "$@"

@@ -81,6 +81,7 @@ class Loop {
     result.calls_per_second +=
         static_cast<double>(answered_) / std::chrono::duration<double>(options_.duration).count();
     result.failures += failures_;
+    result.refusals.Add(refusals_);
     result.held_back += held_back_;
     if (result.first_failure.empty()) result.first_failure = first_failure_;
   }
@@ -151,6 +152,10 @@ class Loop {
       if (failures_++ == 0) {
         first_failure_ = timed_out_ ? "no answer came in time" : call.status.error_message();
       }
+      if (call.status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED &&
+          window_.Holds(call.due)) {
+        refusals_.Record(now - call.due);
+      }
       return;
     }
     const bool ended_within = window_.Holds(now);
@@ -200,6 +205,7 @@ class Loop {
 
   // Of the thread that takes answers.
   LatencyHistogram latencies_;
+  LatencyHistogram refusals_;
   uint64_t answered_ = 0;
   uint64_t failures_ = 0;
   std::string first_failure_;

@@ -52,6 +52,8 @@ struct LoadResult {
   // Calls a second that succeeded and ended within `duration`.
   double calls_per_second = 0;
   uint64_t failures = 0;
+  // Of calls that were refused with RESOURCE_EXHAUSTED, likewise. They count as failures as well.
+  LatencyHistogram refusals;
   // The server's message; empty where there is no failure.
   std::string first_failure;
   // Open loop: calls that were not sent when due, since as many as possible were unanswered.

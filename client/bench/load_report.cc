@@ -96,6 +96,11 @@ nlohmann::json ToJson(const LoadResult& result) {
   json["calls"] = latencies.count();
   json["failures"] = result.failures;
   json["first_failure"] = result.first_failure;
+  if (result.refusals.count() > 0) {
+    json["refused"] = {{"calls", result.refusals.count()},
+                       {"p50_us", Micros(result.refusals.Quantile(0.5))},
+                       {"p99_us", Micros(result.refusals.Quantile(0.99))}};
+  }
   json["calls_per_second"] = result.calls_per_second;
   if (result.within_slo_per_second.has_value()) {
     json["within_slo_per_second"] = *result.within_slo_per_second;
