@@ -106,6 +106,10 @@ class Backend {
   // inside. `reason` completes "it is killed, since …", for the log and the status. Any thread;
   // does not block.
   virtual void EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) = 0;
+
+  // The death that OnBatchDone tells of at this moment was brought about by a request that will not
+  // run again: it makes no crash loop. From within that call.
+  virtual void ExplainDeath(uint32_t /*lane*/) {}
 };
 
 // What pools tell the router. Called from the pools' threads; implementations are thread-safe and

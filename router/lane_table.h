@@ -62,6 +62,7 @@ class LaneTable {
   void Hold(const Lane& lane, bool held) { workers_[lane.worker].held = held; }
   bool IsHeld(const Lane& lane) const { return workers_[lane.worker].held; }
   bool IsIdle(const Lane& lane) const { return workers_[lane.worker].running == 0; }
+  bool HoldsOneBatch(const Lane& lane) const { return workers_[lane.worker].running == 1; }
 
   bool IsFull(const Lane& lane) const { return workers_[lane.worker].full; }
 

@@ -86,7 +86,7 @@ absl::Status Quarantine::Check(TimePoint now, const ModelVersion& model,
   const auto left = std::chrono::ceil<std::chrono::seconds>(found->until - now);
   return absl::InternalError(
       absl::StrCat("model \"", model.config.name,
-                   "\": a request with these inputs ended two workers; it is refused for another ",
+                   "\": a request with these inputs ended workers; it is refused for another ",
                    left.count(), " s. Send other inputs, or ask the server's operator"));
 }
 

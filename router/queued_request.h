@@ -33,6 +33,8 @@ struct QueuedRequest {
   bool alone = false;
   // The deaths of workers that it was in.
   DeathCount deaths;
+  // One of them came while nothing else ran in the worker.
+  bool crashed_alone = false;
   // It came when its model's pause was over, and tells whether the model is well again.
   bool is_probe = false;
   // Order of acceptance over all models. Set by the scheduler.
@@ -60,6 +62,8 @@ struct ScheduledBatch {
   PlacementReason reason = PlacementReason::kOnlyPool;
   // Nothing else may run in its worker: its only member is a suspect.
   bool is_trial = false;
+  // It was the only one in its worker when it ended.
+  bool was_alone = false;
   // What the scheduler reckoned.
   Duration predicted{0};
 

@@ -149,6 +149,7 @@ void Router::State::Perform(SchedulerActions actions) {
     SchedulerActions next;
     for (ScheduledBatch* batch : actions.starts) Start(batch, next);
     for (auto& refusal : actions.refusals) {
+      NoteGivenUp(*refusal.request, refusal.status);
       Refuse(std::move(refusal.request), std::move(refusal.status));
     }
     for (SchedulerActions::Overdue& overdue : actions.overdue) {
@@ -222,64 +223,6 @@ std::unique_ptr<ScheduledBatch> Router::State::EndedLocked(TimePoint now, LaneId
     return nullptr;
   }
   return ended;
-}
-
-// Its worker died. A member runs again, or is told why not.
-void Router::State::RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint now) {
-  const absl::Status& death = batch->result.status;
-  Requests again;
-  for (std::unique_ptr<QueuedRequest>& member : batch->members) {
-    const AfterDeath next = NextAfterDeath(batch->result.death, member->deaths, member->is_probe);
-    if (next == AfterDeath::kGiveUp) {
-      const bool ran = batch->result.death != WorkerDeath::kBeforeRun;
-      Refuse(std::move(member),
-             absl::UnavailableError(absl::StrCat(
-                 "model \"", batch->batch.model, "\": ", death.message(),
-                 ran ? ", for the second time" : ", again and again", "; try again later")));
-    } else if (next == AfterDeath::kCondemn) {
-      Condemn(batch->model, std::move(member), death, now);
-    } else {
-      observer_.OnRetry(batch->batch.model, member->model->version);
-      again.push_back(std::move(member));
-    }
-  }
-  SchedulerActions actions;
-  {
-    const std::lock_guard lock(mutex_);
-    scheduler_.RunAgain(now, batch->model, std::move(again), actions);
-    Arm();
-  }
-  Perform(std::move(actions));
-}
-
-// It has ended two workers. Those like it that wait are not run either.
-void Router::State::Condemn(uint32_t model, std::unique_ptr<QueuedRequest> request,
-                            const absl::Status& death, TimePoint now) {
-  const std::shared_ptr<const ModelVersion> version = request->model;
-  const uint64_t fingerprint = FingerprintOf(*version, request->inputs);
-  const uint64_t bytes = request->bytes;
-  const absl::Status sentence =
-      absl::InternalError(absl::StrCat("model \"", version->config.name, "\": this request ended ",
-                                       request->is_probe ? "a worker" : "two workers",
-                                       ", so it is not run again: ", death.message()));
-  quarantine_.Add(now, *version, fingerprint);
-  Refuse(std::move(request), sentence);
-  Requests alike;
-  SchedulerActions actions;
-  TimePoint paused_until{};
-  {
-    const std::lock_guard lock(mutex_);
-    if (scheduler_.Condemned(now, model, actions)) paused_until = scheduler_.paused_until(model);
-    alike = scheduler_.TakeIf(model, [&](const QueuedRequest& waiting) {
-      return !quarantine_.empty() && waiting.model->handle == version->handle &&
-             waiting.bytes == bytes && FingerprintOf(*version, waiting.inputs) == fingerprint;
-    });
-  }
-  for (auto& waiting : alike) Refuse(std::move(waiting), sentence);
-  Perform(std::move(actions));
-  if (paused_until > now) {
-    observer_.OnPause(version->config.name, version->version, paused_until - now);
-  }
 }
 
 void Router::State::AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished) {

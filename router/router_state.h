@@ -67,6 +67,9 @@ class Router::State {
                                               SchedulerActions& actions);
   void AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished);
   void RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint now);
+  void Ban(uint32_t model, const QueuedRequest& request, const absl::Status& sentence,
+           TimePoint now);
+  void NoteGivenUp(const QueuedRequest& request, const absl::Status& status);
   void Condemn(uint32_t model, std::unique_ptr<QueuedRequest> request, const absl::Status& death,
                TimePoint now);
   // With table_mutex_ and mutex_ held: the lanes' workers have other models to load than before.

@@ -36,7 +36,10 @@ void Scheduler::LaneDown(TimePoint now, LaneId id, SchedulerActions& actions) {
   lanes_.lane(id).up = false;
   for (uint32_t model = 0; model < models_.size(); ++model) {
     Seat& seat = models_[model].seats[id.pool];
-    if (seat.runnable[id.lane]) seat.hope_until = now + restart_patience_;
+    if (seat.runnable[id.lane]) {
+      seat.hope_until = now + restart_patience_;
+      seat.spares_until = now + kLongestSparing;
+    }
     SetRunnable(now, model, id, false, actions);
   }
 }
@@ -149,9 +152,11 @@ std::unique_ptr<ScheduledBatch> Scheduler::Ended(TimePoint now, LaneId id, uint6
   if (!lanes_.Has(id)) return nullptr;
   Lane& lane = lanes_.lane(id);
   const bool was_full = lanes_.IsFull(lane);
+  const bool was_alone = lanes_.HoldsOneBatch(lane);
   Duration ran{0};
   std::unique_ptr<ScheduledBatch> batch = lanes_.End(now, id, batch_id, &ran);
   if (batch == nullptr) return nullptr;
+  batch->was_alone = was_alone;
   Released(*batch);
   const Seat& seat = models_[batch->model].seats[id.pool];
   if (well) {
@@ -188,24 +193,6 @@ void Scheduler::WorkerDied(const ScheduledBatch& batch) {
   for (Lane& lane : lanes_.lanes(batch.lane.pool)) {
     if (lane.worker == worker && lane.generation == batch.lane_generation) lane.up = false;
   }
-}
-
-void Scheduler::RunAgain(TimePoint now, uint32_t model, Requests requests,
-                         SchedulerActions& actions) {
-  for (auto& request : requests) {
-    // It has waited in the queue as long as its model allows, or less.
-    request->wait_until = kNever;
-    if (models_[model].breaker.is_open() && !request->is_probe) {
-      actions.refusals.push_back({std::move(request), Paused(now, models_[model])});
-    } else if (WillRun(now, models_[model], *request)) {
-      Enqueue(model, std::move(request));
-    } else {
-      actions.refusals.push_back({std::move(request), NotServed(models_[model])});
-    }
-  }
-  ServeSuspects(now, actions);
-  ServeModel(now, model, actions);
-  NoteWaiting(now);
 }
 
 void Scheduler::NotStarted(TimePoint now, LaneId id, uint64_t batch_id, const absl::Status& why,

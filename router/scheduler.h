@@ -62,6 +62,9 @@ class Scheduler {
   // Bounds of what a client is told to wait whose request finds the queue full.
   static constexpr Duration kSoonestRetry = std::chrono::milliseconds(10);
   static constexpr Duration kLatestRetry = std::chrono::seconds(10);
+  // How long what may end a worker waits for another one to come back, so that the pool does not
+  // lose its last.
+  static constexpr Duration kLongestSparing = std::chrono::seconds(1);
 
   // `restart_patience`: how long requests wait for a dead worker's successor where no other can run
   // them.
@@ -156,6 +159,8 @@ class Scheduler {
     uint32_t running_lanes = 0;
     // Until then a lane that went down is expected back.
     TimePoint hope_until{};
+    // Until then the pool's last worker is kept from what may end it.
+    TimePoint spares_until{};
     CostModel cost;
   };
   struct Model {

@@ -18,6 +18,24 @@ void Scheduler::ServeSuspects(TimePoint now, SchedulerActions& actions) {
   }
 }
 
+void Scheduler::RunAgain(TimePoint now, uint32_t model, Requests requests,
+                         SchedulerActions& actions) {
+  for (auto& request : requests) {
+    // It has waited in the queue as long as its model allows, or less.
+    request->wait_until = kNever;
+    if (models_[model].breaker.is_open() && !request->is_probe) {
+      actions.refusals.push_back({std::move(request), Paused(now, models_[model])});
+    } else if (WillRun(now, models_[model], *request)) {
+      Enqueue(model, std::move(request));
+    } else {
+      actions.refusals.push_back({std::move(request), NotServed(models_[model])});
+    }
+  }
+  ServeSuspects(now, actions);
+  ServeModel(now, model, actions);
+  NoteWaiting(now);
+}
+
 // True where it has been started.
 bool Scheduler::Try(TimePoint now, Suspect& suspect, SchedulerActions& actions) {
   if (suspect.lane.has_value() && !CanTry(suspect, lanes_.lane(*suspect.lane))) Release(suspect);
@@ -59,7 +77,7 @@ bool Scheduler::HasSuspect(uint32_t model) const {
 
 // Whether the pool keeps a worker for the other models, should a batch of this one end the lane's:
 // one that is up and holds no suspect, and runs nothing of a model that has ended workers lately.
-// Where no other worker is expected back, there is nothing to wait for.
+// Where no other worker comes back soon, there is nothing to wait for.
 bool Scheduler::Spares(TimePoint now, uint32_t model, const Lane& lane) const {
   const Seat& seat = models_[model].seats[lane.id.pool];
   const bool is_risky = models_[model].breaker.has_offended();
@@ -74,7 +92,7 @@ bool Scheduler::Spares(TimePoint now, uint32_t model, const Lane& lane) const {
                !(is_risky && Runs(other, model));
       });
       if (is_spare) return true;
-      may_come |= first->up || seat.runnable[first->id.lane] || now < seat.hope_until;
+      may_come |= first->up || seat.runnable[first->id.lane] || now < seat.spares_until;
     }
     first = end;
   }

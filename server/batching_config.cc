@@ -78,6 +78,11 @@ absl::Status ReadPolicy(const ModelQueuePolicy& message, const TextProtoLines& l
                                    message.default_timeout_microseconds()));
   }
   policy->default_timeout = std::chrono::microseconds(message.default_timeout_microseconds());
+  if (!ModelQueuePolicy::TimeoutAction_IsValid(message.timeout_action())) {
+    return FieldError(
+        lines, message, "timeout_action",
+        absl::StrCat("expected REJECT or DELAY, got ", static_cast<int>(message.timeout_action())));
+  }
   policy->delay_on_timeout = message.timeout_action() == ModelQueuePolicy::DELAY;
   policy->max_queue_size = message.max_queue_size();
   if (policy->delay_on_timeout && preserve_ordering) {

@@ -20,10 +20,10 @@ namespace {
 // hold names that the client chose, at up to 3 bytes for each of theirs.
 constexpr size_t kLongestMessage = 2000;
 
-// Between a half and three halves of it.
+// Between it and three halves of it: before that time there is no sense in another try.
 int64_t Spread(int64_t milliseconds) {
   thread_local std::minstd_rand random(std::random_device{}());
-  return std::uniform_int_distribution<int64_t>(milliseconds / 2, milliseconds * 3 / 2)(random);
+  return std::uniform_int_distribution<int64_t>(milliseconds, milliseconds * 3 / 2)(random);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace tandem::server {
 namespace {
 
 // A client that stops in the middle of its request keeps a thread that long from the others.
-constexpr auto kReadTimeout = std::chrono::seconds(2);
+constexpr auto kReadTimeout = std::chrono::seconds(1);
 
 }  // namespace
 

@@ -19,7 +19,7 @@ using nlohmann::json;
 
 // JSON is for small requests; tensors of size go by gRPC.
 constexpr uint64_t kLargestBody = uint64_t{16} << 20;
-constexpr size_t kThreads = 32;
+constexpr size_t kThreads = 64;
 // What httplib itself has.
 constexpr size_t kCallsPerConnection = 100;
 

@@ -62,7 +62,8 @@ absl::Status ReadTensor(const Tensor& message, const TextProtoLines& lines, bool
                         TensorSpec* spec) {
   spec->name = message.name();
   if (spec->name.empty()) return FieldError(lines, message, "name", "the tensor has no name");
-  if (message.data_type() == inference::TYPE_INVALID) {
+  if (message.data_type() == inference::TYPE_INVALID ||
+      !inference::DataType_IsValid(message.data_type())) {
     return FieldError(
         lines, message, "data_type",
         absl::StrCat("tensor '", spec->name, "' has no data type; expected one such as TYPE_FP32"));
@@ -145,6 +146,11 @@ absl::Status ReadInstanceGroups(const inference::ModelConfig& message, const Tex
       return FieldError(
           inner, group, "count",
           absl::StrCat("expected a number from 0 to ", kMostInstances, ", got ", group.count()));
+    }
+    if (!ModelInstanceGroup::Kind_IsValid(group.kind())) {
+      return FieldError(inner, group, "kind",
+                        absl::StrCat("expected KIND_CPU, KIND_GPU or KIND_AUTO, got ",
+                                     static_cast<int>(group.kind())));
     }
     const bool anywhere = group.kind() == ModelInstanceGroup::KIND_AUTO ||
                           group.kind() == ModelInstanceGroup::KIND_MODEL;

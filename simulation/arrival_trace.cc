@@ -21,7 +21,9 @@ absl::StatusOr<ArrivalTrace> ReadCsv(const Scenario& scenario) {
   for (absl::string_view line : absl::StrSplit(scenario.arrivals.csv, '\n')) {
     ++number;
     line = absl::StripAsciiWhitespace(line);
-    if (line.empty() || line[0] == '#' || absl::ascii_isalpha(line[0])) continue;
+    if (line.empty() || line[0] == '#') continue;
+    // The names of the columns.
+    if (trace.empty() && number == 1 && absl::ascii_isalpha(line[0])) continue;
     const std::vector<absl::string_view> cells = absl::StrSplit(line, ',');
     double at_ms = 0;
     double slo_ms = ToSeconds(scenario.slo) * 1e3;

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/file_text.h"
 
 namespace tandem::simulation {
 namespace {
@@ -111,9 +110,14 @@ absl::Status ReadArrivals(const Json& json, const std::string& folder, Arrivals*
     arrivals->kind = Arrivals::Kind::kReplay;
     std::string file;
     fields.Text("file", &file);
-    std::ifstream stream(file.empty() || file[0] == '/' ? file : absl::StrCat(folder, "/", file));
-    if (!stream) fields.Fail("file", absl::StrCat("'", file, "' cannot be read"));
-    arrivals->csv.assign(std::istreambuf_iterator<char>(stream), {});
+    constexpr size_t kMostBytes = size_t{256} << 20;
+    absl::StatusOr<std::string> text = ReadFileText(
+        file.empty() || file[0] == '/' ? file : absl::StrCat(folder, "/", file), kMostBytes);
+    if (text.ok()) {
+      arrivals->csv = *std::move(text);
+    } else {
+      fields.Fail("file", absl::StrCat("'", file, "': ", text.status().message()));
+    }
   } else if (kind != "poisson") {
     fields.Fail("kind", absl::StrCat("expected 'poisson', 'gamma' or 'replay', got '", kind, "'"));
   }

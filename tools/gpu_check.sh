@@ -102,6 +102,11 @@ main() {
   fi
   while (($#)); do
     case $1 in
+      --bundle | --out) (($# > 1)) || fail "$1 wants a value" ;;&
+      -h | --help)
+        sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
+        return
+        ;;
       --bundle) bundle=$2 && shift ;;
       --out) out=$2 && shift ;;
       --fake-device) fake=yes ;;

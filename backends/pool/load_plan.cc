@@ -6,7 +6,7 @@
 namespace tandem {
 
 void LoadPlan::Add(std::shared_ptr<const ModelVersion> model) {
-  items_.push_back({std::move(model), false, 0, 0});
+  items_.push_back({.model = std::move(model)});
 }
 
 void LoadPlan::Remove(uint32_t handle) {
@@ -43,16 +43,25 @@ bool LoadPlan::Finish() {
   if (item == nullptr) return false;
   item->crashes = 0;
   item->signals = 0;
+  item->chances = 0;
   return true;
 }
 
-std::optional<uint32_t> LoadPlan::Restart(bool crashed) {
+std::optional<uint32_t> LoadPlan::Restart(TimePoint now, bool crashed) {
   const std::optional<uint32_t> blamed = std::exchange(loading_, std::nullopt);
-  for (Item& item : items_) item.tried = false;
+  for (Item& item : items_) {
+    item.tried = false;
+    const Duration wait = kFirstChance * (1 << std::min(item.chances, kMostDoublings));
+    if (!item.left_out() || now - item.left_out_since < wait) continue;
+    ++item.chances;
+    item.crashes = kMostCrashes - 1;
+    item.signals = 0;
+  }
   if (!blamed.has_value()) return std::nullopt;
   Item* item = Find(*blamed);
   if (item == nullptr) return std::nullopt;
   ++(crashed ? item->crashes : item->signals);
+  if (item->left_out()) item->left_out_since = now;
   return blamed;
 }
 

@@ -149,9 +149,9 @@ void ModelLoader::OnWorkerReady() {
   }
 }
 
-void ModelLoader::OnWorkerDied(const std::string& how, bool crashed) {
+void ModelLoader::OnWorkerDied(TimePoint now, const std::string& how, bool crashed) {
   deadline_ = kNever;
-  const std::optional<uint32_t> blamed = plan_.Restart(crashed);
+  const std::optional<uint32_t> blamed = plan_.Restart(now, crashed);
   if (!blamed.has_value()) return;
   Fail(*blamed,
        absl::InternalError(absl::StrCat("the worker died while it loaded the model (", how, ")")));

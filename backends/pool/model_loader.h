@@ -41,7 +41,7 @@ class ModelLoader {
   // The worker is ready for its first model.
   void OnWorkerReady();
   // The worker has died; `how` as in "exited with code 1", `crashed` as in LoadPlan::Restart.
-  void OnWorkerDied(const std::string& how, bool crashed);
+  void OnWorkerDied(TimePoint now, const std::string& how, bool crashed);
 
  private:
   absl::Status Send(const ModelVersion& model, ControlQueue& control);

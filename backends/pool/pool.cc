@@ -82,4 +82,8 @@ void Pool::EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) {
   impl_->supervisor.worker(lane / impl_->options.lanes).EndIfItHolds(batch_id, std::move(reason));
 }
 
+void Pool::ExplainDeath(uint32_t lane) {
+  impl_->supervisor.worker(lane / impl_->options.lanes).ExplainDeath();
+}
+
 }  // namespace tandem

@@ -86,6 +86,7 @@ class Pool : public Backend {
   void Unload(uint32_t model_handle) override;
   absl::Status Run(uint32_t lane, const Batch& batch) override;
   void EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) override;
+  void ExplainDeath(uint32_t lane) override;
 
  private:
   class Impl;

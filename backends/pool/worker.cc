@@ -261,6 +261,7 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   Log(stopping_ ? LogLevel::kInfo : LogLevel::kWarning,
       absl::StrCat("process ", pid, " ended: ", how));
   away_since_ = now;
+  death_explained_ = false;
   current_link_->Close(absl::UnavailableError(absl::StrCat("worker ", name_, " died (", how,
                                                            ") while it ran the request")),
                        DeathOf(crashed));
@@ -277,10 +278,11 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
     for (uint32_t i = 0; i < around_.options.lanes; ++i) around_.events.OnLaneDown(lane(i), reason);
   }
   // After the lanes: what it says of a model holds for the next life.
-  loader_.OnWorkerDied(how, crashed);
+  loader_.OnWorkerDied(now, how, crashed);
+  const bool makes_loop = crashed && !hung_ && !death_explained_;
   SettleFirstStart(absl::FailedPreconditionError(absl::StrCat(
       "worker ", name_, " ended before it was ready (", how, "); its own messages say why")));
-  ScheduleRestart(was_ready ? now - ready_since_ : Duration(0), crashed && !hung_, now);
+  ScheduleRestart(was_ready ? now - ready_since_ : Duration(0), makes_loop, now);
 }
 
 WorkerDeath Worker::DeathOf(bool crashed) const {

@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -46,6 +47,8 @@ class Worker {
   absl::Status Run(uint32_t lane, const Batch& batch);
   // Has the process killed if it still has the batch.
   void EndIfItHolds(uint64_t batch_id, std::string reason);
+  // As Backend::ExplainDeath.
+  void ExplainDeath() { death_explained_ = true; }
   WorkerStatus Status() const;
   const std::string& name() const { return name_; }
 
@@ -125,6 +128,8 @@ class Worker {
   std::string kill_reason_;
   // It was killed since a batch took too long.
   bool hung_ = false;
+  // Written while the router hears of the batches that the process held.
+  std::atomic<bool> death_explained_{false};
   // The end of the life before; nothing in the first, and once it is made up for.
   std::optional<TimePoint> away_since_;
 

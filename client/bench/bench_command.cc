@@ -18,6 +18,7 @@
 #include "client/connection_options.h"
 #include "client/exit_code.h"
 #include "client/input_argument.h"
+#include "client/number_range.h"
 
 namespace tandem::client {
 namespace {
@@ -204,17 +205,17 @@ void AddLoadOptions(CLI::App& command, BenchOptions& options) {
   command.add_flag("--poisson", options.poisson, "With --rate: gaps as of independent clients")
       ->needs(rate);
   command.add_option("--seconds", options.seconds, "Time that is measured, for each level")
-      ->check(CLI::Range(0.01, 1e6))
+      ->check(NumberFrom(0.01, 1e6))
       ->capture_default_str();
   command.add_option("--warm-up", options.warm_up, "Seconds before that")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(NumberFrom(0.0, 1e6))
       ->capture_default_str();
   command
       .add_option(
           "--slo", options.slo_ms,
           "Milliseconds within which an answer is of use; sent as the request's timeout, and "
           "counted in --json as within_slo_per_second")
-      ->check(CLI::Range(0.001, 1e6));
+      ->check(NumberFrom(0.001, 1e6));
   command
       .add_option("--channels", options.channels,
                   "Connections; 0: one for each four calls, at most 16")

@@ -17,6 +17,7 @@
 #include "client/connection_options.h"
 #include "client/dataset/signal_watcher.h"
 #include "client/exit_code.h"
+#include "client/number_range.h"
 #include "client/scratch_directory.h"
 #include "client/text_table.h"
 
@@ -195,10 +196,10 @@ void AddChaosCommand(CLI::App& app, int& exit_code) {
   command->add_option("--faults", options->faults, "Kinds of faults, with commas between them")
       ->capture_default_str();
   command->add_option("--fault-rate", options->fault_rate, "Faults a second")
-      ->check(CLI::Range(0.001, 100.0))
+      ->check(NumberFrom(0.001, 100.0))
       ->capture_default_str();
   command->add_option("--rate", options->rate, "Requests a second")
-      ->check(CLI::Range(1.0, 1e5))
+      ->check(NumberFrom(1.0, 1e5))
       ->capture_default_str();
   command->add_flag("--json", options->json, "Print the result as JSON too, as the last line");
   AddServerOptions(*command, *options);

@@ -18,13 +18,15 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+constexpr TimePoint kNow{std::chrono::hours(1)};
+
 TEST_CASE(
     "The back-off doubles from 0.1 s to 30 s, with jitter, and starts anew after 10 s of health",
     "[backoff]") {
   RestartBackoff backoff(1);
   Duration step = milliseconds(100);
   for (int death = 0; death < 20; ++death) {
-    const Duration wait = backoff.Next(seconds(9), true);
+    const Duration wait = backoff.Next(milliseconds(900), true);
     CHECK(wait >= step / 2);
     CHECK(wait <= step);
     step = std::min<Duration>(step * 2, seconds(30));
@@ -32,6 +34,14 @@ TEST_CASE(
   CHECK(step == seconds(30));
   CHECK(backoff.Next(seconds(10), true) <= milliseconds(100));
   CHECK(backoff.Next(seconds(0), true) > milliseconds(99));
+}
+
+TEST_CASE("A worker that served is away for no more than a quarter of that time", "[backoff]") {
+  RestartBackoff backoff(1);
+  for (int crash = 0; crash < 10; ++crash) backoff.Next(seconds(0), true);
+  CHECK(backoff.Next(seconds(8), true) <= seconds(2));
+  CHECK(backoff.Next(seconds(1), true) <= milliseconds(250));
+  CHECK(backoff.Next(seconds(0), true) >= seconds(15));
 }
 
 TEST_CASE("After deaths that are no crash the back-off stays within 0.2 s", "[backoff]") {
@@ -92,7 +102,7 @@ TEST_CASE("Models load one after the other, each once, and all again after a res
   CHECK(plan.StartNext()->handle == 2);
   CHECK(plan.Finish());
   CHECK(plan.StartNext() == nullptr);
-  CHECK(!plan.Restart(true).has_value());
+  CHECK(!plan.Restart(kNow, true).has_value());
   CHECK(plan.StartNext()->handle == 1);
 }
 
@@ -114,14 +124,44 @@ TEST_CASE("A model whose load ends the worker is tried first in the next life, t
   REQUIRE(plan.StartNext()->handle == 1);
   REQUIRE(plan.Finish());
   REQUIRE(plan.StartNext()->handle == 2);
-  CHECK(plan.Restart(true) == 2u);
+  CHECK(plan.Restart(kNow, true) == 2u);
   CHECK(plan.LeftOut().empty());
   REQUIRE(plan.StartNext()->handle == 2);
-  CHECK(plan.Restart(true) == 2u);
+  CHECK(plan.Restart(kNow, true) == 2u);
   CHECK(plan.LeftOut() == std::vector<uint32_t>{2});
   CHECK(plan.StartNext()->handle == 1);
   CHECK(plan.Finish());
   CHECK(plan.StartNext() == nullptr);
+}
+
+TEST_CASE("Who is left out gets a chance at a later restart, each time after twice as long",
+          "[load_plan]") {
+  LoadPlan plan;
+  plan.Add(ScriptedModel(1));
+  for (int death = 0; death < LoadPlan::kMostCrashes; ++death) {
+    REQUIRE(plan.StartNext() != nullptr);
+    plan.Restart(kNow, true);
+  }
+  REQUIRE(plan.LeftOut().size() == 1);
+  TimePoint now = kNow;
+  Duration wait = LoadPlan::kFirstChance;
+  for (int chance = 0; chance < 3; ++chance) {
+    plan.Restart(now + wait - seconds(1), false);
+    CHECK(plan.StartNext() == nullptr);
+    now += wait;
+    plan.Restart(now, false);
+    REQUIRE(plan.StartNext() != nullptr);
+    // One more crash is enough.
+    plan.Restart(now, true);
+    CHECK(plan.LeftOut().size() == 1);
+    wait *= 2;
+  }
+  now += wait;
+  plan.Restart(now, false);
+  REQUIRE(plan.StartNext() != nullptr);
+  CHECK(plan.Finish());
+  plan.Restart(now, true);
+  CHECK(plan.LeftOut().empty());
 }
 
 TEST_CASE("A load that succeeds makes up for a death before it", "[load_plan]") {
@@ -129,10 +169,10 @@ TEST_CASE("A load that succeeds makes up for a death before it", "[load_plan]") 
   plan.Add(ScriptedModel(1));
   for (int death = 1; death <= 5; ++death) {
     REQUIRE(plan.StartNext() != nullptr);
-    CHECK(plan.Restart(true) == 1u);
+    CHECK(plan.Restart(kNow, true) == 1u);
     REQUIRE(plan.StartNext() != nullptr);
     CHECK(plan.Finish());
-    CHECK(!plan.Restart(true).has_value());
+    CHECK(!plan.Restart(kNow, true).has_value());
   }
   CHECK(plan.LeftOut().empty());
 }
@@ -144,7 +184,7 @@ TEST_CASE("Signals from outside during a load leave the model out only after a r
   for (int death = 1; death <= LoadPlan::kMostSignals; ++death) {
     CHECK(plan.LeftOut().empty());
     REQUIRE(plan.StartNext() != nullptr);
-    CHECK(plan.Restart(false) == 1u);
+    CHECK(plan.Restart(kNow, false) == 1u);
   }
   CHECK(plan.LeftOut() == std::vector<uint32_t>{1});
 }

@@ -51,7 +51,7 @@ TEST_CASE("A quarantined request is refused until its time is over", "[quarantin
   const absl::Status refused = quarantine.Check(kStart + seconds(1), *model, {Row(kValues)});
   CHECK(refused.code() == absl::StatusCode::kInternal);
   CHECK(refused.message() ==
-        "model \"m\": a request with these inputs ended two workers; it is refused for another "
+        "model \"m\": a request with these inputs ended workers; it is refused for another "
         "599 s. Send other inputs, or ask the server's operator");
   CHECK(quarantine.Check(kStart, *model, {Row(kOthers)}).ok());
   CHECK(quarantine.Check(kStart, *other, {Row(kValues)}).ok());

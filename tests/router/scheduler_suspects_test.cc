@@ -174,7 +174,7 @@ TEST_CASE("A suspect does not put a pool's last worker at risk", "[scheduler][su
       bench.scheduler.Tick(bench.now, bench.actions);
     }
     CHECK(bench.Start()->lane == LaneId{0, 1});
-    CHECK(bench.now - kStart >= seconds(10));
+    CHECK(bench.now - kStart >= Scheduler::kLongestSparing);
   }
 }
 
