@@ -40,7 +40,8 @@ class CircuitBreaker {
 
   // True where the model is paused from now on.
   bool OnOffence(TimePoint now) {
-    if (now - last_offence_ >= kMemory) Forget();
+    // The trial after a pause tells of the model as it was, however late it came.
+    if (!is_open_ && now - last_offence_ >= kMemory) Forget();
     last_offence_ = now;
     credit_ = std::max<int64_t>(0, credit_ - kAnswersForOffence);
     if (credit_ > 0) return false;
@@ -69,6 +70,7 @@ class CircuitBreaker {
   void Forget() {
     credit_ = kFullCredit;
     pause_ = kFirstPause;
+    is_open_ = false;
   }
 
   int64_t credit_ = kFullCredit;

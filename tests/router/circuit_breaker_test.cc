@@ -65,6 +65,16 @@ TEST_CASE("After a pause one request is tried", "[breaker]") {
       CHECK(breaker.Judge(now) == Verdict::kTrial);
     }
   }
+  SECTION("that ends its worker, however late it came: the pause grows") {
+    now += 10 * CircuitBreaker::kMemory;
+    CHECK(breaker.OnOffence(now));
+    CHECK(breaker.Judge(now) == Verdict::kRefuse);
+  }
+  SECTION("and what was started long before is answered: the offences are forgotten") {
+    now += CircuitBreaker::kMemory;
+    breaker.OnAnswers(now, 1, false);
+    CHECK(breaker.Judge(now) == Verdict::kRun);
+  }
   SECTION("that never runs: another one is tried later") {
     now = breaker.paused_until();
     CHECK(breaker.Judge(now) == Verdict::kTrial);
