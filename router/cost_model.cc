@@ -111,9 +111,17 @@ Duration CostModel::PredictLate(int64_t rows) const {
 
 int64_t CostModel::RowsWithin(Duration time) const {
   if (samples_ == 0 || time < Predict(1)) return 0;
-  const Duration row = beta();
-  if (row.count() <= 0) return std::numeric_limits<int32_t>::max();
-  return std::max<int64_t>(1, (time - alpha()) / row);
+  constexpr double kMost = std::numeric_limits<int32_t>::max();
+  const double ns = static_cast<double>(time.count());
+  double rows = kMost;
+  if (!has_slope_) {
+    rows = ns * mean_rows_ / mean_ns_;
+  } else if (slope_ > 0) {
+    rows = mean_rows_ + (ns - mean_ns_) / slope_;
+  }
+  const auto whole = static_cast<int64_t>(std::clamp(rows, 1.0, kMost));
+  // The division may have been rounded up.
+  return whole > 1 && Predict(whole) > time ? whole - 1 : whole;
 }
 
 Duration CostModel::beta() const {

@@ -19,15 +19,16 @@ int64_t RowsDoneBy(TimePoint now, TimePoint then, absl::Span<const PoolOutlook> 
 
 }  // namespace
 
-int64_t RowsDoneBy(TimePoint now, TimePoint then, const PoolOutlook& pool) {
+int64_t RowsDoneBy(TimePoint now, TimePoint then, const PoolOutlook& pool, int64_t one) {
   if (!pool.cost->known()) return 0;
   const Duration full_time = std::max(pool.cost->Predict(pool.full_rows), Duration{1});
   int64_t rows = 0;
   for (const TimePoint free_at : pool.lanes_free_at) {
     const Duration left = then - std::max(now, free_at);
     if (left.count() <= 0) continue;
-    rows += (left / full_time) * pool.full_rows;
-    rows += std::min(pool.full_rows, pool.cost->RowsWithin(left % full_time));
+    int64_t of_lane = (left / full_time) * pool.full_rows;
+    of_lane += std::min(pool.full_rows, pool.cost->RowsWithin(left % full_time));
+    rows += of_lane - of_lane % one;
   }
   return rows;
 }
@@ -41,20 +42,23 @@ Share ShareOf(TimePoint start, int64_t waiting, int64_t one, const PoolOutlook& 
     return {self.trying && others_known, most};
   }
   if (others.empty()) return {false, most};
-  const Duration one_row = self.cost->Predict(1);
+  const int64_t least = std::min(one, most);
+  const Duration least_time = self.cost->Predict(least);
   // What the others would have done by the end of a batch of so many rows.
   const auto done = [&](int64_t rows) {
     const TimePoint finish = start + self.cost->Predict(rows);
     int64_t total = 0;
     for (const PoolOutlook& other : others) {
-      // At the same time: the faster one takes it; of equal ones each what the other leaves.
-      const bool faster = other.cost->Predict(1) < one_row;
-      total += RowsDoneBy(start, finish - Duration{faster ? 0 : 1}, other);
+      // At the same time: the faster one takes it; of equal ones each what the other leaves. Only
+      // who ends the first request sooner is the faster one, and only whole requests count: else
+      // two pools could leave it to each other.
+      const bool faster = other.cost->Predict(least) < least_time;
+      total += RowsDoneBy(start, finish - Duration{faster ? 0 : 1}, other, least);
     }
     return total;
   };
   // The larger the batch, the later it ends, and the more the others do until then.
-  int64_t low = std::min(one, most);
+  int64_t low = least;
   if (done(low) + low > waiting) return {true, most};
   int64_t high = most;
   while (low < high) {

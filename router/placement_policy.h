@@ -41,12 +41,13 @@ struct Share {
 
 // What `self` takes of `waiting` rows if it starts a batch at `start`. `one` is the least that a
 // batch can have, the rows of the first request. A pool whose speed is not known takes one batch at
-// a time, to learn.
+// a time, to learn. Of idle pools at least one takes some.
 Share ShareOf(TimePoint start, int64_t waiting, int64_t one, const PoolOutlook& self,
               absl::Span<const PoolOutlook> others);
 
-// Rows that the pool would have done by then, at full batches, from when its lanes are free.
-int64_t RowsDoneBy(TimePoint now, TimePoint then, const PoolOutlook& pool);
+// Rows that the pool would have done by then, at full batches, from when its lanes are free. They
+// come in requests of `one` row each, or of more, of which a lane does the whole.
+int64_t RowsDoneBy(TimePoint now, TimePoint then, const PoolOutlook& pool, int64_t one = 1);
 
 // When the pools would have done so many rows; kNever where no pool's speed is known.
 TimePoint DoneAt(TimePoint now, int64_t rows, absl::Span<const PoolOutlook> pools);

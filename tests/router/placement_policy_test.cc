@@ -1,5 +1,7 @@
 #include "router/placement_policy.h"
 
+#include <rapidcheck.h>
+
 #include <deque>
 
 #include "tests/router/requests.h"
@@ -35,6 +37,8 @@ class Pools {
     for (const Duration busy : busy_for) pool.lanes_free_at.push_back(kStart + busy);
     return pool;
   }
+
+  const CostModel& Keep(const CostModel& cost) { return costs_.emplace_back(cost); }
 
  private:
   std::deque<CostModel> costs_;
@@ -88,6 +92,49 @@ TEST_CASE("Of two equal pools each takes what the other would not finish sooner"
   CHECK(Threshold(pool, pool) == 1);
   CHECK(Threshold(pools.Single(microseconds(1010)),
                   pools.Single(milliseconds(1), {microseconds(500)})) == 1);
+}
+
+TEST_CASE("A request of several rows counts as done only as a whole", "[placement]") {
+  Pools pools;
+  // Two lanes that do one row each by the time the other pool does both do not answer it.
+  const PoolOutlook two_lanes =
+      pools.Pool(microseconds(700), microseconds(300), 8, {Duration{0}, Duration{0}});
+  const PoolOutlook one_lane = pools.Pool(microseconds(800), microseconds(200), 8);
+  CHECK_FALSE(ShareOf(kStart, 2, 2, one_lane, {two_lanes}).none);
+  CHECK(ShareOf(kStart, 2, 2, two_lanes, {one_lane}).none);
+}
+
+TEST_CASE("Idle pools never leave a request to each other", "[placement]") {
+  const bool holds = rc::check([] {
+    Pools pools;
+    std::vector<PoolOutlook> idle;
+    const int64_t full_rows = *rc::gen::inRange<int64_t>(1, 17);
+    for (int i = *rc::gen::inRange(2, 4); i > 0; --i) {
+      const auto lanes = static_cast<size_t>(*rc::gen::inRange(1, 4));
+      PoolOutlook pool = pools.Unknown(full_rows, std::vector<Duration>(lanes));
+      CostModel cost;
+      // Times of a few nanoseconds too, where a fraction of one is much.
+      const int64_t longest = *rc::gen::element<int64_t>(8, 100, 100'000);
+      const int samples = *rc::gen::inRange(2, 40);
+      for (int sample = 0; sample < samples; ++sample) {
+        cost.Learn(*rc::gen::inRange<int64_t>(1, full_rows + 1),
+                   Duration{*rc::gen::inRange<int64_t>(1, longest)});
+      }
+      pool.cost = &pools.Keep(cost);
+      idle.push_back(pool);
+    }
+    const int64_t one = *rc::gen::inRange<int64_t>(1, full_rows + 1);
+    const int64_t waiting = one + *rc::gen::inRange<int64_t>(0, 3 * full_rows);
+    const auto takes = [&](size_t self) {
+      std::vector<PoolOutlook> others = idle;
+      others.erase(others.begin() + static_cast<std::ptrdiff_t>(self));
+      return !ShareOf(kStart, waiting, one, idle[self], others).none;
+    };
+    bool taken = false;
+    for (size_t pool = 0; pool < idle.size(); ++pool) taken = taken || takes(pool);
+    RC_ASSERT(taken);
+  });
+  CHECK(holds);
 }
 
 TEST_CASE("A pool takes no more than it answers before the other pool would", "[placement]") {
