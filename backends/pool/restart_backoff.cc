@@ -6,8 +6,8 @@ namespace tandem {
 
 Duration RestartBackoff::Next(Duration healthy_for, bool crashed) {
   if (healthy_for >= kHealthy) step_ = kFirst;
-  Duration step = crashed ? step_ : std::min(step_, kLongestWithoutCrash);
-  if (healthy_for >= kServed) step = std::min(step, std::max(kFirst, healthy_for / 4));
+  if (healthy_for >= kServed) step_ = std::min(step_, std::max(kFirst, healthy_for / 4));
+  const Duration step = crashed ? step_ : std::min(step_, kLongestWithoutCrash);
   std::uniform_int_distribution<Duration::rep> wait(step.count() / 2, step.count());
   const Duration result(wait(random_));
   // A crash loop stays one, whatever happens between two crashes.

@@ -2,7 +2,8 @@
 //
 // Longer after each death, from 0.1 s to 30 s, and from the beginning after 10 s of health: a
 // worker that crashes again and again shall not take the machine from the others. But where it
-// served for a while between two crashes, a long wait takes more from its clients than it saves. A
+// served for a while between two crashes, a long wait takes more from its clients than it saves:
+// that wait is shorter, and those after it grow from there. A
 // death that cannot make such a loop is another matter. Somebody outside sent the signal, or the
 // worker hung for its batch's whole budget, which is a wait in itself: then all that a long wait
 // does is to keep the clients of healthy models waiting.

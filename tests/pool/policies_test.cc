@@ -41,7 +41,18 @@ TEST_CASE("A worker that served is away for no more than a quarter of that time"
   for (int crash = 0; crash < 10; ++crash) backoff.Next(seconds(0), true);
   CHECK(backoff.Next(seconds(8), true) <= seconds(2));
   CHECK(backoff.Next(seconds(1), true) <= milliseconds(250));
-  CHECK(backoff.Next(seconds(0), true) >= seconds(15));
+  // And it is no loop any more: the waits grow from there.
+  CHECK(backoff.Next(seconds(0), true) <= milliseconds(500));
+  CHECK(backoff.Next(seconds(0), true) >= milliseconds(500));
+}
+
+TEST_CASE("Crashes every few seconds never add up to a long absence", "[backoff]") {
+  RestartBackoff backoff(1);
+  for (int crash = 0; crash < 200; ++crash) {
+    // Now and then two or three follow each other at once.
+    const Duration served = crash % 7 < 2 ? milliseconds(20) : milliseconds(1500);
+    CHECK(backoff.Next(served, true) <= seconds(2));
+  }
 }
 
 TEST_CASE("After deaths that are no crash the back-off stays within 0.2 s", "[backoff]") {
