@@ -169,6 +169,9 @@ absl::Status NpzWriter::Pack() {
                          : status;
     }
     zip_set_file_compression(archive, static_cast<zip_uint64_t>(index), ZIP_CM_STORE, 0);
+    // 1980-01-01, as NumPy writes it: equal predictions make equal files, whenever they are
+    // written.
+    zip_file_set_dostime(archive, static_cast<zip_uint64_t>(index), 0, 0x21, 0);
   }
   if (zip_close(archive) != 0) {
     const std::string reason = zip_strerror(archive);
