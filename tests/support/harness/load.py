@@ -11,6 +11,8 @@ from harness import protos
 from harness.tensors import infer_outputs, infer_request
 
 TIMEOUT = 60
+# Between a client's requests: a load that never pauses takes the cores from the server that it is for.
+PAUSE_SECONDS = 0.02
 
 
 class Load:
@@ -62,7 +64,7 @@ class Load:
     def _ask(self, number):
         channel = self._connect()
         turn = 0
-        while not self._stop.is_set():
+        while not self._stop.wait(PAUSE_SECONDS):
             turn += 1
             if self._connection_each:
                 channel.close()

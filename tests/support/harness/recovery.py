@@ -30,10 +30,12 @@ def kill(pid, number=signal.SIGKILL):
 def wait_until(server, condition, what):
     """Asks the server for its status until the condition on it holds; returns that status."""
     deadline = time.monotonic() + TIMEOUT
-    while time.monotonic() < deadline:
-        status = server.status()
-        if condition(status):
-            return status
+    with server.news() as wait:
+        while time.monotonic() < deadline:
+            status = server.status()
+            if condition(status):
+                return status
+            wait()
     raise AssertionError(f"not seen in time: {what}; {server.status()}")
 
 
@@ -101,10 +103,12 @@ def wait_for_footprint(server, wanted):
     the last reply's memory, a connection that was closed.
     """
     deadline = time.monotonic() + TIMEOUT
-    while True:
-        found = footprint(server)
-        if all(found[key] <= wanted[key] for key in wanted) and (
-            found["children"] == wanted["children"]
-        ):
-            return
-        assert time.monotonic() < deadline, f"the server held {wanted}, and now {found}"
+    with server.news() as wait:
+        while True:
+            found = footprint(server)
+            if all(found[key] <= wanted[key] for key in wanted) and (
+                found["children"] == wanted["children"]
+            ):
+                return
+            assert time.monotonic() < deadline, f"the server held {wanted}, and now {found}"
+            wait()

@@ -2,6 +2,7 @@
 assertion.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -31,6 +32,9 @@ def clean_environment():
     """The environment without variables that would set something of the server."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TANDEM_")}
 
+
+# How soon a state of the server is asked again that its log does not tell of.
+ASK_AGAIN_SECONDS = 0.02
 
 # Events of inotify.
 MODIFIED = 0x2
@@ -147,15 +151,30 @@ class Server:
     def wait_for_log(self, text, timeout=START_SECONDS):
         """Waits until the log holds the text, or fulfils the condition."""
         fulfilled = text if callable(text) else lambda log: text in log
+        deadline = time.monotonic() + timeout
+        with self.news() as wait:
+            while not fulfilled(self.log()):
+                if not wait(deadline - time.monotonic()):
+                    raise AssertionError(f"the log does not hold '{text}'\n{self.log()}")
+
+    @contextlib.contextmanager
+    def news(self):
+        """A function that waits until something is written into the log, for so many seconds at most;
+        whether there was something. The log tells most of what happens in a server, so that whoever
+        asks for a state again and again need not take the cores from those that bring it about.
+        """
         events = watch_folder(self._folder, MODIFIED)
         poll = select.poll()
         poll.register(events, select.POLLIN)
-        deadline = time.monotonic() + timeout
+
+        def wait(timeout=ASK_AGAIN_SECONDS):
+            if not poll.poll(max(0, timeout) * 1000):
+                return False
+            os.read(events, 4096)
+            return True
+
         try:
-            while not fulfilled(self.log()):
-                if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
-                    raise AssertionError(f"the log does not hold '{text}'\n{self.log()}")
-                os.read(events, 4096)
+            yield wait
         finally:
             os.close(events)
 
