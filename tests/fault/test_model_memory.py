@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 import harness
-from harness import build_path, source_path
+from harness import build_path, has_torch, source_path
 from harness.load import Load
 from harness.processes import resident_bytes
 from harness.recovery import wait_until, worker
@@ -23,13 +23,8 @@ MEBIBYTES = 64
 TOLD = "the model repository was read again"
 
 
-def can_make_models():
-    command = [sys.executable, "-c", "import torch"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
 @unittest.skipUnless(os.path.exists(build_path("tandem-worker")), "this build has no LibTorch")
-@unittest.skipUnless(can_make_models(), "Python's torch is not installed")
+@unittest.skipUnless(has_torch(), "Python's torch is not installed")
 class ModelMemoryTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

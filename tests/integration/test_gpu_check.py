@@ -10,16 +10,11 @@ import tempfile
 import unittest
 
 import harness
-from harness import build_path, source_path
+from harness import build_path, has_torch, source_path
 
 MOST_BYTES = 60_000_000
 NO_GPU = 77
 PROGRAMS = ("tandem", "tandem-worker-cuda", "tandem_gpu_test", "bench-libtorch-loop-cuda")
-
-
-def has_torch():
-    command = [sys.executable, "-c", "import torch"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def gpu_check(*arguments):

@@ -10,7 +10,7 @@ import unittest
 import grpc
 import harness
 import numpy as np
-from harness import build_path, protos, source_path
+from harness import build_path, has_torch, protos, source_path
 from harness.repository import Repository, config
 from harness.server import Server
 from harness.tensors import infer_outputs, infer_request, predict_request, result_outputs
@@ -24,13 +24,8 @@ def torch_config(name, **settings):
     return config(name, platform="pytorch_libtorch", **settings).encode()
 
 
-def can_make_models():
-    command = [sys.executable, "-c", "import torch"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
 @unittest.skipUnless(os.path.exists(build_path("tandem-worker")), "this build has no LibTorch")
-@unittest.skipUnless(can_make_models(), "Python's torch is not installed")
+@unittest.skipUnless(has_torch(), "Python's torch is not installed")
 class TorchScriptTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

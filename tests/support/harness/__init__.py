@@ -2,6 +2,7 @@
 on the spot.
 """
 
+import importlib.util
 import os
 import sys
 import unittest
@@ -19,6 +20,11 @@ def source_path(name):
     """Path of a file of the sources."""
     here = os.path.dirname(os.path.abspath(__file__))
     return os.path.normpath(os.path.join(here, "..", "..", "..", name))
+
+
+def has_torch():
+    """Whether this Python has torch, which takes seconds to import."""
+    return importlib.util.find_spec("torch") is not None
 
 
 def main():
