@@ -101,11 +101,14 @@ TEST_CASE("The exit code tells bad usage from a server that is not there", "[cli
     CHECK_THROWS_AS(Program().Run({"status", "--target", "127.0.0.1:1", "--timeout", timeout}),
                     CLI::ParseError);
   }
-  for (const char* timeout : {"0", "0.001", "1e6"}) {
+  for (const char* timeout : {"0", "1e6"}) {
     INFO(timeout);
     CHECK(Program().Run({"status", "--target", "127.0.0.1:1", "--timeout", timeout}) ==
           kExitUnreachable);
   }
+  // A time that may be over before it is known that nobody is there.
+  const int code = Program().Run({"status", "--target", "127.0.0.1:1", "--timeout", "0.001"});
+  CHECK((code == kExitUnreachable || code == kExitFailed));
   CHECK_THROWS_AS(Program().Run({"predict", "--models", "m", "--merge-policy", "some"}),
                   CLI::ParseError);
 }

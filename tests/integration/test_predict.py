@@ -7,7 +7,7 @@ import harness
 import numpy as np
 from harness import protos
 from harness.repository import Repository
-from harness.server import Server
+from harness.server import GPU_STAND_IN, Server
 from harness.tensors import add_input, decode, encode, predict_request, result_outputs
 
 TIMEOUT = 60
@@ -57,7 +57,9 @@ class PredictTest(unittest.TestCase):
             inputs=[("A", "TYPE_FP32", [4]), ("B", "TYPE_FP32", [4])],
             outputs=[("X", "TYPE_FP32", [4]), ("Y", "TYPE_FP32", [4])],
         )
-        cls.server = cls.enterClassContext(Server(repository.path))
+        # Runs whose time is over go on in their lanes: two at most, so that one is left for the others.
+        lanes = "--pool=cpu=device:cpu,processes:1,lanes:3,threads:1"
+        cls.server = cls.enterClassContext(Server(repository.path, (lanes, GPU_STAND_IN)))
 
     def predict(self, request):
         return self.server.prediction.Predict(request, timeout=TIMEOUT)
