@@ -5,6 +5,13 @@
 
 namespace tandem::simulation {
 
+// Under a sanitizer a request costs 30 times as much.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr int kRequests = 2500;
+#else
+inline constexpr int kRequests = 10000;
+#endif
+
 // A GPU pool that does a full batch of 32 in 12 ms, and a CPU pool that is `ratio` times slower at
 // its best and gains little from batches; an SLO of 100 ms.
 inline Scenario TwoPools(double ratio, double burstiness = 1, double cost_error = 0) {
@@ -18,7 +25,7 @@ inline Scenario TwoPools(double ratio, double burstiness = 1, double cost_error 
   scenario.slo = ms(100);
   scenario.arrivals.burstiness = burstiness;
   scenario.cost_error = cost_error;
-  scenario.requests = 10000;
+  scenario.requests = kRequests;
   return scenario;
 }
 
