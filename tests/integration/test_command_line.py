@@ -93,7 +93,7 @@ class CommandLineTest(unittest.TestCase):
     def test_bench_measures_closed_and_open_loops(self):
         closed = json.loads(
             self.run_command(
-                "bench", "light", "--json", "--concurrency=1:4", "--seconds=0.2", "--warm-up=0.05"
+                "bench", "light", "--json", "--concurrency=1:4", "--seconds=0.5", "--warm-up=0.05"
             )
         )
         self.assertEqual([level["concurrency"] for level in closed["levels"]], [1, 2, 4])
@@ -107,7 +107,7 @@ class CommandLineTest(unittest.TestCase):
             self.run_command("bench", "slow", "--json", "--rate=200", "--poisson", "--seconds=0.5")
         )
         self.assertGreater(opened["levels"][0]["latency_us"]["p99"], 40_000)
-        shown = self.run_command("bench", "light", "--seconds=0.1", "--input", "[1, 2, 3, 4]")
+        shown = self.run_command("bench", "light", "--seconds=0.5", "--input", "[1, 2, 3, 4]")
         self.assertIn("CALLS AT A TIME", shown)
         self.assertIn("Latencies", shown)
 
