@@ -18,4 +18,5 @@ tandem_test(gpu
   SOURCES gpu_test.cc ../pool/recorded_events.cc ../pool/scripted_pool.cc
   LIBS tandem_torch_models tandem_worker_torch_cuda tandem::pool
   WORKERS tandem-worker-cuda
-  LABEL gpu)
+  LABEL gpu
+  TOGETHER)
