@@ -125,6 +125,10 @@ class BackendEvents {
 
   // How long runs took with which the lane's worker warmed the model up. Before OnModelReady.
   virtual void OnWarmUp(LaneId lane, uint32_t model_handle, absl::Span<const WarmUpRun> runs) = 0;
+  // The lane's worker loads it later, once another worker of the pool has been able to; and it
+  // begins to load it.
+  virtual void OnLoadPutOff(LaneId lane, uint32_t model_handle) = 0;
+  virtual void OnLoadBegun(LaneId lane, uint32_t model_handle) = 0;
   // The model can run on that lane. `inputs` and `outputs` are the signature that the worker will
   // take.
   virtual void OnModelReady(LaneId lane, uint32_t model_handle, std::vector<TensorSpec> inputs,

@@ -5,9 +5,17 @@
 
 namespace tandem {
 
-enum class ModelOnLane { kLoading, kReady, kFailed };
+enum class ModelOnLane {
+  kLoading,
+  // Another worker of the pool is to load it first.
+  kWaiting,
+  kReady,
+  kFailed
+};
 
 enum class ModelEvent {
+  kLoadPutOff,
+  kLoadBegun,
   kLoaded,
   // The worker could not load it, or died of it.
   kLoadFailed,

@@ -137,6 +137,10 @@ void ModelTable::LaneDown(LaneId lane, const absl::Status& reason) {
   }
 }
 
+void ModelTable::NoteLoad(LaneId lane, ModelEntry& entry, ModelEvent event) {
+  if (Has(lane) && !entry.seats.empty()) Note(entry, lane, event);
+}
+
 void ModelTable::Ready(LaneId lane, ModelEntry& entry, std::vector<TensorSpec> inputs,
                        std::vector<TensorSpec> outputs) {
   if (!Has(lane) || entry.seats.empty()) return;
@@ -196,6 +200,20 @@ bool ModelTable::HasLaneUp(const ModelEntry& entry) const {
     }
   }
   return false;
+}
+
+bool ModelTable::IsSettled(const ModelEntry& entry) const {
+  if (!entry.unusable.empty()) return true;
+  for (uint32_t pool = 0; pool < entry.seats.size(); ++pool) {
+    const ModelEntry::Seat& seat = entry.seats[pool];
+    if (!seat.held || IsHopeless(entry, pool)) continue;
+    bool runs = false;
+    for (size_t lane = 0; lane < seat.lanes.size(); ++lane) {
+      runs |= seat.lanes[lane] == ModelOnLane::kReady && pools_[pool].lanes[lane] == LaneState::kUp;
+    }
+    if (!runs) return false;
+  }
+  return true;
 }
 
 ModelStatus ModelTable::StatusOf(const ModelEntry& entry) const {

@@ -110,6 +110,8 @@ class ModelTable {
 
   void LaneUp(LaneId lane);
   void LaneDown(LaneId lane, const absl::Status& reason);
+  // That its load was put off, or has begun.
+  void NoteLoad(LaneId lane, ModelEntry& entry, ModelEvent event);
   void Ready(LaneId lane, ModelEntry& entry, std::vector<TensorSpec> inputs,
              std::vector<TensorSpec> outputs);
   void Failed(LaneId lane, ModelEntry& entry, const absl::Status& reason);
@@ -119,6 +121,8 @@ class ModelTable {
   ModelState StateOf(const ModelEntry& entry) const;
   // Whether a lane is up that may run the version. True of a version that no pool will ever run.
   bool HasLaneUp(const ModelEntry& entry) const;
+  // Each pool that is to run the version can, or has found that it never will.
+  bool IsSettled(const ModelEntry& entry) const;
   // UNAVAILABLE, with the reason, for a version that is not ready, unless it was and its worker is
   // coming back.
   absl::Status CheckReady(const ModelEntry& entry) const;

@@ -74,6 +74,14 @@ void Router::OnWarmUp(LaneId lane, uint32_t model_handle, absl::Span<const WarmU
   state_->WarmUp(lane, model_handle, runs);
 }
 
+void Router::OnLoadPutOff(LaneId lane, uint32_t model_handle) {
+  state_->NoteLoad(lane, model_handle, ModelEvent::kLoadPutOff);
+}
+
+void Router::OnLoadBegun(LaneId lane, uint32_t model_handle) {
+  state_->NoteLoad(lane, model_handle, ModelEvent::kLoadBegun);
+}
+
 void Router::OnModelReady(LaneId lane, uint32_t model_handle, std::vector<TensorSpec> inputs,
                           std::vector<TensorSpec> outputs) {
   state_->ModelReady(lane, model_handle, std::move(inputs), std::move(outputs));
@@ -157,8 +165,7 @@ bool Router::State::AllModelsSettled() const {
   const std::shared_lock table_lock(table_mutex_);
   for (const ModelEntry* entry : table_.All()) {
     // What joins a running server does not make it less ready.
-    if (entry->is_late) continue;
-    if (table_.StateOf(*entry) == ModelState::kLoading) return false;
+    if (!entry->is_late && !table_.IsSettled(*entry)) return false;
   }
   return true;
 }
@@ -166,8 +173,10 @@ bool Router::State::AllModelsSettled() const {
 bool Router::State::AllModelsHaveLanes() const {
   const std::shared_lock table_lock(table_mutex_);
   const std::vector<const ModelEntry*> all = table_.All();
-  return std::all_of(all.begin(), all.end(),
-                     [this](const ModelEntry* entry) { return table_.HasLaneUp(*entry); });
+  return std::all_of(all.begin(), all.end(), [this](const ModelEntry* entry) {
+    const bool loads = table_.StateOf(*entry) == ModelState::kLoading;
+    return table_.HasLaneUp(*entry) && (entry->is_late || !loads);
+  });
 }
 
 RouterGauges Router::State::Gauges() const {
@@ -232,6 +241,20 @@ void Router::State::WarmUp(LaneId lane, uint32_t handle, absl::Span<const WarmUp
   for (const WarmUpRun& run : runs) {
     scheduler_.Observe(entry->number, lane.pool, run.rows, run.time + kWayToWorker);
   }
+}
+
+void Router::State::NoteLoad(LaneId lane, uint32_t handle, ModelEvent event) {
+  SchedulerActions actions;
+  {
+    const std::unique_lock table_lock(table_mutex_);
+    ModelEntry* entry = table_.FindHandle(handle);
+    if (entry == nullptr || !entry->unusable.empty()) return;
+    table_.NoteLoad(lane, *entry, event);
+    const std::lock_guard lock(mutex_);
+    scheduler_.SetLoading(clock_.Now(), lane, table_.IsLoading(lane), actions);
+    Arm();
+  }
+  Perform(std::move(actions));
 }
 
 void Router::State::ModelReady(LaneId lane, uint32_t handle, std::vector<TensorSpec> inputs,

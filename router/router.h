@@ -106,11 +106,12 @@ class Router : public BackendEvents {
   std::vector<ModelStatus> Models() const;
   absl::StatusOr<ModelStatus> FindModel(const std::string& name, int64_t version) const;
 
-  // True when no model is loading any more (each is ready or unavailable).
+  // True when each pool can run each of its models, but those that it cannot load. What joins a
+  // running server does not count.
   bool AllModelsSettled() const;
 
-  // False while all workers that could run some model are down. Models that no pool will ever run
-  // do not count.
+  // False while all workers that could run some model are down, or still load it. Models that no
+  // pool will ever run do not count.
   bool AllModelsHaveLanes() const;
 
   RouterGauges Gauges() const;
@@ -131,6 +132,8 @@ class Router : public BackendEvents {
   void OnLaneUp(LaneId lane) override;
   void OnLaneDown(LaneId lane, absl::Status reason) override;
   void OnWarmUp(LaneId lane, uint32_t model_handle, absl::Span<const WarmUpRun> runs) override;
+  void OnLoadPutOff(LaneId lane, uint32_t model_handle) override;
+  void OnLoadBegun(LaneId lane, uint32_t model_handle) override;
   void OnModelReady(LaneId lane, uint32_t model_handle, std::vector<TensorSpec> inputs,
                     std::vector<TensorSpec> outputs) override;
   void OnModelFailed(LaneId lane, uint32_t model_handle, absl::Status reason) override;

@@ -47,6 +47,7 @@ class Router::State {
   void LaneUp(LaneId lane);
   void LaneDown(LaneId lane, const absl::Status& reason);
   void WarmUp(LaneId lane, uint32_t handle, absl::Span<const WarmUpRun> runs);
+  void NoteLoad(LaneId lane, uint32_t handle, ModelEvent event);
   void ModelReady(LaneId lane, uint32_t handle, std::vector<TensorSpec> inputs,
                   std::vector<TensorSpec> outputs);
   void ModelFailed(LaneId lane, uint32_t handle, const absl::Status& reason);

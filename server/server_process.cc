@@ -131,7 +131,7 @@ class ServerProcess {
     return StartPools();
   }
 
-  // Once settled. Nothing happens where there is no old server.
+  // Once ready. Nothing happens where there is no old server.
   absl::Status TakeOver() {
     if (!old_.has_value()) return absl::OkStatus();
     const std::vector<ModelStatus> models = router_.Models();
@@ -185,7 +185,7 @@ class ServerProcess {
     if (!saved.ok()) log_(LogLevel::kWarning, std::string(saved.message()));
   }
 
-  bool settled() const { return router_.AllModelsSettled(); }
+  bool ready() const { return state_.ready(); }
 
   absl::Status AnnounceReady() {
     front_end_->RefreshHealth();
@@ -336,7 +336,7 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
     return signal;
   };
   std::optional<int> signal;
-  while (!signal.has_value() && !process.settled()) signal = end_within(kPollLoading);
+  while (!signal.has_value() && !process.ready()) signal = end_within(kPollLoading);
   if (!signal.has_value()) {
     absl::Status announced = process.TakeOver();
     if (announced.ok()) announced = process.AnnounceReady();

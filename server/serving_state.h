@@ -1,6 +1,6 @@
-// Whether the server wants requests: not before its models have loaded, not while it drains, and
-// not while all workers that could run some model are down. Thread-safe. Borrows the router, which
-// outlives it.
+// Whether the server wants requests: not before each pool can run its models, not while it drains,
+// and not while all workers that could run some model are down. Thread-safe. Borrows the router,
+// which outlives it.
 #pragma once
 
 #include <atomic>
@@ -25,13 +25,22 @@ class ServingState {
     if (!draining()) return absl::OkStatus();
     return absl::UnavailableError("the server is shutting down; try another one");
   }
+  // Each pool has been able to run its models. From then on one that is away does no harm where
+  // another runs what it ran.
+  bool settled() const {
+    if (settled_.load(std::memory_order_acquire)) return true;
+    if (!router_.AllModelsSettled()) return false;
+    settled_.store(true, std::memory_order_release);
+    return true;
+  }
   bool ready() const {
-    return models_added_.load(std::memory_order_acquire) && !draining() &&
-           router_.AllModelsSettled() && router_.AllModelsHaveLanes();
+    return models_added_.load(std::memory_order_acquire) && !draining() && settled() &&
+           router_.AllModelsHaveLanes();
   }
 
  private:
   const Router& router_;
+  mutable std::atomic<bool> settled_{false};
   std::atomic<bool> models_added_{false};
   std::atomic<bool> draining_{false};
 };

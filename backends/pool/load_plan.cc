@@ -6,31 +6,38 @@
 namespace tandem {
 
 void LoadPlan::Add(std::shared_ptr<const ModelVersion> model) {
+  trials_.Add(model->handle);
   items_.push_back({.model = std::move(model)});
 }
 
 void LoadPlan::Remove(uint32_t handle) {
+  trials_.Remove(handle);
   std::erase_if(items_, [handle](const Item& item) { return item.model->handle == handle; });
 }
 
 std::shared_ptr<const ModelVersion> LoadPlan::StartNext() {
   if (loading_.has_value()) return nullptr;
-  Item* next = nullptr;
-  for (Item& item : items_) {
-    if (item.tried || item.left_out()) continue;
-    if (next == nullptr || item.crashes > next->crashes) next = &item;
+  // What is blamed comes before any other can run.
+  for (const bool blamed : {true, false}) {
+    for (Item& item : items_) {
+      const uint32_t handle = item.model->handle;
+      if (item.tried || trials_.IsBlamed(worker_, handle) != blamed) continue;
+      if (!trials_.MayLoad(worker_, handle)) continue;
+      item.tried = true;
+      item.is_put_off = false;
+      loading_ = handle;
+      return item.model;
+    }
   }
-  if (next == nullptr) return nullptr;
-  next->tried = true;
-  loading_ = next->model->handle;
-  return next->model;
+  trials_.SetAway(worker_, false);
+  return nullptr;
 }
 
 std::optional<size_t> LoadPlan::all_tried() const {
   if (loading_.has_value()) return std::nullopt;
   size_t tried = 0;
   for (const Item& item : items_) {
-    if (item.left_out()) continue;
+    if (trials_.IsLeftOut(item.model->handle) || item.is_put_off) continue;
     if (!item.tried) return std::nullopt;
     ++tried;
   }
@@ -38,46 +45,46 @@ std::optional<size_t> LoadPlan::all_tried() const {
 }
 
 bool LoadPlan::Finish() {
-  Item* const item = loading_.has_value() ? Find(*loading_) : nullptr;
-  loading_.reset();
-  if (item == nullptr) return false;
-  item->crashes = 0;
-  item->signals = 0;
-  item->chances = 0;
+  const std::optional<uint32_t> loaded = std::exchange(loading_, std::nullopt);
+  if (!loaded.has_value() || !Has(*loaded)) return false;
+  trials_.Survived(*loaded);
   return true;
 }
 
-std::optional<uint32_t> LoadPlan::Restart(TimePoint now, bool crashed) {
+std::optional<uint32_t> LoadPlan::Restart(TimePoint now, bool crashed, bool served) {
   const std::optional<uint32_t> blamed = std::exchange(loading_, std::nullopt);
-  for (Item& item : items_) {
-    item.tried = false;
-    const Duration wait = kFirstChance * (1 << std::min(item.chances, kMostDoublings));
-    if (!item.left_out() || now - item.left_out_since < wait) continue;
-    ++item.chances;
-    item.crashes = kMostCrashes - 1;
-    item.signals = 0;
-  }
-  if (!blamed.has_value()) return std::nullopt;
-  Item* item = Find(*blamed);
-  if (item == nullptr) return std::nullopt;
-  ++(crashed ? item->crashes : item->signals);
-  if (item->left_out()) item->left_out_since = now;
+  for (Item& item : items_) item.tried = item.is_put_off = false;
+  trials_.SetAway(worker_, served);
+  trials_.GiveChances(now);
+  if (!blamed.has_value() || !Has(*blamed)) return std::nullopt;
+  trials_.Died(worker_, *blamed, now, crashed);
   return blamed;
 }
 
-std::vector<uint32_t> LoadPlan::LeftOut() const {
+std::vector<uint32_t> LoadPlan::TakeLeftOut() {
   std::vector<uint32_t> handles;
-  for (const Item& item : items_) {
-    if (item.left_out()) handles.push_back(item.model->handle);
+  for (Item& item : items_) {
+    if (item.tried || !trials_.IsLeftOut(item.model->handle)) continue;
+    item.tried = true;
+    handles.push_back(item.model->handle);
   }
   return handles;
 }
 
-LoadPlan::Item* LoadPlan::Find(uint32_t handle) {
-  const auto found = std::find_if(items_.begin(), items_.end(), [handle](const Item& item) {
-    return item.model->handle == handle;
-  });
-  return found == items_.end() ? nullptr : &*found;
+std::vector<uint32_t> LoadPlan::TakePutOff() {
+  std::vector<uint32_t> handles;
+  if (loading_.has_value()) return handles;
+  for (Item& item : items_) {
+    if (item.tried || item.is_put_off) continue;
+    item.is_put_off = true;
+    handles.push_back(item.model->handle);
+  }
+  return handles;
+}
+
+bool LoadPlan::Has(uint32_t handle) const {
+  return std::any_of(items_.begin(), items_.end(),
+                     [handle](const Item& item) { return item.model->handle == handle; });
 }
 
 }  // namespace tandem

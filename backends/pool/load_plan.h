@@ -1,13 +1,6 @@
 // Which models one worker shall hold, and which it loads next. One after the other, so that a model
-// whose load ends the worker is known. Pure; not thread-safe.
-//
-// A worker that dies while it loads a model may have died of another one's run. So the model that
-// is blamed comes first in the next life, before any other can run: if the worker dies again, it is
-// the one, and is left out. A signal from outside says less; it takes a row of those.
-//
-// Who is left out gets another chance when the worker starts again for some other reason, after a
-// minute at first, then twice as late each time: it may have been blamed for what came from
-// outside.
+// whose load ends the worker is known. What it may load, the pool's trials say. Pure; not
+// thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "backends/pool/load_trials.h"
 #include "core/clock.h"
 #include "core/model_config.h"
 
@@ -22,46 +16,44 @@ namespace tandem {
 
 class LoadPlan {
  public:
-  static constexpr int kMostCrashes = 2;
-  static constexpr int kMostSignals = 5;
-  static constexpr Duration kFirstChance = std::chrono::minutes(1);
-  // After that many chances the time between them grows no more.
-  static constexpr int kMostDoublings = 6;
+  // `trials`, of all workers of the pool, outlives the plan. `worker`: the number within the pool.
+  LoadPlan(LoadTrials& trials, uint32_t worker) : trials_(trials), worker_(worker) {}
 
   void Add(std::shared_ptr<const ModelVersion> model);
   void Remove(uint32_t handle);
 
-  // The next model to load, which is then the one that loads. Null while one loads, and when all
-  // have been tried.
+  // For a worker that is ready. The next model to load, which is then the one that loads. Null
+  // while one loads, and where there is none that may be loaded now.
   std::shared_ptr<const ModelVersion> StartNext();
   // The handle of the model that loads.
   std::optional<uint32_t> loading() const { return loading_; }
-  // Models that were tried in this life; nothing while some are still to be.
+  // Models that were tried in this life; nothing while some are still to be that may be loaded.
   std::optional<size_t> all_tried() const;
   // The load has ended without a death, well or not. True where the model is still wanted.
   bool Finish();
 
   // The worker has died and will start with no model. `crashed`: by itself, not by a signal from
-  // outside. Returns the model that it loaded, if any.
-  std::optional<uint32_t> Restart(TimePoint now, bool crashed);
-  // Those that are not loaded any more, for the deaths that they caused.
-  std::vector<uint32_t> LeftOut() const;
+  // outside; `served`: it had been ready. Returns the model that it loaded, if any.
+  std::optional<uint32_t> Restart(TimePoint now, bool crashed, bool served = true);
+  // Nobody knows when it will start.
+  void OnCannotStart() { trials_.SetAway(worker_, false); }
+
+  // Those that will not be loaded in this life, for the deaths that they caused. Each once.
+  std::vector<uint32_t> TakeLeftOut();
+  // Those that wait for another worker's trial. Each once, until they are loaded.
+  std::vector<uint32_t> TakePutOff();
 
  private:
   struct Item {
     // Shared with the catalog and the other workers' plans, which drop it each at its own time.
     std::shared_ptr<const ModelVersion> model;
     bool tried = false;
-    // In a row.
-    int crashes = 0;
-    int signals = 0;
-    int chances = 0;
-    TimePoint left_out_since{};
-
-    bool left_out() const { return crashes >= kMostCrashes || signals >= kMostSignals; }
+    bool is_put_off = false;
   };
-  Item* Find(uint32_t handle);
+  bool Has(uint32_t handle) const;
 
+  LoadTrials& trials_;
+  const uint32_t worker_;
   std::vector<Item> items_;
   std::optional<uint32_t> loading_;
 };

@@ -72,8 +72,9 @@ worker::v1::ToWorker LoadMessage(const ModelVersion& model, PoolKind kind) {
 
 }  // namespace
 
-ModelLoader::ModelLoader(PoolKind kind, LaneId first_lane, uint32_t lanes, BackendEvents& events)
-    : kind_(kind), first_lane_(first_lane), lanes_(lanes), events_(events) {}
+ModelLoader::ModelLoader(PoolKind kind, LaneId first_lane, uint32_t lanes, BackendEvents& events,
+                         LoadTrials& trials, uint32_t worker)
+    : kind_(kind), first_lane_(first_lane), lanes_(lanes), events_(events), plan_(trials, worker) {}
 
 void ModelLoader::Remove(uint32_t handle, ControlQueue* control) {
   plan_.Remove(handle);
@@ -84,7 +85,13 @@ void ModelLoader::Remove(uint32_t handle, ControlQueue* control) {
 }
 
 void ModelLoader::StartNext(ControlQueue& control, TimePoint now) {
+  for (const uint32_t handle : plan_.TakeLeftOut()) {
+    Fail(handle, absl::InternalError("its load ended a worker again and again, so it is left out"));
+  }
   while (const std::shared_ptr<const ModelVersion> model = plan_.StartNext()) {
+    for (uint32_t lane = 0; lane < lanes_; ++lane) {
+      events_.OnLoadBegun({first_lane_.pool, first_lane_.lane + lane}, model->handle);
+    }
     const absl::Status sent = Send(*model, control);
     if (sent.ok()) {
       deadline_ = now + kLongestLoad;
@@ -92,6 +99,11 @@ void ModelLoader::StartNext(ControlQueue& control, TimePoint now) {
     }
     plan_.Finish();
     Fail(model->handle, sent);
+  }
+  for (const uint32_t handle : plan_.TakePutOff()) {
+    for (uint32_t lane = 0; lane < lanes_; ++lane) {
+      events_.OnLoadPutOff({first_lane_.pool, first_lane_.lane + lane}, handle);
+    }
   }
 }
 
@@ -142,16 +154,9 @@ absl::Status ModelLoader::OnFailed(const worker::v1::ModelFailed& message) {
   return absl::OkStatus();
 }
 
-void ModelLoader::OnWorkerReady() {
-  for (const uint32_t handle : plan_.LeftOut()) {
-    Fail(handle,
-         absl::InternalError("its load ended the worker again and again, so it is left out"));
-  }
-}
-
-void ModelLoader::OnWorkerDied(TimePoint now, const std::string& how, bool crashed) {
+void ModelLoader::OnWorkerDied(TimePoint now, const std::string& how, bool crashed, bool served) {
   deadline_ = kNever;
-  const std::optional<uint32_t> blamed = plan_.Restart(now, crashed);
+  const std::optional<uint32_t> blamed = plan_.Restart(now, crashed, served);
   if (!blamed.has_value()) return;
   Fail(*blamed,
        absl::InternalError(absl::StrCat("the worker died while it loaded the model (", how, ")")));

@@ -19,14 +19,17 @@ class ModelLoader {
   // A load that takes longer is given up with its worker.
   static constexpr Duration kLongestLoad = std::chrono::minutes(10);
 
-  // `events` outlives the loader.
-  ModelLoader(PoolKind kind, LaneId first_lane, uint32_t lanes, BackendEvents& events);
+  // `events` and `trials`, which the pool's workers share, outlive the loader. `worker`: the number
+  // within the pool.
+  ModelLoader(PoolKind kind, LaneId first_lane, uint32_t lanes, BackendEvents& events,
+              LoadTrials& trials, uint32_t worker);
 
   void Add(std::shared_ptr<const ModelVersion> model) { plan_.Add(std::move(model)); }
   // `control` is null while the worker is not ready.
   void Remove(uint32_t handle, ControlQueue* control);
 
-  // Sends the next model to the worker, if none is on its way.
+  // Sends the next model to the worker, if none is on its way, and tells of those that it will not
+  // load, or not yet.
   void StartNext(ControlQueue& control, TimePoint now);
   bool is_loading() const { return plan_.loading().has_value(); }
   // As in LoadPlan.
@@ -38,10 +41,9 @@ class ModelLoader {
   absl::Status OnLoaded(const worker::v1::ModelLoaded& message);
   absl::Status OnFailed(const worker::v1::ModelFailed& message);
 
-  // The worker is ready for its first model.
-  void OnWorkerReady();
-  // The worker has died; `how` as in "exited with code 1", `crashed` as in LoadPlan::Restart.
-  void OnWorkerDied(TimePoint now, const std::string& how, bool crashed);
+  // The worker has died; `how` as in "exited with code 1", the others as in LoadPlan::Restart.
+  void OnWorkerDied(TimePoint now, const std::string& how, bool crashed, bool served);
+  void OnCannotStart() { plan_.OnCannotStart(); }
 
  private:
   absl::Status Send(const ModelVersion& model, ControlQueue& control);

@@ -28,7 +28,7 @@ Supervisor::Supervisor(const PoolOptions& options, uint32_t pool, BackendEvents&
     : wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   for (uint32_t index = 0; index < options.processes; ++index) {
     workers_.push_back(std::make_unique<Worker>(
-        Worker::Surroundings{options, events, log, [this] { Wake(); }}, pool, index));
+        Worker::Surroundings{options, events, log, trials_, [this] { Wake(); }}, pool, index));
   }
 }
 
@@ -73,7 +73,8 @@ void Supervisor::Watch() {
     }
     TellFirstStarts();
     if (finished) return;
-    Wait();
+    // What one worker has loaded, or died of, is news for the others.
+    if (!trials_.TakeChange()) Wait();
   }
 }
 

@@ -43,6 +43,8 @@ class Supervisor {
 
   // Readable when there is a command, or a worker to look at.
   ipc::UniqueFd wake_;
+  // Of the thread alone.
+  LoadTrials trials_;
   std::vector<std::unique_ptr<Worker>> workers_;
 
   std::mutex mutex_;

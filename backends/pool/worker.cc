@@ -27,7 +27,8 @@ Worker::Worker(Surroundings surroundings, uint32_t pool, uint32_t index)
       first_lane_(index * around_.options.lanes),
       name_(absl::StrCat(around_.options.name, "/", index)),
       backoff_(pool * 1000 + index + 1),
-      loader_(around_.options.kind, lane(0), around_.options.lanes, around_.events),
+      loader_(around_.options.kind, lane(0), around_.options.lanes, around_.events, around_.trials,
+              index),
       memory_(around_.options.memory_limit_bytes) {
   status_.name = name_;
   status_.lanes = around_.options.lanes;
@@ -58,7 +59,6 @@ void Worker::EndIfItHolds(uint64_t batch_id, std::string reason) {
     if (link_ != link) return;
     death_wish_ = {std::move(reason), /*hung=*/true};
   }
-  around_.wake();
 }
 
 WorkerStatus Worker::Status() const {
@@ -80,6 +80,7 @@ void Worker::Tick(TimePoint now) {
     if (started.ok()) return;
     Log(LogLevel::kError, absl::StrCat("cannot be started: ", started.message()));
     SettleFirstStart(started);
+    loader_.OnCannotStart();
     ScheduleRestart(Duration(0), /*crashed=*/true, now);
     return;
   }
@@ -191,7 +192,6 @@ absl::Status Worker::OnHello(const worker::v1::HelloReply& hello, TimePoint now)
   Log(LogLevel::kInfo, absl::StrCat("process ", process_->pid(), " is ready: ",
                                     Printable(hello.runtime()), " on ", Printable(hello.device())));
   for (uint32_t i = 0; i < around_.options.lanes; ++i) around_.events.OnLaneUp(lane(i));
-  loader_.OnWorkerReady();
   return absl::OkStatus();
 }
 
@@ -278,7 +278,7 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
     for (uint32_t i = 0; i < around_.options.lanes; ++i) around_.events.OnLaneDown(lane(i), reason);
   }
   // After the lanes: what it says of a model holds for the next life.
-  loader_.OnWorkerDied(now, how, crashed);
+  loader_.OnWorkerDied(now, how, crashed, was_ready);
   const bool makes_loop = crashed && !hung_ && !death_explained_;
   SettleFirstStart(absl::FailedPreconditionError(absl::StrCat(
       "worker ", name_, " ended before it was ready (", how, "); its own messages say why")));

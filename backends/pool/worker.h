@@ -36,6 +36,8 @@ class Worker {
     const PoolOptions& options;
     BackendEvents& events;
     const LogSink& log;
+    // Of all workers of the pool; outlives them.
+    LoadTrials& trials;
     // Has the supervisor thread call Tick. Thread-safe.
     std::function<void()> wake;
   };

@@ -3,11 +3,13 @@ others serve.
 """
 
 import itertools
+import signal
 import unittest
 
 import grpc
 import harness
 import numpy as np
+from harness import protos
 from harness.load import Load
 from harness.recovery import kill, metric, wait_until, worker
 from harness.repository import Repository
@@ -64,6 +66,34 @@ class CrashLoopTest(unittest.TestCase):
                 self.assertIn("left out", error.details())
                 self.assertEqual(metric(server, "tandem_model_ready", model="m_bad"), 0)
                 self.assertEqual(worker(server, "gpu").restarts, 0)
+
+    def test_the_server_is_ready_when_the_good_models_are_and_not_before(self):
+        server = self.serve(b_bad="crash", m_bad="exit")
+        # The server has told that it is ready; nothing is waited for.
+        request = protos.message("inference.ServerReadyRequest")()
+        self.assertTrue(server.infer.ServerReady(request, timeout=TIMEOUT).ready)
+        states = {name: state for (name, _), (state, _) in server.index().items()}
+        self.assertEqual({states[name] for name in ("a_good", "z_good", "deep")}, {"READY"})
+        self.assertEqual({states[name] for name in ("b_bad", "m_bad")}, {"UNAVAILABLE"})
+        self.assertEqual(worker(server).restarts, 4)
+
+    def test_a_model_that_crashes_at_load_takes_one_worker_of_its_pool_at_a_time(self):
+        repository = self.enterContext(Repository())
+        repository.synthetic("good")
+        server = self.enterContext(
+            Server(repository.path, flags=("--pool=cpu=device:cpu,processes:2,lanes:1",))
+        )
+        with Load(server.address, "good") as load:
+            load.wait_for_more(10)
+            repository.synthetic("late_bad", parameters={"load_mode": "crash"})
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for_log("model late_bad version 1: UNAVAILABLE")
+            load.wait_for_more(10)
+        self.assertEqual(load.failures, [])
+        (pool,) = server.status().pools
+        self.assertEqual(sum(w.restarts for w in pool.workers), 2)
+        # One worker has never gone.
+        self.assertEqual(sorted(w.restarts for w in pool.workers), [0, 2])
 
     def test_a_model_whose_requests_crash_one_after_the_other_is_paused_and_the_others_serve(self):
         repository = self.enterContext(Repository())

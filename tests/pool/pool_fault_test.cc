@@ -104,31 +104,6 @@ TEST_CASE("A worker that ends by itself in mid-batch comes back", "[pool][fault]
   CHECK(scripted.pool.Status().at(0).last_exit == how);
 }
 
-TEST_CASE("A worker is ended for a batch that it holds, stopped or not, and not for another one",
-          "[pool][fault]") {
-  const bool stopped = GENERATE(false, true);
-  ScriptedPool scripted;
-  REQUIRE(scripted.started.ok());
-  REQUIRE(scripted.LoadAndAwait(ScriptedModel(1)));
-  REQUIRE(scripted.LoadAndAwait(ScriptedModel(2, "hang")));
-  REQUIRE(scripted.RunAndAwait(4, 1, {1.0f}).status.ok());
-  const pid_t pid = static_cast<pid_t>(scripted.pool.Status().at(0).pid);
-  if (stopped) REQUIRE(kill(pid, SIGSTOP) == 0);
-  REQUIRE(scripted.pool.Run(0, TestBatch(5, 2).Add({1.0f}).get()).ok());
-  // Answered, and never given.
-  scripted.pool.EndWorkerOf(0, 4, "of the wrong batch");
-  scripted.pool.EndWorkerOf(0, 6, "of the wrong batch");
-  scripted.pool.EndWorkerOf(0, 5, "a batch took too long");
-  const BatchResult result = scripted.events.TakeResult(5);
-  CHECK(result.status ==
-        absl::UnavailableError("worker test/0 died (killed by signal 9 (SIGKILL), since a batch "
-                               "took too long) while it ran the request"));
-  CHECK(result.death == WorkerDeath::kFromInside);
-  CHECK_FALSE(scripted.log.Holds("of the wrong batch"));
-  REQUIRE(scripted.events.Await(Kind::kModelReady, 2, 1));
-  CHECK(scripted.RunAndAwait(7, 1, {2.0f}).status.ok());
-}
-
 TEST_CASE("A worker that breaks the protocol is killed, its batch answered once, and it comes back",
           "[pool][fault]") {
   const auto [run, reason] = GENERATE(table<std::string, std::string>({
@@ -242,6 +217,58 @@ TEST_CASE("A model whose load ends the worker twice is left out, and the others 
   CHECK(scripted.events.Count(Kind::kModelFailed, 2) == 3);
   CHECK(scripted.pool.Status().at(0).restarts == 2);
   CHECK(scripted.RunAndAwait(1, 3, {1.0f}).status.ok());
+}
+
+TEST_CASE("Models whose load ends the worker never take down two workers of a pool at a time",
+          "[pool][fault]") {
+  PoolOptions options = ScriptedOptions();
+  options.processes = 3;
+  ScriptedPool scripted(options);
+  REQUIRE(scripted.started.ok());
+  // Also before the first one is there.
+  scripted.pool.Load(ScriptedModel(1, "echo", "crash"));
+  scripted.pool.Load(ScriptedModel(2));
+  scripted.pool.Load(ScriptedModel(3, "echo", "crash"));
+  scripted.pool.Load(ScriptedModel(4));
+  REQUIRE(scripted.events.Await(Kind::kModelReady, 3, 2));
+  REQUIRE(scripted.events.Await(Kind::kModelReady, 3, 4));
+  uint64_t restarts = 0;
+  for (const WorkerStatus& worker : scripted.pool.Status()) restarts += worker.restarts;
+  CHECK(restarts == 4);
+  size_t down = 0;
+  size_t most_down = 0;
+  for (const RecordedEvents::Event& event : scripted.events.All()) {
+    if (event.kind == Kind::kLaneDown) most_down = std::max(most_down, ++down);
+    if (event.kind == Kind::kLaneUp && down > 0) --down;
+  }
+  CHECK(most_down == 1);
+  // Each lane hears that they are left out.
+  for (const uint32_t handle : {1u, 3u}) {
+    std::set<uint32_t> told;
+    for (const RecordedEvents::Event& event : scripted.events.All()) {
+      if (event.kind == Kind::kModelFailed && event.id == handle) told.insert(event.lane);
+    }
+    CHECK(told == std::set<uint32_t>{0, 1, 2});
+  }
+}
+
+TEST_CASE("A worker waits with what another one tries", "[pool][fault]") {
+  PoolOptions options = ScriptedOptions();
+  options.processes = 2;
+  ScriptedPool scripted(options);
+  REQUIRE(scripted.started.ok());
+  scripted.pool.Load(ScriptedModel(1, "echo", "hang"));
+  REQUIRE(scripted.events.Await(Kind::kLoadPutOff, 1, 1));
+  const uint32_t waiting = scripted.events.Last(Kind::kLoadPutOff).lane;
+  // The one that tries it, which is killed, keeps it.
+  const int64_t pid = scripted.pool.Status().at(1 - waiting).pid;
+  REQUIRE(kill(static_cast<pid_t>(pid), SIGKILL) == 0);
+  REQUIRE(scripted.events.Await(Kind::kLaneUp, 3));
+  scripted.pool.Unload(1);
+  scripted.pool.Load(ScriptedModel(2));
+  REQUIRE(scripted.events.Await(Kind::kModelReady, 1, 2));
+  CHECK(scripted.events.Last(Kind::kModelReady).lane == waiting);
+  CHECK(scripted.events.Count(Kind::kLoadPutOff, 1) == 1);
 }
 
 TEST_CASE("A worker that tells nonsense of a model is killed", "[pool][fault]") {

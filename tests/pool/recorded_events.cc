@@ -59,6 +59,10 @@ void RecordedEvents::OnLaneDown(LaneId lane, absl::Status reason) {
   Add({Kind::kLaneDown, lane.lane, 0, std::move(reason), {}});
 }
 
+void RecordedEvents::OnLoadPutOff(LaneId lane, uint32_t model_handle) {
+  Add({Kind::kLoadPutOff, lane.lane, model_handle, {}, {}});
+}
+
 void RecordedEvents::OnModelReady(LaneId lane, uint32_t model_handle,
                                   std::vector<TensorSpec> inputs, std::vector<TensorSpec>) {
   Add({Kind::kModelReady, lane.lane, model_handle, {}, std::move(inputs)});

@@ -17,7 +17,7 @@ namespace tandem::testing {
 class RecordedEvents : public BackendEvents {
  public:
   struct Event {
-    enum class Kind { kLaneUp, kLaneDown, kModelReady, kModelFailed, kBatchDone } kind;
+    enum class Kind { kLaneUp, kLaneDown, kLoadPutOff, kModelReady, kModelFailed, kBatchDone } kind;
     uint32_t lane = 0;
     // The model's handle, or the batch.
     uint64_t id = 0;
@@ -42,6 +42,8 @@ class RecordedEvents : public BackendEvents {
   void OnLaneUp(LaneId lane) override;
   void OnLaneDown(LaneId lane, absl::Status reason) override;
   void OnWarmUp(LaneId, uint32_t, absl::Span<const WarmUpRun>) override {}
+  void OnLoadPutOff(LaneId lane, uint32_t model_handle) override;
+  void OnLoadBegun(LaneId, uint32_t) override {}
   void OnModelReady(LaneId lane, uint32_t model_handle, std::vector<TensorSpec> inputs,
                     std::vector<TensorSpec> outputs) override;
   void OnModelFailed(LaneId lane, uint32_t model_handle, absl::Status reason) override;

@@ -18,7 +18,7 @@ class ManualWorker {
   explicit ManualWorker(const std::string& program)
       : options_(ScriptedOptions(program)),
         log_sink_(log.sink()),
-        worker(Worker::Surroundings{options_, events, log_sink_, [] {}}, 0, 0) {}
+        worker(Worker::Surroundings{options_, events, log_sink_, trials_, [] {}}, 0, 0) {}
   ~ManualWorker() {
     worker.Stop(now);
     TickUntil([this] { return worker.is_finished(); });
@@ -53,6 +53,7 @@ class ManualWorker {
 
  private:
   const PoolOptions options_;
+  LoadTrials trials_;
   const LogSink log_sink_;
 
  public:

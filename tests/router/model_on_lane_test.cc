@@ -6,8 +6,8 @@
 namespace tandem {
 namespace {
 
-constexpr ModelOnLane kStates[] = {ModelOnLane::kLoading, ModelOnLane::kReady,
-                                   ModelOnLane::kFailed};
+constexpr ModelOnLane kStates[] = {ModelOnLane::kLoading, ModelOnLane::kWaiting,
+                                   ModelOnLane::kReady, ModelOnLane::kFailed};
 
 TEST_CASE("A model whose lane goes down is loaded anew, whatever it was", "[models]") {
   for (const ModelOnLane state : kStates) {

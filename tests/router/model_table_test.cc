@@ -69,6 +69,45 @@ TEST_CASE("A version lacks a lane while all lanes of its pools are down", "[mode
   CHECK(table.HasLaneUp(**table.Find("broken", -1)));
 }
 
+TEST_CASE("A version is settled when each of its pools can run it, or never will", "[models]") {
+  ModelTable table;
+  ModelConfig config = BatchingModel();
+  config.on_gpu = true;
+  table.AddPool("cpu", PoolKind::kCpu, 1);
+  table.AddPool("gpu", PoolKind::kGpu, 2);
+  ModelEntry& entry = **table.Add(Version(config));
+  for (const LaneId lane : {LaneId{0, 0}, LaneId{1, 0}, LaneId{1, 1}}) table.LaneUp(lane);
+  table.Ready({0, 0}, entry, {}, {});
+  CHECK(table.StateOf(entry) == ModelState::kReady);
+  CHECK_FALSE(table.IsSettled(entry));
+  table.Failed({1, 0}, entry, absl::InternalError("it crashed"));
+  CHECK_FALSE(table.IsSettled(entry));
+  table.Failed({1, 1}, entry, absl::InternalError("it crashed"));
+  CHECK(table.IsSettled(entry));
+  // The pool's workers are away, and may hold it when they are back.
+  for (const uint32_t lane : {0u, 1u}) table.LaneDown({1, lane}, absl::UnavailableError("killed"));
+  CHECK_FALSE(table.IsSettled(entry));
+  table.LaneUp({1, 0});
+  CHECK_FALSE(table.IsSettled(entry));
+  table.Ready({1, 0}, entry, {}, {});
+  CHECK(table.IsSettled(entry));
+  table.AddUnusable("broken", 0, "config.pbtxt, line 3: no such field");
+  CHECK(table.IsSettled(**table.Find("broken", -1)));
+}
+
+TEST_CASE("A worker that waits for another one's load loads nothing, and has not failed",
+          "[models]") {
+  Table table;
+  ModelEntry& entry = *table.entries[0];
+  table.NoteLoad({0, 1}, entry, ModelEvent::kLoadPutOff);
+  CHECK(table.IsLoading({0, 0}));
+  CHECK_FALSE(table.IsLoading({0, 1}));
+  table.LaneDown({0, 0}, absl::UnavailableError("killed"));
+  CHECK(table.State() == ModelState::kLoading);
+  table.NoteLoad({0, 1}, entry, ModelEvent::kLoadBegun);
+  CHECK(table.IsLoading({0, 1}));
+}
+
 TEST_CASE("The latest version is the highest that is ready, else the highest", "[models]") {
   Table table({1, 3, 2});
   CHECK((*table.Find("m", -1))->version == 3);

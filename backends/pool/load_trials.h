@@ -1,0 +1,83 @@
+// What a pool knows of its models' loads, over all of its workers: what no worker has loaded yet
+// may end whoever does, so one worker tries it, and the others load it once it has loaded there.
+// One such trial goes on in a pool at a time, and none begins while a worker is away. So no model
+// takes all workers along. Pure; used by the pool's supervisor thread.
+//
+// A worker that dies while it loads a model may have died of another one's run. So the model that
+// is blamed stays with that worker, which loads it first in its next life, before any other can
+// run: if the worker dies again, it is the one, and the whole pool leaves it out. A signal from
+// outside says less; it takes a row of those.
+//
+// Who is left out gets another chance when a worker starts again for some other reason, after a
+// minute at first, then twice as late each time: it may have been blamed for what came from
+// outside.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "core/clock.h"
+
+namespace tandem {
+
+class LoadTrials {
+ public:
+  static constexpr int kMostCrashes = 2;
+  static constexpr int kMostSignals = 5;
+  static constexpr Duration kFirstChance = std::chrono::minutes(1);
+  // After that many chances the time between them grows no more.
+  static constexpr int kMostDoublings = 6;
+
+  // Each worker tells of each model; the first counts.
+  void Add(uint32_t model) { records_.try_emplace(model); }
+  void Remove(uint32_t model);
+
+  // Whether the worker may load the model now. Then a trial, if it is to be one, has begun, and
+  // stays with the worker until the load ends without a death or the model is left out.
+  bool MayLoad(uint32_t worker, uint32_t model);
+  // A load that the worker may begin would be a trial after a crash.
+  bool IsBlamed(uint32_t worker, uint32_t model) const;
+  bool IsLeftOut(uint32_t model) const;
+
+  // A load has ended without a death, well or not.
+  void Survived(uint32_t model);
+  // The worker has died while it loaded the model. `crashed`: by itself, not by a signal from
+  // outside.
+  void Died(uint32_t worker, uint32_t model, TimePoint now, bool crashed);
+  // A worker starts again; see above.
+  void GiveChances(TimePoint now);
+
+  // The worker has died, or is back: it holds what it may hold at present, or nothing can be said
+  // of when it will.
+  void SetAway(uint32_t worker, bool away);
+
+  // Since it was last asked, a worker may have come to be allowed, or forbidden, a load.
+  bool TakeChange() { return std::exchange(changed_, false); }
+
+ private:
+  struct Record {
+    // Some worker has loaded it.
+    bool survived = false;
+    // In a row.
+    int crashes = 0;
+    int signals = 0;
+    int chances = 0;
+    TimePoint left_out_since{};
+    // Whose trial it is.
+    std::optional<uint32_t> trier;
+
+    bool left_out() const { return crashes >= kMostCrashes || signals >= kMostSignals; }
+    bool needs_trial() const { return !survived || crashes > 0; }
+  };
+  const Record* Find(uint32_t model) const;
+  Record* Find(uint32_t model);
+
+  std::map<uint32_t, Record> records_;
+  std::set<uint32_t> away_;
+  bool changed_ = false;
+};
+
+}  // namespace tandem
