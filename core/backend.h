@@ -71,6 +71,13 @@ struct BatchResult {
   Duration compute_time{0};
 };
 
+// A batch that is not done within its budget.
+struct Overrun {
+  // Since it has had its lane for itself.
+  Duration ran{0};
+  Duration budget{0};
+};
+
 // A run of a model before it took requests.
 struct WarmUpRun {
   int64_t rows = 1;
@@ -102,10 +109,16 @@ class Backend {
   // arena at present; UNAVAILABLE: the worker has died.
   virtual absl::Status Run(uint32_t lane, const Batch& batch) = 0;
 
-  // Ends the lane's worker if it still holds the batch, whose result then tells of a death from
-  // inside. `reason` completes "it is killed, since …", for the log and the status. Any thread;
+  // The batch, which the lane runs, takes long: to be watched, so that EndIfItHangs can judge. Any
+  // thread.
+  virtual void WatchBatch(uint32_t /*lane*/, uint64_t /*batch_id*/) {}
+
+  // Ends the lane's worker if it still holds the batch and hangs, as far as the backend can tell;
+  // the batch's result then tells of a death from inside. To be called again and again until the
+  // batch ends. `reason` completes "it is killed, since …", for the log and the status. Any thread;
   // does not block.
-  virtual void EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) = 0;
+  virtual void EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overrun,
+                            std::string reason) = 0;
 
   // The death that OnBatchDone tells of at this moment was brought about by a request that will not
   // run again: it makes no crash loop. From within that call.

@@ -76,10 +76,9 @@ class LaneTable {
   static ScheduledBatch* Running(const Lane& lane) {
     return lane.batches.empty() ? nullptr : lane.batches.front().get();
   }
-  // When that batch has used up its budget.
-  static TimePoint RunsUntil(const Lane& lane) {
-    const ScheduledBatch& batch = *lane.batches.front();
-    return std::max(batch.started, lane.last_ended) + batch.budget;
+  // Since when that batch has had the lane for itself.
+  static TimePoint RunsSince(const Lane& lane) {
+    return std::max(lane.batches.front()->started, lane.last_ended);
   }
 
   // Takes it back. Its worker has room again. `ran` gets the time that it had the lane for itself.

@@ -67,9 +67,9 @@ struct ScheduledBatch {
   // What the scheduler reckoned.
   Duration predicted{0};
 
-  // How long it may have its lane for itself, and whether its worker is being ended for more.
+  // How long it may have its lane for itself, and whether its backend watches it for that.
   Duration budget{0};
-  bool is_overdue = false;
+  bool is_watched = false;
 
   // The lane's life and the worker's count of ended batches when this one was scheduled.
   uint64_t lane_generation = 0;

@@ -152,9 +152,12 @@ void Router::State::Perform(SchedulerActions actions) {
       NoteGivenUp(*refusal.request, refusal.status);
       Refuse(std::move(refusal.request), std::move(refusal.status));
     }
+    for (const SchedulerActions::Watch& watch : actions.watches) {
+      pools_[watch.lane.pool].backend->WatchBatch(watch.lane.lane, watch.batch);
+    }
     for (SchedulerActions::Overdue& overdue : actions.overdue) {
-      pools_[overdue.lane.pool].backend->EndWorkerOf(overdue.lane.lane, overdue.batch,
-                                                     std::move(overdue.reason));
+      pools_[overdue.lane.pool].backend->EndIfItHangs(overdue.lane.lane, overdue.batch,
+                                                      overdue.overrun, std::move(overdue.reason));
     }
     actions = std::move(next);
   }

@@ -277,11 +277,16 @@ void Scheduler::WatchLanes(TimePoint now, SchedulerActions& actions) {
       ScheduledBatch* const batch = LaneTable::Running(lane);
       if (batch == nullptr) continue;
       next_watch_ = now + kWatchInterval;
-      if (batch->is_overdue || now < LaneTable::RunsUntil(lane)) continue;
-      batch->is_overdue = true;
+      const Duration ran = now - LaneTable::RunsSince(lane);
+      if (ran >= kWatchInterval && !std::exchange(batch->is_watched, true)) {
+        actions.watches.push_back({lane.id, batch->batch.id});
+      }
+      if (ran < batch->budget) continue;
       const auto budget = std::chrono::duration_cast<std::chrono::milliseconds>(batch->budget);
       actions.overdue.push_back(
-          {lane.id, batch->batch.id,
+          {lane.id,
+           batch->batch.id,
+           {ran, batch->budget},
            absl::StrCat("a batch of model \"", models_[batch->model].name,
                         "\" did not come to an end within ", budget.count(), " ms")});
     }

@@ -38,15 +38,25 @@ struct SchedulerActions {
     absl::Status status;
   };
   std::vector<Refusal> refusals;
-  // Batches that run for too long, whose workers are to be ended.
+  // Batches that may come to run for too long, to be watched; each once.
+  struct Watch {
+    LaneId lane;
+    uint64_t batch = 0;
+  };
+  std::vector<Watch> watches;
+  // Batches that run for too long, whose workers are to be ended where they hang; told at each look
+  // until they end.
   struct Overdue {
     LaneId lane;
     uint64_t batch = 0;
+    Overrun overrun;
     std::string reason;
   };
   std::vector<Overdue> overdue;
 
-  bool empty() const { return starts.empty() && refusals.empty() && overdue.empty(); }
+  bool empty() const {
+    return starts.empty() && refusals.empty() && watches.empty() && overdue.empty();
+  }
 };
 
 class Scheduler {

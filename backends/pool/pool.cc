@@ -78,8 +78,15 @@ absl::Status Pool::Run(uint32_t lane, const Batch& batch) {
       .Run(lane % impl_->options.lanes, batch);
 }
 
-void Pool::EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) {
-  impl_->supervisor.worker(lane / impl_->options.lanes).EndIfItHolds(batch_id, std::move(reason));
+void Pool::WatchBatch(uint32_t lane, uint64_t batch_id) {
+  impl_->supervisor.worker(lane / impl_->options.lanes)
+      .WatchBatch(lane % impl_->options.lanes, batch_id);
+}
+
+void Pool::EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overrun,
+                        std::string reason) {
+  impl_->supervisor.worker(lane / impl_->options.lanes)
+      .EndIfItHangs(lane % impl_->options.lanes, batch_id, overrun, std::move(reason));
 }
 
 void Pool::ExplainDeath(uint32_t lane) {

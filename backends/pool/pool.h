@@ -85,7 +85,9 @@ class Pool : public Backend {
   void Load(std::shared_ptr<const ModelVersion> model) override;
   void Unload(uint32_t model_handle) override;
   absl::Status Run(uint32_t lane, const Batch& batch) override;
-  void EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) override;
+  void WatchBatch(uint32_t lane, uint64_t batch_id) override;
+  void EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overrun,
+                    std::string reason) override;
   void ExplainDeath(uint32_t lane) override;
 
  private:

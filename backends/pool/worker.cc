@@ -46,18 +46,46 @@ absl::Status Worker::Run(uint32_t lane, const Batch& batch) {
   return link->Run(lane, batch);
 }
 
-void Worker::EndIfItHolds(uint64_t batch_id, std::string reason) {
+pid_t Worker::HolderOf(uint64_t batch_id) const {
   std::shared_ptr<WorkerLink> link;
+  pid_t pid = 0;
   {
     const std::lock_guard lock(mutex_);
     link = link_;
+    pid = static_cast<pid_t>(status_.pid);
   }
-  if (link == nullptr || !link->Holds(batch_id)) return;
+  return link != nullptr && link->Holds(batch_id) ? pid : 0;
+}
+
+void Worker::WatchBatch(uint32_t lane, uint64_t batch_id) {
+  const pid_t pid = HolderOf(batch_id);
+  if (pid == 0) return;
+  std::optional<CpuWaits> waits = ReadCpuWaits(pid);
+  const TimePoint now = std::chrono::steady_clock::now();
+  const std::lock_guard lock(mutex_);
+  hang_judge_.Watch(lane, batch_id, now, std::move(waits));
+}
+
+void Worker::EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overrun,
+                          std::string reason) {
+  const pid_t pid = HolderOf(batch_id);
+  if (pid == 0) return;
+  const std::optional<CpuWaits> waits = ReadCpuWaits(pid);
+  const TimePoint now = std::chrono::steady_clock::now();
+  HangJudge::Verdict verdict;
   {
     const std::lock_guard lock(mutex_);
+    verdict = hang_judge_.Judge(lane, batch_id, now, waits, overrun);
     // Another life has nothing to do with it.
-    if (link_ != link) return;
-    death_wish_ = {std::move(reason), /*hung=*/true};
+    if (verdict == HangJudge::Verdict::kHangs && status_.pid == pid && link_ != nullptr) {
+      death_wish_ = {std::move(reason), /*hung=*/true};
+    }
+  }
+  if (verdict == HangJudge::Verdict::kHangs) around_.wake();
+  if (verdict == HangJudge::Verdict::kWaits) {
+    // Not Log, which is for the supervisor's thread.
+    around_.log(LogLevel::kDebug,
+                absl::StrCat("worker ", name_, " lacks a CPU and gets more time: ", reason));
   }
 }
 

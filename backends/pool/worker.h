@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "backends/pool/control_queue.h"
+#include "backends/pool/hang_judge.h"
 #include "backends/pool/heartbeat.h"
 #include "backends/pool/memory_watch.h"
 #include "backends/pool/model_loader.h"
@@ -47,8 +48,9 @@ class Worker {
 
   // Any thread. `lane` is counted within the worker.
   absl::Status Run(uint32_t lane, const Batch& batch);
-  // Has the process killed if it still has the batch.
-  void EndIfItHolds(uint64_t batch_id, std::string reason);
+  // As Backend's; `lane` as in Run.
+  void WatchBatch(uint32_t lane, uint64_t batch_id);
+  void EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overrun, std::string reason);
   // As Backend::ExplainDeath.
   void ExplainDeath() { death_explained_ = true; }
   WorkerStatus Status() const;
@@ -73,6 +75,8 @@ class Worker {
   const std::optional<absl::Status>& first_start() const { return first_start_; }
 
  private:
+  // The process, where it holds the batch; 0 where it does not, or there is none.
+  pid_t HolderOf(uint64_t batch_id) const;
   // Of another thread, for the supervisor's to fulfil.
   struct DeathWish {
     std::string reason;
@@ -139,6 +143,7 @@ class Worker {
   // Guarded by mutex_.
   std::shared_ptr<WorkerLink> link_;
   WorkerStatus status_;
+  HangJudge hang_judge_;
   // The process is to be killed.
   std::optional<DeathWish> death_wish_;
 };

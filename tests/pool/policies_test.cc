@@ -4,6 +4,8 @@
 #include <csignal>
 #include <vector>
 
+#include "backends/pool/cpu_waits.h"
+#include "backends/pool/hang_judge.h"
 #include "backends/pool/heartbeat.h"
 #include "backends/pool/load_plan.h"
 #include "backends/pool/memory_watch.h"
@@ -327,6 +329,48 @@ TEST_CASE("A worker's memory is looked at once an interval, and only where there
   CHECK(watch.Judge(uint64_t{512} << 20).empty());
   CHECK(watch.Judge(uint64_t{700} << 20) ==
         "it took 700 MiB of memory and its pool allows 512 MiB");
+}
+
+TEST_CASE("Time without a CPU does not count against a batch, up to four budgets", "[hang]") {
+  using Verdict = HangJudge::Verdict;
+  HangJudge judge;
+  const CpuWaits before{{1, seconds(100)}, {2, seconds(5)}};
+  judge.Watch(0, 7, kNow, before);
+  const auto verdict = [&](Duration ran, Duration waited) {
+    // Watched from a second after its start.
+    const CpuWaits after{{1, seconds(100)}, {2, seconds(5) + waited}, {3, waited / 2}};
+    return judge.Judge(0, 7, kNow + ran - seconds(1), after, {ran, seconds(10)});
+  };
+  // Asleep, stopped, or in a loop with a CPU for itself.
+  CHECK(verdict(seconds(10), seconds(0)) == Verdict::kHangs);
+  CHECK(verdict(seconds(11), milliseconds(100)) == Verdict::kHangs);
+  // It had a CPU for half of the time.
+  CHECK(verdict(seconds(11), seconds(5)) == Verdict::kWaits);
+  CHECK(verdict(seconds(19), seconds(9)) == Verdict::kWaits);
+  CHECK(verdict(seconds(21), seconds(10)) == Verdict::kHangs);
+  // It has had none, and cannot wait for ever.
+  CHECK(verdict(seconds(39), seconds(38)) == Verdict::kWaits);
+  CHECK(verdict(seconds(40), seconds(39)) == Verdict::kHangs);
+}
+
+TEST_CASE("A batch that nobody watched is judged at the second look", "[hang]") {
+  using Verdict = HangJudge::Verdict;
+  HangJudge judge;
+  const Overrun overrun{milliseconds(200), milliseconds(100)};
+  judge.Watch(0, 6, kNow, CpuWaits{{1, seconds(1)}});
+  CHECK(judge.Judge(0, 7, kNow, CpuWaits{{1, seconds(1)}}, overrun) == Verdict::kUnknown);
+  CHECK(judge.Judge(0, 7, kNow + milliseconds(250), CpuWaits{{1, seconds(1)}}, overrun) ==
+        Verdict::kHangs);
+  CHECK(judge.Judge(0, 7, kNow + milliseconds(250), CpuWaits{{1, milliseconds(1200)}}, overrun) ==
+        Verdict::kWaits);
+  // Where the kernel does not tell, time is all there is.
+  CHECK(judge.Judge(1, 8, kNow, std::nullopt, overrun) == Verdict::kHangs);
+}
+
+TEST_CASE("A thread that stands behind others on its core waits", "[hang]") {
+  CHECK(ReadCpuWaits(getpid()).has_value());
+  // No process has that number.
+  CHECK_FALSE(ReadCpuWaits(1 << 30).has_value());
 }
 
 TEST_CASE("A process's own memory grows by what it writes", "[memory]") {

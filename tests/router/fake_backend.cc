@@ -81,7 +81,8 @@ absl::Status FakeBackend::Run(uint32_t lane, const Batch& batch) {
   return status;
 }
 
-void FakeBackend::EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) {
+void FakeBackend::EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun&,
+                               std::string reason) {
   BatchResult result;
   result.status = absl::UnavailableError(reason);
   result.death = WorkerDeath::kFromInside;

@@ -42,7 +42,8 @@ class FakeBackend : public Backend {
   void Unload(uint32_t) override {}
   absl::Status Run(uint32_t lane, const Batch& batch) override;
   // Answers the batch, which nobody else answers then, as if its worker had been killed.
-  void EndWorkerOf(uint32_t lane, uint64_t batch_id, std::string reason) override;
+  void EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overrun,
+                    std::string reason) override;
 
   // A batch that was started and not answered.
   struct Started {

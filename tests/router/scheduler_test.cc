@@ -181,7 +181,8 @@ TEST_CASE("A batch that is too much for an idle worker runs again, one by one", 
   CHECK(other->batch.rows == 1);
 }
 
-TEST_CASE("A batch that uses up its budget is told once, soon", "[scheduler]") {
+TEST_CASE("A batch that uses up its budget is told soon, and at each look until it ends",
+          "[scheduler]") {
   ModelConfig config = BatchingModel();
   config.execution_timeout = seconds(2);
   ScheduleBench bench({{PoolKind::kCpu, 2}});
@@ -203,11 +204,19 @@ TEST_CASE("A batch that uses up its budget is told once, soon", "[scheduler]") {
   REQUIRE(bench.actions.overdue.size() == 1);
   CHECK(bench.actions.overdue[0].lane == hanging->lane);
   CHECK(bench.actions.overdue[0].batch == hanging->batch.id);
+  CHECK(bench.actions.overdue[0].overrun.budget == seconds(2));
+  CHECK(bench.actions.overdue[0].overrun.ran == bench.now - kStart);
+  // It was watched from early on, and the other one, which was soon done, never.
+  REQUIRE(bench.actions.watches.size() == 1);
+  CHECK(bench.actions.watches[0].lane == hanging->lane);
+  CHECK(bench.actions.watches[0].batch == hanging->batch.id);
   CHECK(bench.actions.overdue[0].reason ==
         "a batch of model \"m\" did not come to an end within 2000 ms");
   bench.now += seconds(1);
   bench.scheduler.Tick(bench.now, bench.actions);
-  CHECK(bench.actions.overdue.size() == 1);
+  REQUIRE(bench.actions.overdue.size() == 2);
+  CHECK(bench.actions.overdue[1].overrun.ran == bench.now - kStart);
+  CHECK(bench.actions.watches.size() == 1);
   bench.End(hanging);
   bench.now = bench.scheduler.NextWakeup();
   bench.scheduler.Tick(bench.now, bench.actions);

@@ -3,11 +3,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <utility>
 #include <vector>
 
@@ -24,6 +26,15 @@ constexpr uint32_t kNeverUsed = 2;
 
 size_t Align(size_t bytes) {
   return (bytes + ipc::kTensorAlignment - 1) / ipc::kTensorAlignment * ipc::kTensorAlignment;
+}
+
+// Half a second of this thread's time on a CPU.
+void Toil() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  const timespec begin = used;
+  while ((used.tv_sec - begin.tv_sec) * 1000 + (used.tv_nsec - begin.tv_nsec) / 1000000 < 500)
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
 }
 
 [[noreturn]] void Crash() {
@@ -66,6 +77,7 @@ void ScriptedLane::Run() {
 void ScriptedLane::Answer(const ipc::SubmitEntry& batch) {
   const std::string how = behaviour_(batch.model_handle);
   if (how == "shrink") ShrinkMemory();
+  if (how == "toil") Toil();
   if (Misbehave(how)) return;
   if (how == "fail" || how == "long_error" || how == "fail_silently") {
     AnswerWithError(batch, how);
@@ -86,6 +98,9 @@ bool ScriptedLane::Misbehave(const std::string& how) {
   if (how == "exit") _exit(7);
   if (how == "hang") {
     while (true) pause();
+  }
+  if (how == "spin") {
+    for (std::atomic<int> turns{0}; true; ++turns) continue;
   }
   if (how == "corrupt_tail") {
     rings_.completion.tail.fetch_add(1000);
