@@ -4,25 +4,29 @@
 
 #include <utility>
 
+#include "server/http_task_queue.h"
 #include "server/listening.h"
 
 namespace tandem::server {
 namespace {
 
-// A client that stops in the middle of its request keeps a thread that long from the others.
+// Connections that are served at a time: so many clients that stop in the middle of their requests
+// delay nobody.
+constexpr size_t kLeastThreads = 8;
+constexpr size_t kMostThreads = 1024;
+// A client that stops there keeps a thread that long.
 constexpr auto kReadTimeout = std::chrono::seconds(1);
 
 }  // namespace
 
 HttpListener::HttpListener(HttpListenerOptions options) : options_(std::move(options)) {
-  server_.new_task_queue = [threads = options_.threads] {
-    return new httplib::ThreadPool(threads);
-  };
+  server_.new_task_queue = [] { return new HttpTaskQueue(kLeastThreads, kMostThreads); };
   server_.set_read_timeout(kReadTimeout);
   server_.set_keep_alive_max_count(options_.calls_per_connection);
   server_.set_keep_alive_timeout(options_.idle_connection.count());
   // The library's default always shares the port with other servers (SO_REUSEPORT).
-  server_.set_socket_options([shares = options_.shares_port](int fd) {
+  server_.set_socket_options([this, shares = options_.shares_port](int fd) {
+    socket_ = fd;
     const int yes = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
     if (shares) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
@@ -41,6 +45,8 @@ absl::Status HttpListener::Start() {
     bound = server_.bind_to_port(options_.address, port);
   }
   if (!bound) return WhyNotListening(options_.address, options_.port, options_.port_flag);
+  // The library has five wait to be taken, and the system drops more that come at a time.
+  listen(socket_, SOMAXCONN);
   port_ = static_cast<uint16_t>(port);
   ended_.store(false);
   thread_ = std::thread([this] {

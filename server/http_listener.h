@@ -21,8 +21,6 @@ struct HttpListenerOptions {
   uint16_t port = 0;
   // The setting of the port, for messages, as in "http-port".
   const char* port_flag = "";
-  // Calls that are answered at a time.
-  size_t threads = 1;
   // Calls of one connection; then it is closed.
   size_t calls_per_connection = 1;
   // How long a connection may be idle between two calls. An open one delays Stop by so much.
@@ -52,6 +50,8 @@ class HttpListener {
  private:
   const HttpListenerOptions options_;
   httplib::Server server_;
+  // The library's socket, once it listens.
+  int socket_ = -1;
   uint16_t port_ = 0;
   std::thread thread_;
   // The library's loop is over, asked or not.

@@ -19,7 +19,6 @@ using nlohmann::json;
 
 // JSON is for small requests; tensors of size go by gRPC.
 constexpr uint64_t kLargestBody = uint64_t{16} << 20;
-constexpr size_t kThreads = 64;
 // What httplib itself has.
 constexpr size_t kCallsPerConnection = 100;
 
@@ -59,7 +58,6 @@ HttpListenerOptions ListenerOptions(const HttpServerOptions& options) {
   listener.address = options.address;
   listener.port = options.port;
   listener.port_flag = "http-port";
-  listener.threads = kThreads;
   listener.calls_per_connection = kCallsPerConnection;
   listener.shares_port = options.shares_port;
   return listener;

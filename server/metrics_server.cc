@@ -18,8 +18,6 @@ HttpListenerOptions ListenerOptions(std::string address, uint16_t port, bool sha
   options.address = std::move(address);
   options.port = port;
   options.port_flag = "metrics-port";
-  // Scrapers need one or two; the others are for clients that are slow to say what they want.
-  options.threads = 64;
   options.calls_per_connection = 1;
   options.shares_port = shares_port;
   return options;

@@ -1,6 +1,9 @@
 """The HTTP endpoints: health for probes, and the protocol's JSON for small requests."""
 
+import contextlib
 import json
+import select
+import socket
 import unittest
 import urllib.error
 import urllib.request
@@ -43,6 +46,19 @@ class HttpTest(unittest.TestCase):
         self.assertEqual(self.call("/v2/models/echo/ready")[0], 200)
         self.assertGreaterEqual(self.call("/v2/models/bad/ready")[0], 400)
         self.assertEqual(self.call("/v2/models/nobody/ready")[0], 404)
+
+    def test_clients_that_stop_in_the_middle_of_their_requests_delay_nobody(self):
+        with contextlib.ExitStack() as stack:
+            clients = []
+            for number in range(200):
+                address = ("127.0.0.1", self.server.ports["http"])
+                clients.append(stack.enter_context(socket.create_connection(address, TIMEOUT)))
+                if number % 2:
+                    clients[-1].sendall(b"POST /v2/models/echo/infer HTTP/1.1\r\nContent-Le")
+            self.assertEqual(self.call("/v2/health/live")[0], 200)
+            closed, _, _ = select.select(clients, [], [], 0)
+            # They are closed after a second, and the answer waited for none of that.
+            self.assertLess(len(closed), 100)
 
     def test_metadata(self):
         status, server = self.call("/v2")

@@ -1,0 +1,74 @@
+#include "server/http_task_queue.h"
+
+#include <pthread.h>
+
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+namespace tandem::server {
+
+HttpTaskQueue::HttpTaskQueue(size_t least, size_t most) : least_(least), most_(most) {
+  const std::lock_guard lock(mutex_);
+  for (size_t i = 0; i < least_; ++i) StartThread();
+}
+
+void HttpTaskQueue::enqueue(std::function<void()> job) {
+  Threads ended;
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+    if (jobs_.size() > idle_ && threads_.size() < most_) StartThread();
+    ended.swap(ended_);
+  }
+  changed_.notify_one();
+  for (std::thread& thread : ended) thread.join();
+}
+
+void HttpTaskQueue::shutdown() {
+  Threads ended;
+  {
+    std::unique_lock lock(mutex_);
+    ending_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return threads_.empty(); });
+    ended.swap(ended_);
+  }
+  for (std::thread& thread : ended) thread.join();
+}
+
+size_t HttpTaskQueue::threads() const {
+  const std::lock_guard lock(mutex_);
+  return threads_.size();
+}
+
+void HttpTaskQueue::StartThread() {
+  threads_.emplace_back();
+  const auto self = std::prev(threads_.end());
+  try {
+    *self = std::thread([this, self] { Run(self); });
+  } catch (const std::system_error&) {
+    threads_.erase(self);
+  }
+}
+
+void HttpTaskQueue::Run(Threads::iterator self) {
+  pthread_setname_np(pthread_self(), "http");
+  std::unique_lock lock(mutex_);
+  do {
+    ++idle_;
+    changed_.wait(lock, [this] { return !jobs_.empty() || ending_; });
+    --idle_;
+    while (!jobs_.empty()) {
+      const std::function<void()> job = std::move(jobs_.front());
+      jobs_.pop_front();
+      lock.unlock();
+      job();
+      lock.lock();
+    }
+  } while (!ending_ && threads_.size() <= least_);
+  ended_.splice(ended_.end(), threads_, self);
+  changed_.notify_all();
+}
+
+}  // namespace tandem::server

@@ -1,0 +1,51 @@
+// The threads of an HTTP port. A client that stops in the middle of its request keeps a thread
+// until its time is over, so there are as many threads as there are such clients, up to a bound;
+// what exceeds the few that stay ends as soon as nothing waits. Thread-safe.
+#pragma once
+
+#include <httplib.h>
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <list>
+#include <mutex>
+#include <thread>
+
+namespace tandem::server {
+
+class HttpTaskQueue : public httplib::TaskQueue {
+ public:
+  // `least` threads are always there, and at most `most` at a time.
+  HttpTaskQueue(size_t least, size_t most);
+  // shutdown() has been called.
+  ~HttpTaskQueue() override = default;
+
+  void enqueue(std::function<void()> job) override;
+  // Returns when all that was enqueued is done.
+  void shutdown() override;
+
+  size_t threads() const;
+
+ private:
+  using Threads = std::list<std::thread>;
+
+  // With mutex_ held. Where the system has no thread left, the job waits for one that is there.
+  void StartThread();
+  void Run(Threads::iterator self);
+
+  const size_t least_;
+  const size_t most_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  // All guarded by mutex_.
+  std::deque<std::function<void()>> jobs_;
+  Threads threads_;
+  // To be joined.
+  Threads ended_;
+  size_t idle_ = 0;
+  bool ending_ = false;
+};
+
+}  // namespace tandem::server
