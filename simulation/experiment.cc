@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "core/printable.h"
 #include "simulation/baselines.h"
 #include "simulation/fluid_bound.h"
 #include "simulation/router_simulation.h"
@@ -69,8 +70,8 @@ std::string ToTable(const Experiment& experiment) {
   std::string text = absl::StrFormat(
       "%s: SLO %g ms, the pools can do %.0f requests/s together\n\n"
       "%5s  %-15s %10s %9s %9s %9s %9s  %s\n",
-      scenario.name, ToSeconds(scenario.slo) * 1e3, FluidRate(scenario), "LOAD", "POLICY",
-      "GOODPUT/s", "OF BOUND", "P50 ms", "P99 ms", "SLO MISS", "USE");
+      Printable(scenario.name), ToSeconds(scenario.slo) * 1e3, FluidRate(scenario), "LOAD",
+      "POLICY", "GOODPUT/s", "OF BOUND", "P50 ms", "P99 ms", "SLO MISS", "USE");
   for (const Outcome& outcome : experiment.outcomes) {
     absl::StrAppendFormat(&text, "%5.2f  %-15s %10.1f %8.1f%% %9.2f %9.2f %8.2f%%  %s\n",
                           outcome.load, outcome.policy, outcome.goodput,

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/file_text.h"
+#include "core/printable.h"
 #include "simulation/experiment.h"
 #include "simulation/plot.h"
 #include "simulation/shipped_scenarios.h"
@@ -53,7 +54,8 @@ absl::Status List(bool json) {
     if (json) {
       list.push_back({{"name", scenario->name}, {"about", scenario->about}});
     } else {
-      std::printf("%-20s %s\n", scenario->name.c_str(), scenario->about.c_str());
+      std::printf("%-20s %s\n", Printable(scenario->name).c_str(),
+                  Printable(scenario->about).c_str());
     }
   }
   if (json) std::puts(list.dump().c_str());

@@ -1,6 +1,7 @@
 #include "simulation/scenario.h"
 
 #include "absl/strings/match.h"
+#include "simulation/experiment.h"
 #include "simulation/shipped_scenarios.h"
 #include "tests/simulation/scenarios.h"
 #include "tests/support/catch.h"
@@ -33,6 +34,14 @@ TEST_CASE("A scenario is read with its defaults", "[simulation]") {
   CHECK(scenario->slo == std::chrono::milliseconds(50));
   CHECK(scenario->loads.size() == 7);
   CHECK(scenario->arrivals.burstiness == 1.0);
+}
+
+TEST_CASE("A table shows what is no text as spaces", "[simulation]") {
+  const auto scenario = ParseScenario(Json(R"("name": "red\u001b[31m")"), "test", ".");
+  REQUIRE(scenario.ok());
+  const std::string table = ToTable({*scenario, {}, 0});
+  CHECK(absl::StrContains(table, "red [31m"));
+  CHECK_FALSE(absl::StrContains(table, "\x1b"));
 }
 
 TEST_CASE("What is wrong in a scenario is named", "[simulation]") {
