@@ -57,7 +57,8 @@ void LogDifference(const std::vector<ModelStatus>& before, const std::vector<Mod
     log(fine ? LogLevel::kInfo : LogLevel::kWarning, line);
   }
   for (const auto& [key, value] : old) {
-    if (now.count(key) > 0) continue;
+    // What could not be read had no version that was served.
+    if (now.count(key) > 0 || key.second == 0) continue;
     log(LogLevel::kInfo,
         absl::StrCat("model ", key.first, " version ", key.second, " is served no more"));
   }

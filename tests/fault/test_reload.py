@@ -8,7 +8,7 @@ import unittest
 import grpc
 import harness
 import numpy as np
-from harness.repository import Repository
+from harness.repository import Repository, config
 from harness.server import CPU_POOL, Server
 from harness.tensors import infer_request
 
@@ -18,7 +18,7 @@ ROW = np.array([[1, 2, 3, 4]], dtype=np.float32)
 
 class ReloadTest(unittest.TestCase):
     def setUp(self):
-        repository = self.enterContext(Repository())
+        self.repository = repository = self.enterContext(Repository())
         repository.synthetic(
             "large",
             inputs=[("INPUT0", "TYPE_FP32", [-1])],
@@ -62,6 +62,34 @@ class ReloadTest(unittest.TestCase):
         self.write("limits { max_bytes_in_flight: 16384 }\nlog_format: 'json'\n")
         self.reload("log-format cannot change while the server runs")
         self.assertEqual(self.infer(2048), grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+
+    def test_other_pools_are_refused_and_told_to_need_a_new_start(self):
+        file = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "pools.conf")
+        for lanes, told in (
+            (1, None),
+            (2, "pools cannot change while the server runs; start it again for that"),
+        ):
+            with open(file, "w", encoding="ascii") as stream:
+                stream.write(f"pools {{ name: 'cpu' device: 'cpu' lanes: {lanes} }}\n")
+            if told is None:
+                server = self.enterContext(
+                    Server(self.repository.path, flags=("--config=" + file,))
+                )
+                continue
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for_log(told)
+        self.assertEqual(server.status().pools[0].workers[0].lanes, 1)
+
+    def test_a_model_that_is_mended_is_not_told_to_be_served_no_more(self):
+        self.repository.add("broken", "no_such_field: 1")
+        self.reload("model broken: UNAVAILABLE")
+        path = os.path.join(self.repository.path, "broken", "config.pbtxt")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(config("broken"))
+        self.reload("model broken version 1: READY")
+        self.reload(lambda log: log.count("the model repository was read again") == 3)
+        self.assertNotIn("served no more", self.server.log())
 
 
 if __name__ == "__main__":
