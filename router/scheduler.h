@@ -214,6 +214,7 @@ class Scheduler {
   bool IsRunning(const Model& model) const;
   // Whether the model's configuration would rather have its requests elsewhere while it can.
   bool IsSecondChoice(const Model& model, uint32_t pool) const;
+  bool HasLaneUp(const Model& model, uint32_t pool) const;
   PlacementReason ReasonFor(const Model& model, uint32_t pool, int64_t rows) const;
   PoolOutlook Outlook(TimePoint now, uint32_t model, uint32_t pool) const;
   BatchQueue::Limits LimitsFor(TimePoint now, uint32_t model, const Lane& lane) const;

@@ -109,13 +109,21 @@ bool Scheduler::IsSecondChoice(const Model& model, uint32_t pool) const {
   return false;
 }
 
+// False also where its workers have died and the pool has not told yet that the lanes are down.
+bool Scheduler::HasLaneUp(const Model& model, uint32_t pool) const {
+  const std::vector<Lane>& lanes = lanes_.lanes(pool);
+  return std::any_of(lanes.begin(), lanes.end(), [&](const Lane& lane) {
+    return lane.up && model.seats[pool].runnable[lane.id.lane];
+  });
+}
+
 PlacementReason Scheduler::ReasonFor(const Model& model, uint32_t pool, int64_t rows) const {
   const Seat& own = model.seats[pool];
   PlacementReason reason = PlacementReason::kOnlyPool;
   for (uint32_t other = 0; other < model.seats.size(); ++other) {
     const Seat& seat = model.seats[other];
     if (other == pool || !seat.held) continue;
-    if (seat.runnable_lanes == 0) {
+    if (!HasLaneUp(model, other)) {
       if (reason == PlacementReason::kOnlyPool) reason = PlacementReason::kOtherDown;
       continue;
     }

@@ -177,6 +177,20 @@ TEST_CASE("A fallback runs only while no GPU pool can", "[scheduler][placement]"
   CHECK(batch->reason == PlacementReason::kOtherDown);
 }
 
+TEST_CASE("A pool whose worker has died is down before it tells so", "[scheduler][placement]") {
+  TwoPools bench(PlacementMode::kPreferGpu);
+  bench.TeachBoth();
+  bench.SubmitWithin(seconds(1));
+  const ScheduledBatch* dying = bench.Start();
+  REQUIRE(dying != nullptr);
+  REQUIRE(dying->lane.pool == kGpuPool);
+  bench.Die(dying, WorkerDeath::kFromOutside);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->lane.pool == kCpuPool);
+  CHECK(batch->reason == PlacementReason::kOtherDown);
+}
+
 TEST_CASE("A request that would be answered too late is refused at once, with the time",
           "[scheduler][deadline]") {
   TwoPools bench;
