@@ -69,6 +69,8 @@ struct BatchResult {
   std::shared_ptr<const void> keep_alive;
   // Time that the model ran, as the worker measured it.
   Duration compute_time{0};
+  // It was too much for the memory as a whole, and the worker ran it in parts.
+  bool in_parts = false;
 };
 
 // A batch that is not done within its budget.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -52,6 +53,13 @@ class RouterObserver {
                            const Placement& placement) = 0;
   // A request whose worker died runs again.
   virtual void OnRetry(const std::string& model, int64_t version) = 0;
+  // A request is refused from now on, with those like it: it was in a worker when that ended, for
+  // the second time. `how`: for the operator.
+  virtual void OnCondemned(const std::string& /*model*/, int64_t /*version*/,
+                           const std::string& /*how*/) {}
+  // A batch of the model was too much for the pool's memory, and was run in parts.
+  virtual void OnBatchSplit(const std::string& /*model*/, int64_t /*version*/,
+                            std::string_view /*pool*/) {}
   // The model's requests ended so many workers that it is refused for that time.
   virtual void OnPause(const std::string& model, int64_t version, Duration pause) = 0;
 };

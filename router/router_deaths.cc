@@ -8,7 +8,7 @@ namespace tandem {
 
 // Its worker died. A member runs again, or is told why not.
 void Router::State::RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint now) {
-  const absl::Status& death = batch->result.status;
+  const std::string how(batch->result.status.message());
   Requests again;
   for (std::unique_ptr<QueuedRequest>& member : batch->members) {
     const AfterDeath next = NextAfterDeath(batch->result.death, member->deaths, member->is_probe);
@@ -16,11 +16,11 @@ void Router::State::RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint no
       const bool ran = batch->result.death != WorkerDeath::kBeforeRun;
       Refuse(std::move(member),
              absl::UnavailableError(absl::StrCat(
-                 "model \"", batch->batch.model, "\": ", death.message(),
-                 ran ? ", for the second time" : ", again and again", "; try again later")));
+                 "model \"", batch->batch.model, "\": the worker of the request ended ",
+                 ran ? "for the second time" : "again and again", "; try again later")));
     } else if (next == AfterDeath::kCondemn) {
       pools_[batch->lane.pool].backend->ExplainDeath(batch->lane.lane);
-      Condemn(batch->model, std::move(member), death, now);
+      Condemn(batch->model, std::move(member), how, now);
     } else {
       observer_.OnRetry(batch->batch.model, member->model->version);
       member->crashed_alone |= batch->result.death == WorkerDeath::kFromInside &&
@@ -37,13 +37,14 @@ void Router::State::RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint no
   Perform(std::move(actions));
 }
 
-// It has ended two workers.
+// It has ended two workers. How they ended is the operator's to know.
 void Router::State::Condemn(uint32_t model, std::unique_ptr<QueuedRequest> request,
-                            const absl::Status& death, TimePoint now) {
+                            const std::string& how, TimePoint now) {
   const absl::Status sentence = absl::InternalError(
       absl::StrCat("model \"", request->model->config.name, "\": this request ended ",
                    request->is_probe ? "a worker" : "two workers",
-                   ", so it is not run again: ", death.message()));
+                   ", so it is not run again; the server's log tells how it ended"));
+  observer_.OnCondemned(request->model->config.name, request->model->version, how);
   Ban(model, *request, sentence, now);
   Refuse(std::move(request), sentence);
 }

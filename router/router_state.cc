@@ -152,6 +152,9 @@ void Router::State::Perform(SchedulerActions actions) {
       NoteGivenUp(*refusal.request, refusal.status);
       Refuse(std::move(refusal.request), std::move(refusal.status));
     }
+    for (const SchedulerActions::Split& split : actions.splits) {
+      observer_.OnBatchSplit(split.model, split.version, pools_[split.pool].backend->name());
+    }
     for (const SchedulerActions::Watch& watch : actions.watches) {
       pools_[watch.lane.pool].backend->WatchBatch(watch.lane.lane, watch.batch);
     }
@@ -222,7 +225,10 @@ std::unique_ptr<ScheduledBatch> Router::State::EndedLocked(TimePoint now, LaneId
   const absl::StatusCode code = batch->result.status.code();
   if (batch->result.death != WorkerDeath::kNone) scheduler_.WorkerDied(*batch);
   auto ended = scheduler_.Ended(now, lane, batch_id, code == absl::StatusCode::kOk, actions);
-  if (code == absl::StatusCode::kResourceExhausted && scheduler_.RunAlone(now, *ended, actions)) {
+  if (code != absl::StatusCode::kResourceExhausted) return ended;
+  const int64_t version = ended->members.front()->model->version;
+  if (scheduler_.RunAlone(now, *ended, actions)) {
+    actions.splits.push_back({ended->batch.model, version, lane.pool});
     return nullptr;
   }
   return ended;
@@ -251,6 +257,10 @@ void Router::State::AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint
     }
   } else {
     status = NameModel(batch->batch.model, result.status);
+  }
+  if (result.in_parts) {
+    observer_.OnBatchSplit(batch->batch.model, batch->members.front()->model->version,
+                           placement.pool);
   }
   observer_.OnBatchDone(batch->batch.model, batch->members.front()->model->version, placement);
   for (size_t i = 0; i < batch->members.size(); ++i) {

@@ -71,7 +71,7 @@ class Router::State {
   void Ban(uint32_t model, const QueuedRequest& request, const absl::Status& sentence,
            TimePoint now);
   void NoteGivenUp(const QueuedRequest& request, const absl::Status& status);
-  void Condemn(uint32_t model, std::unique_ptr<QueuedRequest> request, const absl::Status& death,
+  void Condemn(uint32_t model, std::unique_ptr<QueuedRequest> request, const std::string& how,
                TimePoint now);
   // With table_mutex_ and mutex_ held: the lanes' workers have other models to load than before.
   void NoteLoadingLocked(SchedulerActions& actions);

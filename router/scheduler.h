@@ -38,6 +38,13 @@ struct SchedulerActions {
     absl::Status status;
   };
   std::vector<Refusal> refusals;
+  // Batches that were too much for a pool's memory, whose requests run one by one.
+  struct Split {
+    std::string model;
+    int64_t version = 0;
+    uint32_t pool = 0;
+  };
+  std::vector<Split> splits;
   // Batches that may come to run for too long, to be watched; each once.
   struct Watch {
     LaneId lane;
@@ -55,7 +62,8 @@ struct SchedulerActions {
   std::vector<Overdue> overdue;
 
   bool empty() const {
-    return starts.empty() && refusals.empty() && watches.empty() && overdue.empty();
+    return starts.empty() && refusals.empty() && splits.empty() && watches.empty() &&
+           overdue.empty();
   }
 };
 

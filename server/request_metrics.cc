@@ -60,6 +60,9 @@ RequestMetrics::RequestMetrics(Registry& registry, LogSink log)
                             "Requests that ran again since their worker had died.")),
       pauses_(MakeCounters(registry, "tandem_model_pauses_total",
                            "Times that a model was paused, since its requests ended workers.")),
+      splits_(MakeCounters(registry, "tandem_batches_split_total",
+                           "Batches that ran in parts, since the device's memory did not hold "
+                           "them.")),
       fallbacks_(MakeCounters(registry, "tandem_fallback_requests_total",
                               "Requests that ran on another pool than their model's first choice, "
                               "by reason.")),
@@ -127,6 +130,19 @@ void RequestMetrics::OnBatchDone(const std::string& model, int64_t version,
 
 void RequestMetrics::OnRetry(const std::string& model, int64_t version) {
   retries_.Add({{"model", model}, {"version", absl::StrCat(version)}}).Increment();
+}
+
+void RequestMetrics::OnCondemned(const std::string& model, int64_t version,
+                                 const std::string& how) {
+  if (log_ == nullptr) return;
+  log_(LogLevel::kWarning, absl::StrCat("model ", model, " version ", version,
+                                        ": a request ended two workers and is refused: ", how));
+}
+
+void RequestMetrics::OnBatchSplit(const std::string& model, int64_t version,
+                                  std::string_view pool) {
+  splits_.Add({{"model", model}, {"version", absl::StrCat(version)}, {"pool", std::string(pool)}})
+      .Increment();
 }
 
 void RequestMetrics::OnPause(const std::string& model, int64_t version, Duration pause) {

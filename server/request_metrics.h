@@ -30,6 +30,8 @@ class RequestMetrics : public RouterObserver {
   void OnRequestDone(const RequestRecord& record) override;
   void OnBatchDone(const std::string& model, int64_t version, const Placement& placement) override;
   void OnRetry(const std::string& model, int64_t version) override;
+  void OnCondemned(const std::string& model, int64_t version, const std::string& how) override;
+  void OnBatchSplit(const std::string& model, int64_t version, std::string_view pool) override;
   void OnPause(const std::string& model, int64_t version, Duration pause) override;
 
  private:
@@ -67,6 +69,7 @@ class RequestMetrics : public RouterObserver {
   prometheus::Family<prometheus::Counter>& failures_;
   prometheus::Family<prometheus::Counter>& retries_;
   prometheus::Family<prometheus::Counter>& pauses_;
+  prometheus::Family<prometheus::Counter>& splits_;
   prometheus::Family<prometheus::Counter>& fallbacks_;
   prometheus::Family<prometheus::Histogram>& request_duration_;
   prometheus::Family<prometheus::Histogram>& queue_duration_;

@@ -40,7 +40,8 @@ struct CompletionEntry {
   uint32_t output_slot;
   uint64_t record_offset;
   uint32_t record_bytes;
-  uint32_t reserved;
+  // 1: the batch was too much for the memory, and was run in parts.
+  uint32_t in_parts;
   // Time that the model ran, in nanoseconds.
   uint64_t compute_ns;
 };

@@ -77,6 +77,7 @@ absl::StatusOr<BatchResult> CheckCompletion(WorkerMemory& memory, const ipc::Com
   result.compute_time = Duration(entry.compute_ns > static_cast<uint64_t>(limit)
                                      ? limit
                                      : static_cast<int64_t>(entry.compute_ns));
+  result.in_parts = entry.in_parts != 0;
   const bool failed = entry.status_code != 0;
   if (entry.output_slot == ipc::kNoSlot) {
     if (!failed) return absl::InternalError("a batch succeeded without outputs");

@@ -66,6 +66,8 @@ class OutputSink {
   // Finds room. Returns one place for each output, of `bytes` bytes and aligned to 64, in order.
   // RESOURCE_EXHAUSTED where there is no room. Called at most once a run.
   virtual absl::StatusOr<std::vector<std::byte*>> Allocate(std::vector<OutputTensor> outputs) = 0;
+  // The run is done in parts, since the memory does not hold it as a whole.
+  virtual void NoteParts() {}
 };
 
 // A run of a model while it was loaded.

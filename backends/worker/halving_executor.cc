@@ -102,6 +102,7 @@ absl::Status RunInParts(Executor& executor, uint32_t lane, absl::Span<const Inpu
   if (!absl::IsResourceExhausted(whole) || watched.asked()) return whole;
   const std::optional<int64_t> rows = Rows(inputs);
   if (!rows.has_value() || *rows < 2) return whole;
+  sink.NoteParts();
   const int64_t half = *rows / 2;
   PartSink first;
   absl::Status status = RunInParts(executor, lane, RowsOf(inputs, 0, half, *rows), first);

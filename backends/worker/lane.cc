@@ -114,6 +114,7 @@ absl::Status Lane::RunEntry(const ipc::SubmitEntry& entry, ipc::CompletionEntry&
   const auto start = steady_clock::now();
   const absl::Status status = model.executor()->Run(index_, inputs, outputs);
   completion.compute_ns = static_cast<uint64_t>(nanoseconds(steady_clock::now() - start).count());
+  completion.in_parts = outputs.in_parts() ? 1 : 0;
   if (!status.ok()) return status;
   if (!outputs.allocated()) return absl::InternalError("the model returned no outputs");
   outputs.Announce(completion);

@@ -20,6 +20,9 @@ class RunOutputs : public OutputSink {
 
   absl::StatusOr<std::vector<std::byte*>> Allocate(std::vector<OutputTensor> outputs) override;
 
+  void NoteParts() override { in_parts_ = true; }
+  bool in_parts() const { return in_parts_; }
+
   // Whether Allocate has succeeded.
   bool allocated() const { return block_.has_value(); }
 
@@ -31,6 +34,7 @@ class RunOutputs : public OutputSink {
   OutputArena& arena_;
   std::optional<OutputBlock> block_;
   size_t record_bytes_ = 0;
+  bool in_parts_ = false;
 };
 
 }  // namespace tandem::worker

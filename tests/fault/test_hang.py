@@ -70,7 +70,10 @@ class HangTest(unittest.TestCase):
         others = [self.ask(model, n) for n in range(20) for model in ("light", "hangs")]
         error = hanging.exception(timeout=TIMEOUT)
         self.assertEqual(error.code(), grpc.StatusCode.INTERNAL, error)
-        self.assertIn(f"within {int(BUDGET * 1000)} ms", error.details())
+        self.assertIn("ended two workers", error.details())
+        told = "model hangs version 1: a request ended two workers and is refused: "
+        self.server.wait_for_log(told)
+        self.assertIn(f"within {int(BUDGET * 1000)} ms", self.server.log().split(told)[1])
         for number, call in enumerate(others):
             self.assert_echo(call, number // 2)
         wait_for_restart(self.server, 2)

@@ -22,7 +22,7 @@ from harness.tensors import infer_outputs, infer_request
 
 TIMEOUT = 60
 POISON = 222
-# How the worker ends, and the word for it in the reply.
+# How the worker ends, and the word for it in the log.
 MODES = {
     "crash": "SIGSEGV",
     "abort": "SIGABRT",
@@ -62,6 +62,8 @@ class PoisonTest(unittest.TestCase):
         self.assertEqual(error.code(), grpc.StatusCode.INTERNAL, error)
         for word in ("workers", *words):
             self.assertIn(word, error.details())
+        # Which one, and how, is for the operator.
+        self.assertNotIn("cpu/0", error.details())
 
     def test_a_request_that_ends_two_workers_is_refused_from_then_on(self):
         for mode, words in MODES.items():
@@ -69,7 +71,10 @@ class PoisonTest(unittest.TestCase):
                 # One each: with every death the worker stays away for longer.
                 self.serve()
                 before = footprint(self.server)
-                self.assert_condemned(self.ask(mode, row(POISON)), mode, words)
+                self.assert_condemned(self.ask(mode, row(POISON)), mode)
+                told = f"model {mode} version 1: a request ended two workers and is refused: "
+                self.server.wait_for_log(told)
+                self.assertIn(words, self.server.log().split(told)[1].splitlines()[0])
                 wait_for_restart(self.server, 2)
                 # Refused without a third death; other inputs are taken.
                 self.assert_condemned(self.ask(mode, row(POISON)), mode, "refused")

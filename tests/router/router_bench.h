@@ -4,8 +4,10 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "router/router.h"
 #include "tests/router/fake_backend.h"
@@ -26,6 +28,16 @@ class CountingObserver : public RouterObserver {
     retries.notify_all();
   }
   void OnPause(const std::string&, int64_t, Duration) override { ++pauses; }
+  void OnCondemned(const std::string&, int64_t, const std::string& how) override {
+    const std::lock_guard lock(mutex_);
+    condemned_.push_back(how);
+  }
+  void OnBatchSplit(const std::string&, int64_t, std::string_view) override { ++splits; }
+  // How the workers ended, of which requests were condemned.
+  std::vector<std::string> condemned() const {
+    const std::lock_guard lock(mutex_);
+    return condemned_;
+  }
   void AwaitRetries(int count) {
     for (int seen = retries; seen < count; seen = retries) retries.wait(seen);
   }
@@ -36,6 +48,12 @@ class CountingObserver : public RouterObserver {
   std::atomic<int> batches{0};
   std::atomic<int> retries{0};
   std::atomic<int> pauses{0};
+  std::atomic<int> splits{0};
+
+ private:
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  std::vector<std::string> condemned_;
 };
 
 // A router over one CPU pool of one lane (and a GPU pool where asked), with time as it passes.

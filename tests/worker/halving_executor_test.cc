@@ -71,6 +71,9 @@ class Sink : public OutputSink {
     return values;
   }
 
+  void NoteParts() override { in_parts = true; }
+
+  bool in_parts = false;
   bool full = false;
   int asked = 0;
   std::vector<OutputTensor> announced;
@@ -108,6 +111,7 @@ std::vector<int64_t> RowsOfRuns(const SmallDevice& device) {
 TEST_CASE("A batch that the memory does not hold runs in halves, and its answer is whole") {
   Trial trial;
   REQUIRE(trial.Ask({1, 2, 3, 4, 5, 6, 7}).ok());
+  CHECK(trial.sink.in_parts);
   CHECK(trial.sink.numbers() == std::vector<float>{2, 4, 6, 8, 10, 12, 14});
   REQUIRE(trial.sink.announced.size() == 1);
   CHECK(trial.sink.announced[0].name == "y");
