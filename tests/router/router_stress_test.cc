@@ -1,6 +1,9 @@
 // Many threads at once; worth most under ThreadSanitizer.
 #include <atomic>
+#include <future>
+#include <memory>
 #include <thread>
+#include <vector>
 
 #include "router/router.h"
 #include "tests/router/fake_backend.h"
@@ -73,6 +76,69 @@ TEST_CASE("Requests from many threads to lanes on many threads are each answered
   CHECK(observer.requests == kThreads * kRequests);
   CHECK(ran > 0);
   CHECK(wrong == 0);
+  CHECK(router.Gauges().bytes_in_flight == 0);
+}
+
+// Requests of one client, one after the other without a wait, so many; each is cancelled at once.
+void Storm(Router& router, const Clock& clock, uint64_t client, int requests,
+           std::atomic<int>& answers) {
+  for (int i = 0; i < requests; ++i) {
+    auto request = Request();
+    request->arrival = clock.Now();
+    request->client = client;
+    auto cancelled = std::make_shared<std::atomic<bool>>(false);
+    request->cancelled = cancelled;
+    router.Submit(std::move(request), [&](InferResponse) { ++answers; });
+    *cancelled = true;
+  }
+}
+
+TEST_CASE("Clients that storm and cancel keep no other client from its answers",
+          "[router][stress]") {
+  constexpr int kStorms = 4;
+  constexpr int kOfStorm = 4000;
+  constexpr int kModest = 200;
+  SystemClock clock;
+  NoObserver observer;
+  RouterOptions options;
+  // Full at once.
+  options.max_queue_length = 32;
+  Router router(clock, options, observer);
+  std::atomic<int> answers{0};
+  std::atomic<int> failed{0};
+  {
+    FakeBackend cpu(0, PoolKind::kCpu, 2, FakeBackend::Answers::kOnThreads);
+    cpu.Attach(router);
+    router.AddBackend(cpu);
+    REQUIRE(router.AddModel(Version(BatchingModel(), 1)).ok());
+    std::vector<std::thread> storms;
+    for (int storm = 0; storm < kStorms; ++storm) {
+      storms.emplace_back([&, storm] {
+        Storm(router, clock, static_cast<uint64_t>(storm) + 1, kOfStorm, answers);
+      });
+    }
+    // Two that ask for one thing at a time, and wait for it.
+    std::vector<std::thread> modest;
+    for (uint64_t client = 100; client < 102; ++client) {
+      modest.emplace_back([&, client] {
+        for (int i = 0; i < kModest; ++i) {
+          auto request = Request();
+          request->arrival = clock.Now();
+          request->client = client;
+          std::promise<absl::Status> answered;
+          router.Submit(std::move(request),
+                        [&](InferResponse response) { answered.set_value(response.status); });
+          if (!answered.get_future().get().ok()) ++failed;
+        }
+      });
+    }
+    for (std::thread& thread : storms) thread.join();
+    for (std::thread& thread : modest) thread.join();
+    CHECK(router.Drain(std::chrono::seconds(60)));
+  }
+  CHECK(failed == 0);
+  CHECK(answers == kStorms * kOfStorm);
+  CHECK(observer.requests == kStorms * kOfStorm + 2 * kModest);
   CHECK(router.Gauges().bytes_in_flight == 0);
 }
 
