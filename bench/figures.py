@@ -2,85 +2,20 @@
 rounds of each, and the medians are told.
 
 usage: figures.py FOLDER-OF-MODELS [PART...]   (with TANDEM_BUILD_DIR, and TANDEM_DEMO_DIR for the
-start with the demo's models). Parts: memory, start, libtorch, echo; all by default.
+start with the demo's models). Parts: memory, start, libtorch, echo, and those of model_figures.py; all
+by default.
 """
 
-import contextlib
-import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 
-from harness import build_path
+import model_figures
 from harness.processes import children, resident_bytes
 from harness.repository import Repository
 from harness.server import Server
-
-ROUNDS = int(os.environ.get("TANDEM_BENCH_ROUNDS", "5"))
-SECONDS = float(os.environ.get("TANDEM_BENCH_SECONDS", "4"))
-MIB = 1 << 20
-CORES = len(os.sched_getaffinity(0))
-
-
-def show(what, value, limit="", holds=None):
-    """One line. `holds`: whether the value keeps to its limit."""
-    verdict = "" if holds is None else "  holds" if holds else "  MISSED"
-    print(f"{what:<66} {value:>12}  {limit}{verdict}", flush=True)
-
-
-def load(address, model, clients):
-    """One closed loop of `tandem bench`; what it tells of its one level."""
-    command = [
-        build_path("tandem"),
-        "bench",
-        model,
-        f"--target={address}",
-        f"--concurrency={clients}",
-        f"--seconds={SECONDS}",
-        "--json",
-    ]
-    reply = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    return json.loads(reply)["levels"][0]
-
-
-def medians(reports):
-    """Calls a second, and the latencies' p50 and p99 in milliseconds."""
-    rate = statistics.median(r["calls_per_second"] for r in reports)
-    p50, p99 = (
-        statistics.median(r["latency_us"][q] for r in reports) / 1e3 for q in ("p50", "p99")
-    )
-    return rate, p50, p99
-
-
-def libtorch_loop(model, loops):
-    """Calls a second of as many bare loops in one process, with the settings that are fastest."""
-    command = [
-        build_path("bench-libtorch-loop"),
-        f"--model={model}",
-        "--input-shape=1,3,224,224",
-        "--optimize=inference",
-        "--profiling=false",
-        f"--loops={loops}",
-        f"--seconds={SECONDS}",
-    ]
-    reply = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    return json.loads(reply)["runs_per_second"]
-
-
-@contextlib.contextmanager
-def echo_server():
-    """The bare echo; its address."""
-    with subprocess.Popen(
-        [build_path("bench-echo-server")], stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield "127.0.0.1:" + process.stdout.readline().strip()
-        process.terminate()
-
-
-def pool(lanes):
-    return (f"--pool=cpu=device:cpu,lanes:{lanes},threads:1",)
+from measure import CORES, MIB, ROUNDS, echo_server, libtorch_loop, load, medians, pool, ratio_of_rates, show
 
 
 def memory(_models):
@@ -146,15 +81,13 @@ def echo(models):
                 )
                 show(f"{name}: added to p50", f"{added:.0f} µs", "at most 30", added <= 30)
             else:
-                ratio = statistics.median(
-                    t["calls_per_second"] / b["calls_per_second"] for t, b in pairs
-                )
+                ratio = ratio_of_rates(reports["Tandem"], reports["bare gRPC"])
                 show(
                     f"{name}: Tandem ÷ bare", f"{ratio:.3f}", f"at least {limit}", ratio >= limit
                 )
 
 
-PARTS = {part.__name__: part for part in (memory, start, libtorch, echo)}
+PARTS = {part.__name__: part for part in (memory, start, libtorch, echo, *model_figures.PARTS)}
 
 
 def main():

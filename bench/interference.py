@@ -1,7 +1,8 @@
-"""Prints what two pools on cores of their own do to each other: rate and p99 of a net of resnet18's
-size on one pool while the other is idle and while it is saturated, and the same of two bare loops,
-which is what the machine itself takes (memory, caches, cores that are threads of one). Then how well the
-router predicted the batches' times.
+"""Prints what two pools on cores of their own do to each other: rate and p99 of a model on one pool while the
+other is idle and while it is saturated. For two models: a small transformer, whose requests are some
+hundred bytes, and a net of resnet18's size, whose 602 kB each are carried by clients and front end on
+the same cores. Beside them bare loops, which is what the machine itself takes (memory, caches, cores
+that are threads of one). Then how well the router predicts the batches' times, on one pool alone.
 
 usage: interference.py FOLDER-OF-MODELS   (with TANDEM_BUILD_DIR)
 """
@@ -9,6 +10,7 @@ usage: interference.py FOLDER-OF-MODELS   (with TANDEM_BUILD_DIR)
 import contextlib
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -16,88 +18,108 @@ import sys
 from harness import build_path
 from harness.repository import Repository
 from harness.server import Server
+from measure import ROUNDS, SECONDS, load_command, show
 
-ROUNDS = int(os.environ.get("TANDEM_BENCH_ROUNDS", "5"))
-SECONDS = float(os.environ.get("TANDEM_BENCH_SECONDS", "4"))
-SHAPE = "1,3,224,224"
 CORES = sorted(os.sched_getaffinity(0))[:2]
 POOLS = (
-    f"--pool=first=device:cpu,lanes:1,threads:1,cores:{CORES[0]}",
-    f"--pool=second=device:cpu,serves:gpu,lanes:1,threads:1,cores:{CORES[-1]}",
+    f"--pool=first=device:cpu,lanes:1,express:0,threads:1,cores:{CORES[0]}",
+    f"--pool=second=device:cpu,serves:gpu,lanes:1,express:0,threads:1,cores:{CORES[-1]}",
 )
 
 
 def bare(model, core):
+    """A loop over the net of resnet18's size."""
     return [
         "taskset", "--cpu-list", str(core), build_path("bench-libtorch-loop"), f"--model={model}",
-        f"--input-shape={SHAPE}", "--optimize=inference", "--profiling=false", "--loops=1",
+        "--input-shape=1,3,224,224", "--optimize=inference", "--profiling=false", "--loops=1",
         f"--seconds={SECONDS}",
     ]
 
 
-def client(address, model):
-    return [
-        build_path("tandem"), "bench", model, f"--target={address}", "--concurrency=2",
-        f"--seconds={SECONDS}", "--json",
-    ]
-
-
-def measure(command, beside=None):
+def measure(command, other=None):
     """What the first command prints, while the other one runs."""
     with contextlib.ExitStack() as stack:
-        if beside is not None:
-            other = stack.enter_context(subprocess.Popen(beside, stdout=subprocess.DEVNULL))
-            stack.callback(other.terminate)
+        if other is not None:
+            running = stack.enter_context(subprocess.Popen(other, stdout=subprocess.DEVNULL))
+            stack.callback(running.terminate)
         return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
-def served(command, beside=None):
-    level = measure(command, beside)["levels"][0]
+def served(command, other=None):
+    level = measure(command, other)["levels"][0]
     return level["calls_per_second"], level["latency_us"]["p99"]
 
 
-def show(what, value, limit, holds):
-    print(f"{what:<66} {value:>8.3f}  {limit}  {'holds' if holds else 'MISSED'}", flush=True)
-
-
-def main():
-    model = os.path.join(sys.argv[1], "resnet18", "1", "model.pt")
-    with open(os.path.join(sys.argv[1], "resnet18", "config.pbtxt"), encoding="utf-8") as file:
+def repository_of(models, name):
+    """The model twice: as "first" for the one pool, as "second" for the other."""
+    with open(os.path.join(models, name, "config.pbtxt"), encoding="utf-8") as file:
         text = file.read()
-    with Repository() as repository:
-        for name, kind in (("first", "KIND_CPU"), ("second", "KIND_GPU")):
-            placed = text.replace("resnet18", name).replace("KIND_CPU", kind)
-            repository.add(name, placed, files={"model.pt": model})
+    repository = Repository()
+    for copy, kind in (("first", "KIND_CPU"), ("second", "KIND_GPU")):
+        repository.add(copy, text.replace("KIND_CPU", kind),
+                       files={"model.pt": os.path.join(models, name, "1", "model.pt")})
+    return repository
+
+
+def machine(models):
+    """What two bare loops do to each other: rate of one beside the other ÷ alone."""
+    model = os.path.join(models, "resnet18", "1", "model.pt")
+    ratios = []
+    for _ in range(ROUNDS):
+        alone = measure(bare(model, CORES[0]))["runs_per_second"]
+        both = measure(bare(model, CORES[0]), bare(model, CORES[-1]))["runs_per_second"]
+        ratios.append(both / alone)
+    show("two bare loops of resnet18: rate of one beside the other ÷ alone",
+         f"{statistics.median(ratios):.3f}")
+
+
+def interference(models, name):
+    with repository_of(models, name) as repository:
         with Server(repository.path, flags=POOLS, worker=None) as server:
-            one, two = client(server.address, "first"), client(server.address, "second")
-            rounds = {"rate": [], "p99": [], "bare": [], "ratio": []}
+            one = load_command(server.address, "first", 2)
+            two = load_command(server.address, "second", 2, 3 * SECONDS + 10)
+            rates, tails, spent = [], [], []
             for _ in range(ROUNDS):
-                alone = measure(bare(model, CORES[0]))["runs_per_second"]
-                both = measure(bare(model, CORES[0]), bare(model, CORES[-1]))["runs_per_second"]
-                idle, busy = served(one), served(one, two)
-                rounds["bare"].append(both / alone)
-                rounds["rate"].append(busy[0] / idle[0])
-                rounds["p99"].append(busy[1] / idle[1])
-                rounds["ratio"].append(busy[0] / idle[0] / (both / alone))
-                print(f"bare {alone:.1f} alone, {both:.1f} beside; served {idle[0]:.1f}/s, p99 "
-                      f"{idle[1] / 1e3:.1f} ms alone, {busy[0]:.1f}/s, {busy[1] / 1e3:.1f} ms beside")
+                idle = served(one)
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                busy = served(one, two)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                rates.append(busy[0] / idle[0])
+                tails.append(busy[1] / idle[1])
+                spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+                print(f"  {name}: {idle[0]:.1f}/s, p99 {idle[1] / 1e3:.1f} ms beside an idle pool, "
+                      f"{busy[0]:.1f}/s, {busy[1] / 1e3:.1f} ms beside a saturated one", flush=True)
+    rate, tail = statistics.median(rates), statistics.median(tails)
+    show(f"{name}: CPU of both clients meanwhile", f"{statistics.median(spent):.2f} s")
+    show(f"{name}: rate while the other pool is saturated ÷ idle", f"{rate:.3f}", "at least 0.95",
+         rate >= 0.95)
+    show(f"{name}: p99 while the other pool is saturated ÷ idle", f"{tail:.3f}", "at most 1.05",
+         tail <= 1.05)
+
+
+def prediction(models, name):
+    with repository_of(models, name) as repository:
+        with Server(repository.path, flags=POOLS, worker=None) as server:
+            for _ in range(ROUNDS):
+                served(load_command(server.address, "first", 1))
             status = subprocess.run(
                 [build_path("tandem"), "status", f"--target={server.address}", "--json"],
                 stdout=subprocess.PIPE, check=True,
             ).stdout
-    middle = {what: statistics.median(values) for what, values in rounds.items()}
-    print(f"{'two bare loops: rate of one beside the other ÷ alone':<66} {middle['bare']:>8.3f}")
-    show("rate while the other pool is saturated ÷ idle", middle["rate"], "at least 0.95",
-         middle["rate"] >= 0.95)
-    show("  the same ÷ that of the bare loops", middle["ratio"], "at least 0.95",
-         middle["ratio"] >= 0.95)
-    show("p99 while the other pool is saturated ÷ idle", middle["p99"], "at most 1.05",
-         middle["p99"] <= 1.05)
     for found in json.loads(status)["models"]:
-        for cost in found.get("costs", []):
+        for cost in found.get("costs", []) if found["name"] == "first" else []:
             error = cost["error_p99"] - 1
-            show(f"predicted time, p99 of the relative error, {found['name']}", error,
+            show(f"{name}: predicted time, p99 of the relative error", f"{error:.3f}",
                  "at most 0.20", error <= 0.2)
+
+
+def main():
+    models = sys.argv[1]
+    machine(models)
+    for name in ("encoder", "resnet18"):
+        interference(models, name)
+    for name in ("encoder", "resnet18"):
+        prediction(models, name)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-// A bare loop over a TorchScript model, without a server: what the machine gives at most. The
+// A bare loop over a TorchScript model, or one that AOTInductor compiled, without a server: what the machine gives at most. The
 // server's figures are held against it. Built twice: with LibTorch for the CPU, and with CUDA.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -8,6 +8,7 @@
 #include <c10/core/InferenceMode.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
@@ -19,8 +20,10 @@
 #include <cstdio>
 #include <exception>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -28,6 +31,7 @@
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using torch::inductor::AOTIModelPackageLoader;
 
 struct Options {
   std::string model;
@@ -50,7 +54,17 @@ struct Measured {
   std::vector<double> latencies;
 };
 
-torch::jit::Module Load(const Options& options) {
+bool IsCompiled(const Options& options) {
+  return std::string_view(options.model).ends_with(".pt2");
+}
+
+// What is run: one of the two.
+struct Model {
+  std::optional<torch::jit::Module> script;
+  std::unique_ptr<AOTIModelPackageLoader> compiled;
+};
+
+torch::jit::Module LoadScript(const Options& options) {
   torch::jit::Module module = torch::jit::load(options.model, c10::Device(options.device));
   module.eval();
   if (options.optimize == "none") return module;
@@ -59,13 +73,23 @@ torch::jit::Module Load(const Options& options) {
   return torch::jit::optimize_for_inference(module);
 }
 
+Model Load(const Options& options) {
+  Model model;
+  if (IsCompiled(options)) {
+    model.compiled = std::make_unique<AOTIModelPackageLoader>(options.model);
+  } else {
+    model.script = LoadScript(options);
+  }
+  return model;
+}
+
 // One loop's calls. On a GPU it has a stream of its own, and each call waits for it.
 class Caller {
  public:
-  Caller(const Options& options, torch::jit::Module module)
+  Caller(const Options& options, Model model)
       : options_(options),
         device_(options.device),
-        module_(std::move(module)),
+        model_(std::move(model)),
         host_input_(at::rand(options.shape)),
         device_input_(host_input_.to(device_)) {
     if (options.autocast != "off") {
@@ -82,11 +106,11 @@ class Caller {
 
   void Run() {
     if (device_.is_cpu()) {
-      module_.forward({host_input_});
+      Forward(host_input_);
       return;
     }
     if (options_.copies) device_input_ = host_input_.to(device_, /*non_blocking=*/true);
-    const at::Tensor output = module_.forward({device_input_}).toTensor();
+    const at::Tensor output = Forward(device_input_);
     if (options_.copies) {
       if (!host_output_.defined()) {
         host_output_ = at::empty(output.sizes(), at::TensorOptions(at::kFloat)).pin_memory();
@@ -97,9 +121,14 @@ class Caller {
   }
 
  private:
+  at::Tensor Forward(const at::Tensor& input) {
+    if (model_.compiled != nullptr) return model_.compiled->run({input}).front();
+    return model_.script->forward({input}).toTensor();
+  }
+
   const Options& options_;
   const c10::Device device_;
-  torch::jit::Module module_;
+  Model model_;
   at::Tensor host_input_;
   at::Tensor device_input_;
   at::Tensor host_output_;
@@ -110,8 +139,7 @@ void Loop(const Options& options, Clock::time_point start, Measured& measured) {
   at::set_num_threads(options.threads);
   at::globalContext().setFlushDenormal(true);
   const c10::InferenceMode inference;
-  torch::jit::Module module = Load(options);
-  Caller caller(options, std::move(module));
+  Caller caller(options, Load(options));
   const auto seconds = [](double value) {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(value));
   };
@@ -167,8 +195,8 @@ int Run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app{"Runs a TorchScript model in a bare loop and prints its throughput as JSON"};
-  app.add_option("--model", options.model, "TorchScript file")
+  CLI::App app{"Runs a model in a bare loop and prints its throughput as JSON"};
+  app.add_option("--model", options.model, "TorchScript file, or a package of AOTInductor's (.pt2)")
       ->required()
       ->check(CLI::ExistingFile);
   app.add_option("--input-shape", options.shape, "Shape of the FP32 input, as in 1,3,224,224")

@@ -22,9 +22,13 @@ case ${1:-} in
   instructions) exec "$TANDEM_PYTHON" -B bench/instructions.py "${@:2}" ;;
 esac
 models=$TANDEM_CACHE/bench-models
-if [[ ! -e $models/resnet18/1/model.pt ]]; then
+if [[ ! -e $models/encoder/1/model.pt ]]; then
   step "Making the models"
   "${TANDEM_MODEL_PYTHON:-$TANDEM_PYTHON}" bench/make_models.py "$models"
+fi
+if [[ ! -d $models/resnet18_bf16 ]]; then
+  step "Compiling models"
+  TANDEM_PYTHON=${TANDEM_MODEL_PYTHON:-$TANDEM_PYTHON} bench/compile_models.sh "$models"
 fi
 TANDEM_DEMO_DIR=${TANDEM_DEMO_DIR:-$(examples/demo/make.sh)}
 step "Measuring"

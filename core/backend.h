@@ -96,6 +96,9 @@ class Backend {
   // "cpu", "gpu:0".
   virtual std::string_view device() const = 0;
   virtual uint32_t lane_count() const = 0;
+  // The lane is kept for short batches, so that they never wait behind long ones. A worker with
+  // express lanes has others too.
+  virtual bool is_express(uint32_t /*lane*/) const { return false; }
   // Name of the worker that the lane belongs to, as in "cpu/0".
   virtual std::string_view worker_name(uint32_t lane) const = 0;
 

@@ -4,13 +4,18 @@
 
 namespace tandem {
 
-uint32_t LaneTable::AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane) {
+uint32_t LaneTable::AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane,
+                            const std::vector<uint32_t>& express) {
   const uint32_t first_worker = static_cast<uint32_t>(workers_.size());
   Pool pool{kind, std::vector<Lane>(worker_of_lane.size())};
   for (uint32_t i = 0; i < worker_of_lane.size(); ++i) {
     pool.lanes[i].id = {static_cast<uint32_t>(pools_.size()), i};
     pool.lanes[i].worker = first_worker + worker_of_lane[i];
     workers_.resize(std::max<size_t>(workers_.size(), pool.lanes[i].worker + 1));
+  }
+  for (const uint32_t lane : express) {
+    pool.lanes[lane].express = true;
+    express_lanes_.push_back(pool.lanes[lane].id);
   }
   pools_.push_back(std::move(pool));
   return static_cast<uint32_t>(pools_.size() - 1);

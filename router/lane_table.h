@@ -26,6 +26,8 @@ struct Lane {
   bool up = false;
   // Its worker still loads models.
   bool loading = false;
+  // It is kept for short batches, while the other lanes are held by long ones.
+  bool express = false;
   // Counts the lane's lives.
   uint64_t generation = 0;
   // In the order of their start.
@@ -38,15 +40,18 @@ struct Lane {
 
 class LaneTable {
  public:
-  // `worker_of_lane`: for each lane the number of its worker within the pool. Returns the number of
-  // the pool.
-  uint32_t AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane);
+  // `worker_of_lane`: for each lane the number of its worker within the pool. `express`: the lanes
+  // that are express lanes. Returns the number of the pool.
+  uint32_t AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane,
+                   const std::vector<uint32_t>& express = {});
 
   size_t pool_count() const { return pools_.size(); }
   PoolKind kind(uint32_t pool) const { return pools_[pool].kind; }
   // The lanes of a pool, by number.
   std::vector<Lane>& lanes(uint32_t pool) { return pools_[pool].lanes; }
   const std::vector<Lane>& lanes(uint32_t pool) const { return pools_[pool].lanes; }
+  // Those of all pools.
+  const std::vector<LaneId>& express_lanes() const { return express_lanes_; }
   // False for a number that no pool has.
   bool Has(LaneId id) const;
   Lane& lane(LaneId id) { return pools_[id.pool].lanes[id.lane]; }
@@ -105,6 +110,7 @@ class LaneTable {
 
   std::vector<Pool> pools_;
   std::vector<Worker> workers_;
+  std::vector<LaneId> express_lanes_;
 };
 
 }  // namespace tandem

@@ -30,6 +30,14 @@ std::vector<uint32_t> WorkersOfLanes(const Backend& backend) {
   return workers;
 }
 
+std::vector<uint32_t> ExpressLanes(const Backend& backend) {
+  std::vector<uint32_t> express;
+  for (uint32_t lane = 0; lane < backend.lane_count(); ++lane) {
+    if (backend.is_express(lane)) express.push_back(lane);
+  }
+  return express;
+}
+
 // The worker's message, with the model's name where it lacks it.
 absl::Status NameModel(const std::string& model, const absl::Status& status) {
   if (absl::StrContains(status.message(), absl::StrCat("\"", model, "\""))) return status;
@@ -63,7 +71,7 @@ void Router::State::AddBackend(Backend& backend) {
   const std::unique_lock table_lock(table_mutex_);
   const std::lock_guard lock(mutex_);
   table_.AddPool(std::string(backend.name()), backend.kind(), backend.lane_count());
-  scheduler_.AddPool(backend.kind(), WorkersOfLanes(backend));
+  scheduler_.AddPool(backend.kind(), WorkersOfLanes(backend), ExpressLanes(backend));
   pools_.push_back({&backend, std::deque<std::mutex>(backend.lane_count())});
 }
 

@@ -128,6 +128,7 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
   Enqueue(model, std::move(request));
   if (is_probe) ServeSuspects(now, actions);
   ServeModel(now, model, actions);
+  ServeExpress(now, actions);
   NoteWaiting(now);
 }
 
@@ -170,6 +171,7 @@ std::unique_ptr<ScheduledBatch> Scheduler::Ended(TimePoint now, LaneId id, uint6
   if (seat.limit < lanes_.lanes(id.pool).size() || models_[batch->model].in_order)
     ServeModel(now, batch->model, actions);
   if (was_full || batch->is_trial) ServeWorker(now, lane, actions);
+  ServeExpress(now, actions);
   NoteWaiting(now);
   return batch;
 }

@@ -5,7 +5,8 @@
 // A lane that is free pulls: no batch is bound to a lane before it can take it. Among the models
 // that wait for a lane the one with the most urgent request goes first. Where several pools hold a
 // model, placement_policy.h says who takes it. A request that would not be answered inside its
-// deadline is refused when it comes, or as soon as that is known.
+// deadline is refused when it comes, or as soon as that is known. Express lanes are for light models
+// alone: however long the others' batches take, a short one need not wait for their end.
 #pragma once
 
 #include <cstdint>
@@ -72,6 +73,10 @@ class Scheduler {
   // A lane is given more than one batch only where all it has takes less than this: then the way to
   // the worker and back counts, and one wake-up serves many.
   static constexpr Duration kShortBatch = std::chrono::microseconds(500);
+  // An express lane takes batches of at most this, and only while each other lane of the pool runs
+  // one that takes so many times as long: what is light does not keep it from what is lighter.
+  static constexpr Duration kExpressBatch = std::chrono::milliseconds(2);
+  static constexpr int kExpressGain = 4;
   // How often waiting requests are looked over for cancelled ones.
   static constexpr Duration kSweepInterval = std::chrono::milliseconds(50);
   // How often the running batches are held against their budgets.
@@ -99,7 +104,9 @@ class Scheduler {
     max_queue_bytes_ = bytes;
   }
 
-  uint32_t AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane);
+  // As LaneTable::AddPool.
+  uint32_t AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane,
+                   const std::vector<uint32_t>& express = {});
   // After all pools. Returns the number of the model.
   uint32_t AddModel(const ModelVersion& model);
   // No request of it is left. Its number may go to another.
@@ -214,6 +221,9 @@ class Scheduler {
   bool IsServed(TimePoint now, const Seat& seat) const;
   bool WillRun(TimePoint now, const Model& model, const QueuedRequest& request) const;
   bool Runs(const Lane& lane, uint32_t model) const;
+  bool IsLight(uint32_t model, uint32_t pool) const;
+  bool MayUse(uint32_t model, const Lane& lane) const;
+  bool NeedsExpress(uint32_t model, uint32_t pool) const;
   bool HasRoom(TimePoint now, uint32_t model, const Lane& lane) const;
   bool MayFollow(uint32_t model, const Lane& lane) const;
   bool OlderWaits(uint32_t model, const Lane& lane) const;
@@ -233,6 +243,7 @@ class Scheduler {
   void ServeModel(TimePoint now, uint32_t model, SchedulerActions& actions);
   void ServeLane(TimePoint now, Lane& lane, SchedulerActions& actions);
   void ServeWorker(TimePoint now, const Lane& lane, SchedulerActions& actions);
+  void ServeExpress(TimePoint now, SchedulerActions& actions);
   void StartBatch(TimePoint now, uint32_t model, Lane& lane, const BatchQueue::Limits& limits,
                   SchedulerActions& actions);
   // Makes a batch of them and gives it to the lane.

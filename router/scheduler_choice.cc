@@ -21,11 +21,38 @@ bool Scheduler::Runs(const Lane& lane, uint32_t model) const {
                      [&](const auto& batch) { return batch->model == model; });
 }
 
+// Whether the model's next batch is one for an express lane.
+bool Scheduler::IsLight(uint32_t model, uint32_t pool) const {
+  const Model& wanted = models_[model];
+  const CostModel& cost = wanted.seats[pool].cost;
+  const int64_t rows = wanted.queue.empty() ? 1 : wanted.queue.front().rows;
+  return cost.known() && cost.Predict(rows) <= kExpressBatch;
+}
+
+bool Scheduler::MayUse(uint32_t model, const Lane& lane) const {
+  return models_[model].seats[lane.id.pool].runnable[lane.id.lane] &&
+         (!lane.express || IsLight(model, lane.id.pool));
+}
+
+// Whether a light model's batch would wait on each of the pool's other lanes for much longer than
+// it takes. Else they are enough: more threads than cores make nothing faster.
+bool Scheduler::NeedsExpress(uint32_t model, uint32_t pool) const {
+  const Model& wanted = models_[model];
+  const Duration own = wanted.seats[pool].cost.Predict(wanted.queue.front().rows);
+  const Duration least = std::max(kShortBatch, own * kExpressGain);
+  const std::vector<Lane>& lanes = lanes_.lanes(pool);
+  return std::all_of(lanes.begin(), lanes.end(), [&](const Lane& lane) {
+    if (lane.express || !lane.up) return true;
+    return !lane.batches.empty() && lane.batches.front()->predicted >= least;
+  });
+}
+
 // Whether the lane may be given a batch of the model.
 bool Scheduler::HasRoom(TimePoint now, uint32_t model, const Lane& lane) const {
   const Model& wanted = models_[model];
   const Seat& seat = wanted.seats[lane.id.pool];
-  if (!seat.runnable[lane.id.lane] || !lanes_.IsOpen(lane)) return false;
+  if (!MayUse(model, lane) || !lanes_.IsOpen(lane)) return false;
+  if (lane.express && !NeedsExpress(model, lane.id.pool)) return false;
   if (lane.batches.size() >= kLaneDepth) return false;
   if (seat.running_lanes >= seat.limit && !Runs(lane, model)) return false;
   if (wanted.in_order && IsRunning(wanted)) return false;
@@ -58,7 +85,7 @@ bool Scheduler::OlderWaits(uint32_t model, const Lane& lane) const {
   return std::any_of(active_.begin(), active_.end(), [&](uint32_t other) {
     const QueuedRequest& oldest = models_[other].queue.front();
     return other != model && IsMoreUrgent(oldest, own) && MayRunOn(oldest, kind) &&
-           models_[other].seats[lane.id.pool].runnable[lane.id.lane];
+           MayUse(other, lane);
   });
 }
 
@@ -75,7 +102,8 @@ Lane* Scheduler::RoomyLane(TimePoint now, uint32_t model, uint32_t pool) {
   return roomiest;
 }
 
-// Time that each lane of the pool will spend on other models' requests that wait already.
+// Time that each lane of the pool, but for express lanes, will spend on other models' requests that
+// wait already.
 Duration Scheduler::TimeOfOthers(uint32_t model, uint32_t pool) const {
   Duration total{0};
   for (const uint32_t other : active_) {
@@ -85,7 +113,9 @@ Duration Scheduler::TimeOfOthers(uint32_t model, uint32_t pool) const {
     const int64_t full = queue.full_rows();
     total += seat.cost.Predict(full) * ((queue.rows() + full - 1) / full);
   }
-  return total / std::max<int64_t>(1, static_cast<int64_t>(lanes_.lanes(pool).size()));
+  const std::vector<Lane>& lanes = lanes_.lanes(pool);
+  return total / std::max<int64_t>(1, std::count_if(lanes.begin(), lanes.end(),
+                                                    [](const Lane& lane) { return !lane.express; }));
 }
 
 bool Scheduler::IsRunning(const Model& model) const {
@@ -152,9 +182,9 @@ PoolOutlook Scheduler::Outlook(TimePoint now, uint32_t model, uint32_t pool) con
   for (const bool running : {true, false}) {
     for (const Lane& lane : lanes_.lanes(pool)) {
       if (outlook.lanes_free_at.size() >= seat.limit) break;
-      if (!seat.runnable[lane.id.lane] || !lane.up || Runs(lane, model) != running) continue;
+      if (!MayUse(model, lane) || !lane.up || Runs(lane, model) != running) continue;
       const TimePoint free_at = lane.batches.empty() ? now : std::max(now, lane.busy_until);
-      outlook.lanes_free_at.push_back(free_at + others);
+      outlook.lanes_free_at.push_back(lane.express ? free_at : free_at + others);
     }
   }
   return outlook;
@@ -168,6 +198,7 @@ BatchQueue::Limits Scheduler::LimitsFor(TimePoint now, uint32_t model, const Lan
   limits.kind = lanes_.kind(pool);
   const CostModel& cost = wanted.seats[pool].cost;
   if (cost.known()) limits.cost = &cost;
+  if (lane.express) limits.max_rows = std::max<int64_t>(1, cost.RowsWithin(kExpressBatch));
   const TimePoint start = lane.batches.empty() ? now : std::max(now, lane.busy_until);
   limits.starts_in = start - now;
   limits.running = IsRunning(wanted);
@@ -192,7 +223,7 @@ BatchQueue::Limits Scheduler::LimitsFor(TimePoint now, uint32_t model, const Lan
   const Share share = ShareOf(start, wanted.queue.rows(), wanted.queue.front().rows,
                               Outlook(now, model, pool), others);
   limits.rows_to_leave = share.none ? kAllRows : rows_in_time;
-  limits.max_rows = share.rows;
+  limits.max_rows = std::min(limits.max_rows, share.rows);
   return limits;
 }
 
@@ -280,6 +311,14 @@ void Scheduler::ServeWorker(TimePoint now, const Lane& lane, SchedulerActions& a
   for (Lane& other : lanes_.lanes(lane.id.pool)) {
     if (active_.empty()) return;
     if (other.worker == lane.worker) ServeLane(now, other, actions);
+  }
+}
+
+// What is light and waits, where the other lanes were given what takes long.
+void Scheduler::ServeExpress(TimePoint now, SchedulerActions& actions) {
+  for (const LaneId id : lanes_.express_lanes()) {
+    if (active_.empty()) return;
+    ServeLane(now, lanes_.lane(id), actions);
   }
 }
 

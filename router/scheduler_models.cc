@@ -15,8 +15,9 @@ Scheduler::Model::Model(const ModelVersion& model)
       in_order(model.config.preserve_ordering),
       queue(model.config) {}
 
-uint32_t Scheduler::AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane) {
-  return lanes_.AddPool(kind, worker_of_lane);
+uint32_t Scheduler::AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane,
+                            const std::vector<uint32_t>& express) {
+  return lanes_.AddPool(kind, worker_of_lane, express);
 }
 
 uint32_t Scheduler::AddModel(const ModelVersion& model) {

@@ -59,7 +59,7 @@ bool Scheduler::Try(TimePoint now, Suspect& suspect, SchedulerActions& actions) 
 bool Scheduler::CanTry(const Suspect& suspect, const Lane& lane) const {
   const Model& model = models_[suspect.model];
   const uint32_t pool = lane.id.pool;
-  if (!lane.up || lane.loading || !model.seats[pool].runnable[lane.id.lane] ||
+  if (!lane.up || lane.loading || lane.express || !model.seats[pool].runnable[lane.id.lane] ||
       !MayRunOn(*suspect.request, lanes_.kind(pool))) {
     return false;
   }

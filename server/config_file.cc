@@ -53,6 +53,7 @@ PoolSpecFields TakePool(const config::v1::Pool& pool) {
   fields.memory_bytes = pool.memory_bytes();
   fields.device_memory_bytes = pool.device_memory_bytes();
   fields.cpu_share = pool.cpu_share();
+  if (pool.has_express()) fields.express = pool.express();
   if (pool.has_nice()) fields.nice = pool.nice();
   return fields;
 }

@@ -16,7 +16,8 @@ namespace tandem::server {
 namespace {
 
 constexpr uint32_t kMostProcesses = 64;
-constexpr uint32_t kMostLanes = 256;
+// With the express lanes no more than a worker has.
+constexpr uint32_t kMostLanes = 240;
 constexpr uint32_t kMostThreads = 1024;
 constexpr int kMostCores = 4096;
 constexpr uint32_t kWholeShare = 100;
@@ -33,6 +34,17 @@ absl::Status ParseCount(absl::string_view key, absl::string_view value, uint32_t
   if (!absl::SimpleAtoi(value, to) || *to < 1 || *to > most) {
     return Invalid(key, ":", value, ": expected a number from 1 to ", most);
   }
+  return absl::OkStatus();
+}
+
+// A number that may be 0.
+absl::Status ParseOrNone(absl::string_view key, absl::string_view value, uint32_t most,
+                         std::optional<uint32_t>* to) {
+  uint32_t number = 0;
+  if (!absl::SimpleAtoi(value, &number) || number > most) {
+    return Invalid(key, ":", value, ": expected a number from 0 to ", most);
+  }
+  *to = number;
   return absl::OkStatus();
 }
 
@@ -69,15 +81,13 @@ absl::Status ParseField(absl::string_view key, absl::string_view value, PoolSpec
   } else if (key == "cpu_share") {
     return ParseCount(key, value, kWholeShare, &fields->cpu_share);
   } else if (key == "nice") {
-    uint32_t nice = 0;
-    if (!absl::SimpleAtoi(value, &nice) || nice > kMostNice) {
-      return Invalid(key, ":", value, ": expected a number from 0 to ", kMostNice);
-    }
-    fields->nice = nice;
+    return ParseOrNone(key, value, kMostNice, &fields->nice);
+  } else if (key == "express") {
+    return ParseOrNone(key, value, kMostExpress, &fields->express);
   } else {
     return Invalid("unknown key '", key,
-                   "'; expected device, serves, processes, lanes, threads, cores, input_arena, "
-                   "output_arena, memory, device_memory, nice or cpu_share");
+                   "'; expected device, serves, processes, lanes, express, threads, cores, "
+                   "input_arena, output_arena, memory, device_memory, nice or cpu_share");
   }
   return absl::OkStatus();
 }
@@ -124,6 +134,7 @@ std::vector<PoolSpec> DefaultPools(const Machine& machine) {
   PoolSpec cpu;
   cpu.name = "cpu";
   cpu.lanes = std::clamp<uint32_t>(static_cast<uint32_t>(machine.cores.size()), 1, kMostLanes);
+  cpu.express = kCpuExpress;
   cpu.nice = kCpuNice;
   pools.push_back(cpu);
   for (const int gpu : machine.gpus) {
@@ -199,10 +210,12 @@ absl::StatusOr<PoolSpec> MakePoolSpec(const PoolSpecFields& fields, const Machin
                    "; memory: limits what a process takes of the machine's");
   }
   if (fields.cpu_share != 0) spec.cpu_share = fields.cpu_share;
+  spec.express = fields.express.value_or(is_gpu ? 0 : kCpuExpress);
   spec.nice = fields.nice.value_or(is_gpu ? 0 : kCpuNice);
   for (const absl::Status& checked :
        {CheckRange("processes", spec.processes, 1, kMostProcesses),
         CheckRange("lanes", spec.lanes, 1, kMostLanes),
+        CheckRange("express", spec.express, 0, kMostExpress),
         CheckRange("threads", spec.threads, 1, kMostThreads),
         CheckRange("cpu_share", spec.cpu_share, 1, kWholeShare),
         CheckRange("nice", spec.nice, 0, kMostNice),

@@ -18,6 +18,9 @@ namespace tandem::server {
 // feeds a GPU, never wait long for a core that such a worker has.
 inline constexpr uint32_t kCpuNice = 10;
 inline constexpr uint32_t kMostNice = 19;
+// Express lanes of each worker that computes on the CPU, where it is not configured.
+inline constexpr uint32_t kCpuExpress = 1;
+inline constexpr uint32_t kMostExpress = 16;
 
 struct PoolSpec {
   std::string name;
@@ -28,6 +31,8 @@ struct PoolSpec {
   uint32_t processes = 1;
   // Of each process.
   uint32_t lanes = 1;
+  // Of each process besides: for short batches alone, while the others run long ones.
+  uint32_t express = 0;
   // Intra-op threads of each lane.
   uint32_t threads = 1;
   // Empty: all.
@@ -61,6 +66,7 @@ struct PoolSpecFields {
   uint64_t output_arena_bytes = 0;
   uint64_t memory_bytes = 0;
   uint64_t device_memory_bytes = 0;
+  std::optional<uint32_t> express;
   std::optional<uint32_t> nice;
   uint32_t cpu_share = 0;
 };

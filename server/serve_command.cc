@@ -16,7 +16,7 @@ namespace tandem::server {
 namespace {
 
 constexpr char kPoolHelp[] =
-    "A pool: NAME=device:cpu,serves:cpu,processes:1,lanes:2,threads:1,cores:0-1,"
+    "A pool: NAME=device:cpu,serves:cpu,processes:1,lanes:2,express:1,threads:1,cores:0-1,"
     "input_arena:256MiB,output_arena:256MiB,memory:2GiB,nice:10,cpu_share:100 (on a GPU also "
     "device_memory:6GiB). Repeatable; what is "
     "left out has a "

@@ -63,7 +63,8 @@ PoolOptions MakePoolOptions(const PoolSpec& spec) {
   options.kind = spec.serves;
   options.device = spec.device;
   options.processes = spec.processes;
-  options.lanes = spec.lanes;
+  options.lanes = spec.lanes + spec.express;
+  options.express_lanes = spec.express;
   options.threads = spec.threads;
   options.cores = spec.cores;
   options.input_arena_bytes = spec.input_arena_bytes;

@@ -11,7 +11,7 @@
 
 namespace tandem::ipc {
 
-inline constexpr uint32_t kProtocolVersion = 2;
+inline constexpr uint32_t kProtocolVersion = 3;
 
 // Most lanes of one worker, entries of one ring, and outputs that a worker has out at one time.
 inline constexpr uint32_t kMaxLanes = 256;

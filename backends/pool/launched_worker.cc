@@ -42,6 +42,8 @@ worker::v1::ToWorker HelloMessage(const PoolOptions& options, uint32_t index,
   hello.set_pool(options.name);
   hello.set_worker(index);
   hello.set_lanes(options.lanes);
+  hello.set_express_lanes(options.express_lanes);
+  hello.set_nice(options.nice);
   hello.set_threads(options.threads);
   hello.set_cpu_share(options.cpu_share);
   hello.set_device_memory_bytes(options.device_memory_bytes);
@@ -68,7 +70,8 @@ absl::StatusOr<LaunchedWorker> LaunchWorker(const PoolOptions& options, uint32_t
   spawn.cuda_devices = CudaDevices(options);
   spawn.threads = options.threads;
   spawn.cores = options.cores;
-  spawn.nice = options.nice;
+  // Its other threads make themselves nicer, which is always allowed; the way back is not.
+  spawn.nice = options.express_lanes > 0 ? options.nice / 2 : options.nice;
   spawn.memory_node = options.memory_node;
   if (options.memory_node.has_value()) {
     for (const ipc::SharedMemory* region :
@@ -92,7 +95,8 @@ absl::StatusOr<LaunchedWorker> LaunchWorker(const PoolOptions& options, uint32_t
 Duration SpinTime(const PoolOptions& options) {
   const uint64_t cores =
       options.cores.empty() ? std::thread::hardware_concurrency() : options.cores.size();
-  const uint64_t busy = uint64_t{options.processes} * options.lanes * options.threads;
+  const uint64_t busy =
+      uint64_t{options.processes} * (options.lanes - options.express_lanes) * options.threads;
   return std::thread::hardware_concurrency() > 2 && cores >= busy + 2 ? kSpin : Duration(0);
 }
 

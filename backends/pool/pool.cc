@@ -18,6 +18,11 @@ absl::Status CheckOptions(const PoolOptions& options) {
         absl::StrCat("pool ", options.name,
                      ": processes and threads must be at least 1, lanes 1 to ", ipc::kMaxLanes));
   }
+  if (options.express_lanes >= options.lanes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("pool ", options.name, ": of ", options.lanes, " lanes ",
+                     options.express_lanes, " are express lanes; at least one must be another"));
+  }
   if (access(options.program.c_str(), X_OK) != 0) {
     return absl::NotFoundError(
         absl::StrCat("pool ", options.name, ": there is no worker program ", options.program));
@@ -62,6 +67,11 @@ std::string_view Pool::name() const { return impl_->options.name; }
 PoolKind Pool::kind() const { return impl_->options.kind; }
 std::string_view Pool::device() const { return impl_->options.device; }
 uint32_t Pool::lane_count() const { return impl_->options.processes * impl_->options.lanes; }
+
+bool Pool::is_express(uint32_t lane) const {
+  const PoolOptions& options = impl_->options;
+  return lane % options.lanes >= options.lanes - options.express_lanes;
+}
 
 std::string_view Pool::worker_name(uint32_t lane) const {
   return impl_->supervisor.worker(lane / impl_->options.lanes).name();

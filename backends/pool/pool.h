@@ -24,6 +24,8 @@ struct PoolOptions {
   uint32_t processes = 1;
   // Of each process.
   uint32_t lanes = 1;
+  // So many of them, the last ones, are express lanes.
+  uint32_t express_lanes = 0;
   // Intra-op threads of each lane.
   uint32_t threads = 1;
   // Cores that the workers may use. Empty: all.
@@ -39,7 +41,7 @@ struct PoolOptions {
   // The NUMA node whose memory the workers and their arenas take first. Nothing: the kernel's
   // choice.
   std::optional<int> memory_node;
-  // Niceness of the workers, 0 to 19.
+  // Niceness of the workers, 0 to 19. Their express lanes stand half-way to the server.
   uint32_t nice = 0;
   // The worker's program file.
   std::string program;
@@ -81,6 +83,7 @@ class Pool : public Backend {
   PoolKind kind() const override;
   std::string_view device() const override;
   uint32_t lane_count() const override;
+  bool is_express(uint32_t lane) const override;
   std::string_view worker_name(uint32_t lane) const override;
   void Load(std::shared_ptr<const ModelVersion> model) override;
   void Unload(uint32_t model_handle) override;

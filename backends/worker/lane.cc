@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "backends/ipc/tensor_record.h"
+#include "backends/worker/niceness.h"
 #include "backends/worker/run_outputs.h"
 
 namespace tandem::worker {
@@ -51,7 +52,9 @@ Lane::~Lane() {
 }
 
 void Lane::Loop() {
-  pthread_setname_np(pthread_self(), absl::StrCat("lane-", index_).c_str());
+  const bool is_express = index_ >= surroundings_.first_express;
+  pthread_setname_np(pthread_self(), absl::StrCat(is_express ? "express-" : "lane-", index_).c_str());
+  if (!is_express) MakeThreadNice(surroundings_.nice);
   while (AwaitEntry()) {
     ipc::SubmitEntry entry;
     const ipc::RingResult taken = submitted_.Take(entry);

@@ -28,6 +28,10 @@ struct LaneSurroundings {
   std::chrono::nanoseconds spin;
   // Percent of its time that the lane may run batches. At least 1.
   uint32_t cpu_share;
+  // Lanes from this one on are express lanes.
+  uint32_t first_express;
+  // Niceness of the others.
+  uint32_t nice;
   // Called, on the lane's thread, when the rings make no sense any more. The lane then ends.
   std::function<void(const absl::Status&)> on_broken;
 };

@@ -11,6 +11,7 @@
 #include "backends/ipc/control_channel.h"
 #include "backends/worker/halving_executor.h"
 #include "backends/worker/model_messages.h"
+#include "backends/worker/niceness.h"
 
 namespace tandem::worker {
 namespace {
@@ -26,11 +27,12 @@ std::string PlatformNames(const Runtimes& runtimes) {
 }  // namespace
 
 ModelLoader::ModelLoader(Runtimes& runtimes, ModelTable& models, uint32_t lanes, uint32_t threads,
-                         std::function<void(const v1::FromWorker&)> answer)
+                         uint32_t nice, std::function<void(const v1::FromWorker&)> answer)
     : runtimes_(runtimes),
       models_(models),
       lanes_(lanes),
       threads_(threads),
+      nice_(nice),
       answer_(std::move(answer)),
       thread_([this] { Loop(); }) {}
 
@@ -59,6 +61,7 @@ void ModelLoader::Add(Job job) {
 
 void ModelLoader::Loop() {
   pthread_setname_np(pthread_self(), "loader");
+  MakeThreadNice(nice_);
   std::unique_lock lock(mutex_);
   while (true) {
     changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });

@@ -20,9 +20,9 @@ namespace tandem::worker {
 // Thread-safe. Borrows the runtimes and the table, which outlive it.
 class ModelLoader {
  public:
-  // `answer` sends to the server; called on the loader's thread.
+  // `nice`: the loader's own niceness. `answer` sends to the server; called on the loader's thread.
   ModelLoader(Runtimes& runtimes, ModelTable& models, uint32_t lanes, uint32_t threads,
-              std::function<void(const v1::FromWorker&)> answer);
+              uint32_t nice, std::function<void(const v1::FromWorker&)> answer);
   // Finishes the job at hand and drops those that wait.
   ~ModelLoader();
 
@@ -52,6 +52,7 @@ class ModelLoader {
   ModelTable& models_;
   const uint32_t lanes_;
   const uint32_t threads_;
+  const uint32_t nice_;
   const std::function<void(const v1::FromWorker&)> answer_;
 
   std::mutex mutex_;

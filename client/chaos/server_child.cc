@@ -36,7 +36,7 @@ std::vector<std::string> Arguments(const ServerChildOptions& options) {
           // This is no trial of overload: what comes while all workers are away waits.
           "--max-queue-length=1000000",
           absl::StrCat("--pool=cpu=device:cpu,processes:", options.processes,
-                       ",lanes:", options.lanes, ",threads:1")};
+                       ",lanes:", options.lanes, ",express:", options.express, ",threads:1")};
 }
 
 // Without variables that would set something of the server.

@@ -24,6 +24,7 @@ struct ServerChildOptions {
   std::string log_file;
   int processes = 2;
   int lanes = 2;
+  int express = 1;
 };
 
 class ServerChild {

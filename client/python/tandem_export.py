@@ -15,6 +15,7 @@ It needs the torch whose minor version the server's workers have, and a C++ comp
 """
 
 import argparse
+import copy
 import importlib
 import importlib.util
 import os
@@ -244,7 +245,7 @@ def export(arguments):
     packages = plan(arguments)
     model = load_model(arguments.source)
     compiled_from = (
-        InBfloat16(load_model(arguments.source)) if arguments.precision == "bf16" else model
+        InBfloat16(copy.deepcopy(model)) if arguments.precision == "bf16" else model
     )
     if arguments.device == "cuda":
         model, compiled_from = model.cuda(), compiled_from.cuda()

@@ -83,6 +83,7 @@ TuneTrial TuneTrials::Run(const std::string& config, const TuneSetting& setting)
   child.log_file = scratch_ + "/log";
   child.processes = 1;
   child.lanes = static_cast<int>(setting.lanes);
+  child.express = 0;
   std::error_code ignored;
   fs::remove(child.port_file, ignored);
   const absl::StatusOr<std::unique_ptr<ServerChild>> server = ServerChild::Start(child);

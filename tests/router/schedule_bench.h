@@ -17,6 +17,8 @@ class ScheduleBench {
     uint32_t lanes;
     // Of the lanes, each an equal share.
     uint32_t workers = 1;
+    // The last lane is an express lane.
+    bool express = false;
   };
 
   explicit ScheduleBench(std::vector<PoolSize> pools, uint32_t max_queue_length = 1000)
@@ -26,7 +28,8 @@ class ScheduleBench {
       for (uint32_t lane = 0; lane < pool.lanes; ++lane) {
         workers.push_back(lane * pool.workers / pool.lanes);
       }
-      const uint32_t number = scheduler.AddPool(pool.kind, workers);
+      const std::vector<uint32_t> express(pool.express ? 1 : 0, pool.lanes - 1);
+      const uint32_t number = scheduler.AddPool(pool.kind, workers, express);
       for (uint32_t lane = 0; lane < pool.lanes; ++lane) scheduler.LaneUp({number, lane});
     }
   }
