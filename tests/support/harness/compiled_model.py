@@ -15,3 +15,14 @@ class Net(nn.Module):
 
     def forward(self, x, y):
         return torch.relu(x @ self.weight) + y, x.sum(1, keepdim=True)
+
+
+_made = []
+
+
+def net_made_once():
+    """The same from a function, which may give another model each time: it is to be called once."""
+    if _made:
+        raise AssertionError("the model was made twice")
+    _made.append(Net())
+    return _made[0]
