@@ -1,5 +1,6 @@
 #include "server/server_process.h"
 
+#include <malloc.h>
 #include <prometheus/registry.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include "backends/pool/pool.h"
 #include "core/version.h"
 #include "router/router.h"
+#include "server/burst_memory.h"
 #include "server/core_plan.h"
 #include "server/cost_file.h"
 #include "server/front_end.h"
@@ -36,6 +38,7 @@ namespace {
 
 constexpr Duration kPollLoading = std::chrono::milliseconds(5);
 constexpr Duration kSaveCosts = std::chrono::minutes(1);
+constexpr Duration kLookForBursts = std::chrono::seconds(5);
 // For calls that were answered just before the drain ended.
 constexpr Duration kLastAnswers = std::chrono::seconds(2);
 constexpr Duration kWorkerGrace = std::chrono::seconds(2);
@@ -186,6 +189,10 @@ class ServerProcess {
     if (!saved.ok()) log_(LogLevel::kWarning, std::string(saved.message()));
   }
 
+  void GiveBurstMemoryBack() {
+    if (burst_memory_.IsLeft(router_.Gauges().requests_in_flight)) malloc_trim(0);
+  }
+
   bool ready() const { return state_.ready(); }
 
   absl::Status AnnounceReady() {
@@ -287,6 +294,7 @@ class ServerProcess {
   RequestMetrics metrics_;
   Router router_;
   ServingState state_;
+  BurstMemory burst_memory_;
   std::vector<std::unique_ptr<Pool>> pools_;
   ModelControl models_;
   std::unique_ptr<FrontEnd> front_end_;
@@ -344,9 +352,13 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
     if (!announced.ok()) return Fail(kExitFailed, announced);
     process.DismissOld();
   }
+  TimePoint save_at = SystemClock().Now() + kSaveCosts;
   while (!signal.has_value()) {
-    signal = end_within(kSaveCosts);
+    signal = end_within(kLookForBursts);
+    process.GiveBurstMemoryBack();
+    if (!signal.has_value() && SystemClock().Now() < save_at) continue;
     process.SaveCosts();
+    save_at = SystemClock().Now() + kSaveCosts;
   }
   process.ServeOutConnections([&](Duration wait) { return end_within(wait).has_value(); });
   signals.ExitOnNext();
