@@ -5,6 +5,6 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tandem=${TANDEM_BUILD_DIR:-$here/../build}/tandem
 export PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH}
-options=(--input=INPUT0=FP32[3,224,224] --outputs=OUTPUT0 --max-batch-size=1 --batch-sizes=1)
+options=('--input=INPUT0=FP32[3,224,224]' --outputs=OUTPUT0 --max-batch-size=1 --batch-sizes=1)
 "$tandem" export "$here/make_models.py:residual_net_18" "$1/resnet18_compiled" "${options[@]}"
 "$tandem" export "$here/make_models.py:residual_net_18" "$1/resnet18_bf16" "${options[@]}" --precision=bf16

@@ -1,5 +1,6 @@
-// A bare loop over a TorchScript model, or one that AOTInductor compiled, without a server: what the machine gives at most. The
-// server's figures are held against it. Built twice: with LibTorch for the CPU, and with CUDA.
+// A bare loop over a TorchScript model, or one that AOTInductor compiled, without a server: what
+// the machine gives at most. The server's figures are held against it. Built twice: with LibTorch
+// for the CPU, and with CUDA.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>

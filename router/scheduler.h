@@ -5,8 +5,8 @@
 // A lane that is free pulls: no batch is bound to a lane before it can take it. Among the models
 // that wait for a lane the one with the most urgent request goes first. Where several pools hold a
 // model, placement_policy.h says who takes it. A request that would not be answered inside its
-// deadline is refused when it comes, or as soon as that is known. Express lanes are for light models
-// alone: however long the others' batches take, a short one need not wait for their end.
+// deadline is refused when it comes, or as soon as that is known. Express lanes are for light
+// models alone: however long the others' batches take, a short one need not wait for their end.
 #pragma once
 
 #include <cstdint>

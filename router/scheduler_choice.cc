@@ -114,8 +114,9 @@ Duration Scheduler::TimeOfOthers(uint32_t model, uint32_t pool) const {
     total += seat.cost.Predict(full) * ((queue.rows() + full - 1) / full);
   }
   const std::vector<Lane>& lanes = lanes_.lanes(pool);
-  return total / std::max<int64_t>(1, std::count_if(lanes.begin(), lanes.end(),
-                                                    [](const Lane& lane) { return !lane.express; }));
+  return total /
+         std::max<int64_t>(1, std::count_if(lanes.begin(), lanes.end(),
+                                            [](const Lane& lane) { return !lane.express; }));
 }
 
 bool Scheduler::IsRunning(const Model& model) const {

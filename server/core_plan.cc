@@ -62,19 +62,17 @@ std::vector<std::string> MachineTable(const ServeOptions& options) {
   const auto cores_of = [&](const std::vector<int>& cores) {
     return cores.empty() ? all : CoresText(cores);
   };
-  std::vector<std::string> rows = {absl::StrFormat(kRow, "POOL", "DEVICE", "SERVES", "WORKERS",
-                                                   "LANES", "EXPRESS", "THREADS", "NICE", "NODE",
-                                                   "CORES"),
-                                   absl::StrFormat(kRow, "(front end)", "cpu", "", "", "", "", "",
-                                                   "0", "", cores_of(options.front_end_cores))};
+  std::vector<std::string> rows = {
+      absl::StrFormat(kRow, "POOL", "DEVICE", "SERVES", "WORKERS", "LANES", "EXPRESS", "THREADS",
+                      "NICE", "NODE", "CORES"),
+      absl::StrFormat(kRow, "(front end)", "cpu", "", "", "", "", "", "0", "",
+                      cores_of(options.front_end_cores))};
   for (const PoolSpec& pool : options.pools) {
-    const std::string node =
-        pool.memory_node.has_value() ? absl::StrCat(*pool.memory_node) : "";
+    const std::string node = pool.memory_node.has_value() ? absl::StrCat(*pool.memory_node) : "";
     rows.push_back(absl::StrFormat(
         kRow, pool.name, pool.device, PoolKindName(pool.serves), absl::StrCat(pool.processes),
         absl::StrCat(pool.processes * pool.lanes), absl::StrCat(pool.processes * pool.express),
-        absl::StrCat(pool.threads),
-        absl::StrCat(pool.nice), node, cores_of(pool.cores)));
+        absl::StrCat(pool.threads), absl::StrCat(pool.nice), node, cores_of(pool.cores)));
   }
   return rows;
 }

@@ -55,10 +55,7 @@ void HttpTaskQueue::StartThread() {
 void HttpTaskQueue::Run(Threads::iterator self) {
   pthread_setname_np(pthread_self(), "http");
   std::unique_lock lock(mutex_);
-  do {
-    ++idle_;
-    changed_.wait(lock, [this] { return !jobs_.empty() || ending_; });
-    --idle_;
+  while (true) {
     while (!jobs_.empty()) {
       const std::function<void()> job = std::move(jobs_.front());
       jobs_.pop_front();
@@ -66,7 +63,12 @@ void HttpTaskQueue::Run(Threads::iterator self) {
       job();
       lock.lock();
     }
-  } while (!ending_ && threads_.size() <= least_);
+    // Also one that was started for a job that another has done meanwhile.
+    if (ending_ || threads_.size() > least_) break;
+    ++idle_;
+    changed_.wait(lock, [this] { return !jobs_.empty() || ending_; });
+    --idle_;
+  }
   ended_.splice(ended_.end(), threads_, self);
   changed_.notify_all();
 }

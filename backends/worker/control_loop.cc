@@ -29,9 +29,9 @@ absl::Status CheckHello(const v1::Hello& hello, size_t descriptors) {
                                                    " lanes; the server asked for ", hello.lanes()));
   }
   if (hello.express_lanes() >= hello.lanes()) {
-    return absl::InvalidArgumentError(absl::StrCat("at least one of ", hello.lanes(),
-                                                   " lanes is none for express; the server asked for ",
-                                                   hello.express_lanes(), " express lanes"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "at least one of ", hello.lanes(), " lanes is none for express; the server asked for ",
+        hello.express_lanes(), " express lanes"));
   }
   if (hello.threads() == 0) {
     return absl::InvalidArgumentError("a lane has at least 1 thread; the server asked for 0");
@@ -143,7 +143,8 @@ void ControlLoop::StartLanes(const v1::Hello& hello) {
   for (uint32_t i = 0; i < hello.lanes(); ++i) {
     lanes_.push_back(std::make_unique<Lane>(i, ipc::LaneAt(control_->data(), i), surroundings));
   }
-  loader_ = std::make_unique<ModelLoader>(runtimes_, models_, hello.lanes(), hello.threads(), hello.nice(),
+  loader_ = std::make_unique<ModelLoader>(runtimes_, models_, hello.lanes(), hello.threads(),
+                                          hello.nice(),
                                           [this](const v1::FromWorker& message) { Send(message); });
 }
 

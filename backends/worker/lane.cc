@@ -53,7 +53,8 @@ Lane::~Lane() {
 
 void Lane::Loop() {
   const bool is_express = index_ >= surroundings_.first_express;
-  pthread_setname_np(pthread_self(), absl::StrCat(is_express ? "express-" : "lane-", index_).c_str());
+  pthread_setname_np(pthread_self(),
+                     absl::StrCat(is_express ? "express-" : "lane-", index_).c_str());
   if (!is_express) MakeThreadNice(surroundings_.nice);
   while (AwaitEntry()) {
     ipc::SubmitEntry entry;

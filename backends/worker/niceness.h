@@ -1,5 +1,5 @@
-// How willingly a thread gives way to others that want its core (setpriority(2)): 0 as everybody, 19
-// to everybody. Threads inherit it from the one that starts them.
+// How willingly a thread gives way to others that want its core (setpriority(2)): 0 as everybody,
+// 19 to everybody. Threads inherit it from the one that starts them.
 #pragma once
 
 #include <cstdint>

@@ -79,7 +79,8 @@ class ReloadTest(unittest.TestCase):
                 continue
             server.process.send_signal(signal.SIGHUP)
             server.wait_for_log(told)
-        self.assertEqual(server.status().pools[0].workers[0].lanes, 1)
+        # The one that is configured, and the express lane.
+        self.assertEqual(server.status().pools[0].workers[0].lanes, 2)
 
     def test_a_model_that_is_mended_is_not_told_to_be_served_no_more(self):
         self.repository.add("broken", "no_such_field: 1")

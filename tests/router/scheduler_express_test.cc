@@ -82,8 +82,9 @@ TEST_CASE("A batch on the express lane is a short one", "[scheduler][express]") 
   CHECK(second->batch.rows == 4);
 }
 
-TEST_CASE("Light requests that wait go to the express lane when the last other lane gets a long batch",
-          "[scheduler][express]") {
+TEST_CASE(
+    "Light requests that wait go to the express lane when the last other lane gets a long batch",
+    "[scheduler][express]") {
   ScheduleBench bench({{PoolKind::kCpu, 2, 1, /*express=*/true}});
   const uint32_t heavy = bench.Add(BatchingModel("heavy"));
   const uint32_t light = bench.Add(BatchingModel("light"));
