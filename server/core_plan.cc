@@ -56,6 +56,12 @@ std::vector<PoolSpec> PlanPools(const Machine& machine, const std::vector<int>& 
   return pools;
 }
 
+uint32_t PlanGrpcThreads(const ServeOptions& options) {
+  const size_t wanted = options.front_end_cores.empty() ? options.machine_cores.size() / 8
+                                                        : options.front_end_cores.size() / 2;
+  return static_cast<uint32_t>(std::clamp<size_t>(wanted, 1, 8));
+}
+
 std::vector<std::string> MachineTable(const ServeOptions& options) {
   constexpr const char* kRow = "%-14s %-7s %-7s %8s %6s %8s %8s %5s %7s  %s";
   const std::string all = CoresText(options.machine_cores);

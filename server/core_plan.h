@@ -2,6 +2,7 @@
 // thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,10 @@ std::vector<int> OtherCores(const Machine& machine, absl::Span<const int> taken)
 
 // DefaultPools, the CPU pool on the cores that the front end leaves, the GPU pools beside it.
 std::vector<PoolSpec> PlanPools(const Machine& machine, const std::vector<int>& front_end);
+
+// Threads for gRPC: half of the front end's own cores, one in eight of those that it shares with
+// the pools, 1 to 8.
+uint32_t PlanGrpcThreads(const ServeOptions& options);
 
 // What the server puts where, a line for the head, the front end and each pool.
 std::vector<std::string> MachineTable(const ServeOptions& options);

@@ -5,13 +5,16 @@
 #include <optional>
 #include <utility>
 
+#include "server/core_plan.h"
 #include "server/gauge_collector.h"
 #include "server/grpc_server.h"
 #include "server/health_reporter.h"
+#include "server/health_service.h"
 #include "server/http_server.h"
 #include "server/inference_service.h"
 #include "server/metrics_server.h"
 #include "server/prediction_service.h"
+#include "server/reflection_service.h"
 
 namespace tandem::server {
 namespace {
@@ -24,7 +27,8 @@ GrpcServerOptions GrpcOptions(const ServeOptions& options, bool shares_ports) {
           options.max_metadata_bytes,
           options.max_network_bytes,
           options.max_connection_age,
-          shares_ports};
+          shares_ports,
+          options.grpc_threads > 0 ? options.grpc_threads : PlanGrpcThreads(options)};
 }
 
 HttpServerOptions HttpOptions(const ServeOptions& options, bool shares_ports) {
@@ -48,19 +52,27 @@ class FrontEnd::Parts {
         metrics_(options.address, options.metrics_port, shares_ports, {&requests, &gauges_}) {}
 
   absl::Status Start() {
-    absl::Status status = grpc_.Start({&inference_, &prediction_});
+    // Not before the models have loaded.
+    health_.SetServing("", false);
+    Call::Methods methods;
+    inference_.AddTo(methods);
+    prediction_.AddTo(methods);
+    health_.AddTo(methods);
+    reflection_.AddTo(methods);
+    absl::Status status = grpc_.Start(std::move(methods));
     if (status.ok()) status = http_.Start();
     if (status.ok()) status = metrics_.Start();
-    if (status.ok()) health_.emplace(router_, state_, grpc_);
+    if (status.ok()) reporter_.emplace(router_, state_, health_);
     return status;
   }
 
   void RefreshHealth() {
-    if (health_.has_value()) health_->Refresh();
+    if (reporter_.has_value()) reporter_->Refresh();
   }
 
   void Stop(Duration grace) {
-    health_.reset();
+    reporter_.reset();
+    health_.Stop();
     http_.Stop();
     grpc_.Stop(grace);
     metrics_.Stop();
@@ -74,10 +86,12 @@ class FrontEnd::Parts {
   const GaugeCollector gauges_;
   InferenceService inference_;
   PredictionService prediction_;
+  HealthService health_;
+  ReflectionService reflection_;
   GrpcServer grpc_;
   HttpServer http_;
   MetricsServer metrics_;
-  std::optional<HealthReporter> health_;
+  std::optional<HealthReporter> reporter_;
 };
 
 FrontEnd::FrontEnd(const ServeOptions& options, const Clock& clock, Router& router,

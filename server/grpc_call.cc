@@ -34,7 +34,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
                       Printable(std::string(status.message().substr(0, kLongestMessage))));
 }
 
-grpc::Status EndingStatus(const absl::Status& status, grpc::CallbackServerContext& context) {
+grpc::Status EndingStatus(const absl::Status& status, grpc::ServerContextBase& context) {
   const grpc::Status plain = ToGrpcStatus(status);
   const std::optional<Duration> after = RetryAfter(status);
   if (!after.has_value()) return plain;
@@ -50,7 +50,7 @@ grpc::Status EndingStatus(const absl::Status& status, grpc::CallbackServerContex
   return grpc::Status(plain.error_code(), plain.error_message(), details.SerializeAsString());
 }
 
-TimePoint CallDeadline(const grpc::CallbackServerContext& context, TimePoint now) {
+TimePoint CallDeadline(const grpc::ServerContextBase& context, TimePoint now) {
   const std::chrono::system_clock::time_point deadline = context.deadline();
   // A deadline beyond a year is as good as none, and sums without overflow are easier to trust.
   constexpr auto kFarAway = std::chrono::hours(24 * 365);
@@ -59,7 +59,7 @@ TimePoint CallDeadline(const grpc::CallbackServerContext& context, TimePoint now
   return now + std::chrono::duration_cast<Duration>(deadline - wall);
 }
 
-uint64_t ClientOf(const grpc::CallbackServerContext& context) {
+uint64_t ClientOf(const grpc::ServerContextBase& context) {
   return std::hash<std::string>()(context.peer()) | 1;
 }
 
@@ -82,13 +82,6 @@ grpc::ByteBuffer SerializeMessage(const google::protobuf::MessageLite& message) 
   const std::string bytes = message.SerializeAsString();
   const grpc::Slice slice(bytes);
   return grpc::ByteBuffer(&slice, 1);
-}
-
-grpc::ServerUnaryReactor* EndUnary(grpc::CallbackServerContext* context,
-                                   const absl::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status));
-  return reactor;
 }
 
 }  // namespace tandem::server

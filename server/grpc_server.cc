@@ -1,14 +1,11 @@
 #include "server/grpc_server.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 
 #include <chrono>
 #include <utility>
 
-#include "health.pb.h"
 #include "server/listening.h"
 
 namespace tandem::server {
@@ -47,25 +44,27 @@ GrpcServer::GrpcServer(GrpcServerOptions options)
 
 GrpcServer::~GrpcServer() { Stop(Duration{0}); }
 
-absl::Status GrpcServer::Start(const std::vector<grpc::Service*>& services) {
+absl::Status GrpcServer::Start(Call::Methods methods) {
+  methods_ = std::move(methods);
   // But for a take-over another server on the same port is an error, not a companion.
   if (!acceptor_.Listen(options_.address, options_.port, options_.shares_port).ok()) {
     return WhyNotListening(options_.address, options_.port, "grpc-port");
   }
-  grpc::EnableDefaultHealthCheckService(true);
-  // gRPC brings the health service without its description; reflection finds this one.
-  grpc::health::v1::HealthCheckRequest::descriptor();
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   SetLimits(options_, &builder);
   entrance_ = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
       grpc::InsecureServerCredentials());
-  for (grpc::Service* service : services) builder.RegisterService(service);
+  builder.RegisterAsyncGenericService(&service_);
+  for (uint32_t i = 0; i < options_.threads; ++i) {
+    queues_.push_back(std::make_unique<CallQueue>(builder.AddCompletionQueue(), i));
+  }
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) return absl::InternalError("gRPC does not start a server");
-  // Not before the models have loaded.
-  SetServing("", false);
+  for (const std::unique_ptr<CallQueue>& queue : queues_) {
+    Call::ServeNext(*queue, service_, methods_);
+    queue->Start();
+  }
   acceptor_.Start();
   return absl::OkStatus();
 }
@@ -82,13 +81,9 @@ void GrpcServer::Stop(Duration grace) {
   if (server_ == nullptr) return;
   server_->Shutdown(std::chrono::system_clock::now() +
                     std::chrono::duration_cast<std::chrono::system_clock::duration>(grace));
-  server_->Wait();
+  for (const std::unique_ptr<CallQueue>& queue : queues_) queue->Stop();
   server_.reset();
-}
-
-void GrpcServer::SetServing(const std::string& service, bool serving) {
-  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-  if (health != nullptr) health->SetServingStatus(service, serving);
+  queues_.clear();
 }
 
 }  // namespace tandem::server

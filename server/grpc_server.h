@@ -1,7 +1,8 @@
-// The gRPC server: its port, limits and services. Not thread-safe but for what it says. Its
-// services are served from Start until Stop.
+// The gRPC server: its port, limits, methods and the threads that serve them. Start and Stop by one
+// thread. Its methods are served from Start until Stop.
 #pragma once
 
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server.h>
 
 #include <cstdint>
@@ -11,6 +12,8 @@
 
 #include "absl/status/status.h"
 #include "core/clock.h"
+#include "server/call.h"
+#include "server/call_queue.h"
 #include "server/connection_acceptor.h"
 
 namespace grpc::experimental {
@@ -34,6 +37,8 @@ struct GrpcServerOptions {
   Duration max_connection_age = std::chrono::minutes(2);
   // Another server listens on the port too, for the time of a take-over.
   bool shares_port = false;
+  // Threads that read requests and write answers, each for its share of the connections.
+  uint32_t threads = 1;
 };
 
 class GrpcServer {
@@ -42,24 +47,24 @@ class GrpcServer {
   // Stops at once.
   ~GrpcServer();
 
-  // Takes the port and serves the services, which outlive this. See WhyNotListening for
-  // its errors.
-  absl::Status Start(const std::vector<grpc::Service*>& services);
+  // Takes the port and serves the methods. See WhyNotListening for its errors.
+  absl::Status Start(Call::Methods methods);
 
-  // Takes no more calls, and returns when the last has ended or was cut off after `grace`.
-  // Idempotent.
+  // Takes no more calls, and returns when the last has ended; after `grace` those that are left are
+  // cancelled. Idempotent.
   void Stop(Duration grace);
 
   // The port that is listened on.
   uint16_t port() const { return acceptor_.port(); }
 
-  // Thread-safe. What grpc.health.v1 tells of a service, or of the server as a whole ("").
-  void SetServing(const std::string& service, bool serving);
-
  private:
   void Take(int listener, int connection) const;
 
   GrpcServerOptions options_;
+  Call::Methods methods_;
+  // Whatever a client calls.
+  grpc::AsyncGenericService service_;
+  std::vector<std::unique_ptr<CallQueue>> queues_;
   std::unique_ptr<grpc::Server> server_;
   // Where the server takes connections from.
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> entrance_;

@@ -10,8 +10,9 @@ constexpr auto kInterval = std::chrono::milliseconds(100);
 
 }  // namespace
 
-HealthReporter::HealthReporter(const Router& router, const ServingState& state, GrpcServer& server)
-    : router_(router), state_(state), server_(server), thread_([this] { Loop(); }) {}
+HealthReporter::HealthReporter(const Router& router, const ServingState& state,
+                               HealthService& health)
+    : router_(router), state_(state), health_(health), thread_([this] { Loop(); }) {}
 
 HealthReporter::~HealthReporter() {
   {
@@ -31,11 +32,11 @@ void HealthReporter::Refresh() {
   const std::lock_guard lock(mutex_);
   for (const auto& [service, serving] : now) {
     const auto told = told_.find(service);
-    if (told == told_.end() || told->second != serving) server_.SetServing(service, serving);
+    if (told == told_.end() || told->second != serving) health_.SetServing(service, serving);
   }
   // A model that is gone.
   for (const auto& [service, serving] : told_) {
-    if (serving && now.count(service) == 0) server_.SetServing(service, false);
+    if (serving && now.count(service) == 0) health_.SetServing(service, false);
   }
   told_ = std::move(now);
 }

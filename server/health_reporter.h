@@ -1,6 +1,6 @@
 // Keeps grpc.health.v1 up to date: the server as a whole under "", and each model under its name,
 // which serves when one of its versions is ready. Owns a thread that looks at the router; borrows
-// router, state and gRPC server, which outlive it.
+// router, state and service, which outlive it.
 #pragma once
 
 #include <condition_variable>
@@ -10,14 +10,14 @@
 #include <thread>
 
 #include "router/router.h"
-#include "server/grpc_server.h"
+#include "server/health_service.h"
 #include "server/serving_state.h"
 
 namespace tandem::server {
 
 class HealthReporter {
  public:
-  HealthReporter(const Router& router, const ServingState& state, GrpcServer& server);
+  HealthReporter(const Router& router, const ServingState& state, HealthService& health);
   ~HealthReporter();
 
   // Looks now, so that callers of health see the present state when it returns. Thread-safe.
@@ -28,7 +28,7 @@ class HealthReporter {
 
   const Router& router_;
   const ServingState& state_;
-  GrpcServer& server_;
+  HealthService& health_;
 
   std::mutex mutex_;
   // Waits by the steady clock: Abseil's waits would last as long as the wall clock is set back.

@@ -1,10 +1,5 @@
-// One ModelInfer call: from the client's bytes to the router and back. Lives from its making until
-// gRPC is done with the call, and deletes itself then.
+// One ModelInfer call: from the client's bytes to the router and back.
 #pragma once
-
-#include <grpcpp/server_context.h>
-#include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
 
 #include <atomic>
 #include <memory>
@@ -13,29 +8,31 @@
 #include "core/clock.h"
 #include "core/infer_request.h"
 #include "router/router.h"
+#include "server/serving_state.h"
+#include "server/unary_responder.h"
 
 namespace tandem::server {
 
-class InferCall : public grpc::ServerUnaryReactor {
+class InferCall final : public UnaryResponder {
  public:
-  // Decodes the request and submits it. `response` is filled before the call finishes; gRPC keeps
-  // it.
-  static InferCall* Start(const Clock& clock, Router& router, grpc::CallbackServerContext& context,
-                          const grpc::ByteBuffer& request, grpc::ByteBuffer* response);
+  // All outlive the call.
+  InferCall(Call& call, const Clock& clock, Router& router, const ServingState& state)
+      : UnaryResponder(call), clock_(clock), router_(router), state_(state) {}
 
   void OnCancel() override;
-  void OnDone() override;
 
  private:
-  InferCall(grpc::CallbackServerContext& context, grpc::ByteBuffer* response)
-      : context_(context), response_(response) {}
-  void Answer(const InferResponse& response);
+  // Decodes the request and submits it.
+  void Answer(const grpc::ByteBuffer& request) override;
+  void Reply();
 
-  // gRPC's, as the response is.
-  grpc::CallbackServerContext& context_;
-  grpc::ByteBuffer* const response_;
+  const Clock& clock_;
+  Router& router_;
+  const ServingState& state_;
   std::string id_;
   bool wants_placement_ = false;
+  // The router's, once it is there.
+  InferResponse response_;
   // Shared with the router, which may look at it after the call has ended.
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
 };

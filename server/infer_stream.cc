@@ -25,30 +25,24 @@ ModelStreamInferResponse ErrorMessage(const absl::Status& status, std::string id
 
 }  // namespace
 
-InferStream::InferStream(const Clock& clock, Router& router, TimePoint deadline, uint64_t client)
-    : clock_(clock), router_(router), deadline_(deadline), client_(client), reading_(true) {
-  StartRead(&request_);
+InferStream::InferStream(Call& call, const Clock& clock, Router& router)
+    : call_(call),
+      clock_(clock),
+      router_(router),
+      deadline_(call.Deadline(clock.Now())),
+      client_(call.client()) {}
+
+void InferStream::OnMessage(const grpc::ByteBuffer& message) {
+  reading_ = false;
+  ++open_;
+  Proceed();
+  Submit(message);
 }
 
-void InferStream::OnReadDone(bool ok) {
-  grpc::ByteBuffer bytes;
-  bool done = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    reading_ = false;
-    if (ok) {
-      bytes.Swap(&request_);
-      ++open_;
-    } else {
-      reads_ended_ = true;
-    }
-    done = Proceed();
-  }
-  if (ok) {
-    Submit(bytes);
-  } else if (done) {
-    Finish(grpc::Status::OK);
-  }
+void InferStream::OnNoMessage() {
+  reading_ = false;
+  reads_ended_ = true;
+  Proceed();
 }
 
 void InferStream::Submit(const grpc::ByteBuffer& bytes) {
@@ -68,60 +62,50 @@ void InferStream::Submit(const grpc::ByteBuffer& bytes) {
   decoded->request->client = client_;
   decoded->request->cancelled = cancelled_;
   router_.Submit(std::move(decoded->request), [this, id, wants_placement](InferResponse response) {
-    if (!response.status.ok()) {
-      Send(ErrorMessage(response.status, id));
-      return;
-    }
-    ModelStreamInferResponse answer;
-    *answer.mutable_infer_response() = MakeInferResponse(response, id, wants_placement);
-    Send(answer);
+    call_.Post([this, id, wants_placement, response = std::move(response)] {
+      if (!response.status.ok()) {
+        Send(ErrorMessage(response.status, id));
+        return;
+      }
+      ModelStreamInferResponse answer;
+      *answer.mutable_infer_response() = MakeInferResponse(response, id, wants_placement);
+      Send(answer);
+    });
   });
 }
 
 void InferStream::Send(const ModelStreamInferResponse& message) {
-  grpc::ByteBuffer bytes = SerializeMessage(message);
-  bool done = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    answers_.push_back(std::move(bytes));
-    done = Proceed();
-  }
-  if (done) Finish(grpc::Status::OK);
+  answers_.push_back(SerializeMessage(message));
+  Proceed();
 }
 
-void InferStream::OnWriteDone(bool ok) {
-  bool done = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    writing_ = false;
-    answers_.pop_front();
-    --open_;
-    if (!ok) broken_ = true;
-    done = Proceed();
-  }
-  if (done) Finish(grpc::Status::OK);
+void InferStream::OnWritten(bool ok) {
+  writing_ = false;
+  answers_.pop_front();
+  --open_;
+  if (!ok) broken_ = true;
+  Proceed();
 }
 
-bool InferStream::Proceed() {
-  if (finished_) return false;
+void InferStream::Proceed() {
+  if (finished_) return;
   if (broken_) {
     open_ -= answers_.size();
     answers_.clear();
   }
   if (!reading_ && !reads_ended_ && open_ < kMostOpen) {
     reading_ = true;
-    StartRead(&request_);
+    call_.Read();
   }
   if (!writing_ && !answers_.empty()) {
     writing_ = true;
-    StartWrite(&answers_.front());
+    call_.Write(answers_.front());
   }
-  finished_ = reads_ended_ && open_ == 0;
-  return finished_;
+  if (!reads_ended_ || open_ > 0) return;
+  finished_ = true;
+  call_.Finish(absl::OkStatus());
 }
 
 void InferStream::OnCancel() { cancelled_->store(true, std::memory_order_relaxed); }
-
-void InferStream::OnDone() { delete this; }
 
 }  // namespace tandem::server

@@ -1,77 +1,51 @@
 #include "server/inference_service.h"
 
+#include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/infer_call.h"
 #include "server/infer_stream.h"
+#include "server/model_control_call.h"
+#include "server/unary_responder.h"
 
 namespace tandem::server {
 namespace {
 
-absl::Status NoModelControl() {
-  return absl::UnimplementedError(
-      "clients may not load and unload models here: the operator allows it with "
-      "--model-control=explicit, or has the repository read again with SIGHUP");
-}
-
-// Whether the call may change models, and says nothing that would be passed over.
-template <typename Request>
-absl::Status CheckControl(const ModelControl& models, const Request& request) {
-  if (!models.is_open()) return NoModelControl();
-  if (request.model_name().empty()) {
-    return absl::InvalidArgumentError("model_name is empty: name a model of the repository");
-  }
-  for (const auto& [name, value] : request.parameters()) {
-    if (name == "unload_dependents") continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("parameter \"", name.substr(0, 100),
-                     "\" is not acted on: what is loaded is what the repository holds"));
-  }
-  return absl::OkStatus();
+std::string Path(const char* method) {
+  return absl::StrCat("/inference.GRPCInferenceService/", method);
 }
 
 }  // namespace
 
-grpc::ServerUnaryReactor* InferenceService::ModelInfer(Context* context, const Buffer* request,
-                                                       Buffer* response) {
-  if (const absl::Status accepts = state_.accepts(); !accepts.ok()) {
-    return EndUnary(context, accepts);
-  }
-  return InferCall::Start(clock_, router_, *context, *request, response);
+template <typename Request>
+Call::MakeResponder InferenceService::Ask() const {
+  return AnswerMessage<Request>(
+      [this](const Request& message) { return queries_.Answer(message); });
 }
 
-grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* InferenceService::ModelStreamInfer(
-    Context* context) {
-  return new InferStream(clock_, router_, CallDeadline(*context, clock_.Now()), ClientOf(*context));
-}
-
-grpc::ServerUnaryReactor* InferenceService::RepositoryModelLoad(Context* context,
-                                                                const Buffer* request,
-                                                                Buffer* response) {
-  inference::RepositoryModelLoadRequest message;
-  absl::Status status = ParseMessage(*request, &message);
-  if (status.ok()) status = CheckControl(models_, message);
-  if (!status.ok()) return EndUnary(context, status);
-  *response = SerializeMessage(inference::RepositoryModelLoadResponse());
-  Reactor* const reactor = context->DefaultReactor();
-  models_.Load(message.model_name(),
-               [reactor](const absl::Status& done) { reactor->Finish(ToGrpcStatus(done)); });
-  return reactor;
-}
-
-grpc::ServerUnaryReactor* InferenceService::RepositoryModelUnload(Context* context,
-                                                                  const Buffer* request,
-                                                                  Buffer* response) {
-  inference::RepositoryModelUnloadRequest message;
-  absl::Status status = ParseMessage(*request, &message);
-  if (status.ok()) status = CheckControl(models_, message);
-  if (!status.ok()) return EndUnary(context, status);
-  *response = SerializeMessage(inference::RepositoryModelUnloadResponse());
-  Reactor* const reactor = context->DefaultReactor();
-  models_.Unload(message.model_name(),
-                 [reactor](const absl::Status& done) { reactor->Finish(ToGrpcStatus(done)); });
-  return reactor;
+void InferenceService::AddTo(Call::Methods& methods) {
+  methods[Path("ModelInfer")] = [this](Call& call) {
+    return std::make_unique<InferCall>(call, clock_, router_, state_);
+  };
+  methods[Path("ModelStreamInfer")] = [this](Call& call) {
+    return std::make_unique<InferStream>(call, clock_, router_);
+  };
+  methods[Path("ServerLive")] = Ask<inference::ServerLiveRequest>();
+  methods[Path("ServerReady")] = Ask<inference::ServerReadyRequest>();
+  methods[Path("ServerMetadata")] = Ask<inference::ServerMetadataRequest>();
+  methods[Path("ModelReady")] = Ask<inference::ModelReadyRequest>();
+  methods[Path("ModelMetadata")] = Ask<inference::ModelMetadataRequest>();
+  methods[Path("ModelConfig")] = Ask<inference::ModelConfigRequest>();
+  methods[Path("ModelStatistics")] = Ask<inference::ModelStatisticsRequest>();
+  methods[Path("RepositoryIndex")] = Ask<inference::RepositoryIndexRequest>();
+  methods[Path("RepositoryModelLoad")] = [this](Call& call) {
+    return std::make_unique<ModelLoadCall>(call, models_);
+  };
+  methods[Path("RepositoryModelUnload")] = [this](Call& call) {
+    return std::make_unique<ModelUnloadCall>(call, models_);
+  };
 }
 
 }  // namespace tandem::server

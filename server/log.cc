@@ -47,7 +47,7 @@ std::string Escape(const std::string& line, LogFormat format) {
   return escaped;
 }
 
-// Of the process, as Protobuf's handler is; never destroyed, since threads may log until the end.
+// Of the process, as Protobuf's responder is; never destroyed, since threads may log until the end.
 LogSink& ProtobufLog() {
   static LogSink& log = *new LogSink;
   return log;

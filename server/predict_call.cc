@@ -1,103 +1,113 @@
 #include "server/predict_call.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
-#include "server/grpc_call.h"
+#include "server/predict_decoder.h"
 #include "server/predict_encoder.h"
 
 namespace tandem::server {
+namespace {
 
-void PredictCall::Start(const Clock& clock, Router& router, DecodedPredict request,
-                        TimePoint arrival, TimePoint deadline) {
-  PredictRun::Callbacks callbacks;
-  callbacks.merged = [this](MergedPredict merged) {
-    if (merged.status.ok()) *response_ = EncodePredictResponse(merged);
-    Finish(EndingStatus(merged.status, context_));
-  };
-  const auto run = std::make_shared<PredictRun>(clock, router, std::move(request), arrival,
-                                                deadline, std::move(callbacks));
-  {
-    absl::MutexLock lock(&mutex_);
-    run_ = run;
-  }
-  // The call may have ended, and this with it, when Start returns.
-  run->Start();
+// How long before gRPC's deadline a partial reply goes out: gRPC would drop it afterwards. The
+// deadline is counted from the request's arrival, so both ways and a busy machine have to fit.
+Duration ReplyMargin(Duration left) {
+  return std::min<Duration>(std::chrono::milliseconds(200), left / 10);
 }
 
-void PredictCall::OnCancel() {
-  absl::MutexLock lock(&mutex_);
+}  // namespace
+
+void PredictResponder::Answer(const grpc::ByteBuffer& request) {
+  const TimePoint arrival = clock_.Now();
+  const absl::Status accepts = state_.accepts();
+  absl::StatusOr<DecodedPredict> decoded =
+      accepts.ok() ? DecodePredictRequest(request) : absl::StatusOr<DecodedPredict>(accepts);
+  if (!decoded.ok()) {
+    call().Finish(decoded.status());
+    return;
+  }
+  decoded->client = call().client();
+  const TimePoint deadline = Deadline(*decoded, arrival);
+  run_ = std::make_shared<PredictRun>(clock_, router_, *std::move(decoded), arrival, deadline,
+                                      MakeCallbacks(arrival));
+  run_->Start();
+}
+
+TimePoint PredictResponder::Deadline(const DecodedPredict& request, TimePoint arrival) {
+  TimePoint deadline = call().Deadline(arrival);
+  if (deadline != kNever && request.policy == MergePolicy::kPartial) {
+    deadline -= ReplyMargin(std::max(Duration{0}, deadline - arrival));
+  }
+  const uint64_t timeout_us = request.message->timeout_us();
+  // Beyond this a timeout is none.
+  constexpr uint64_t kLongestUs = uint64_t{1} << 50;
+  if (timeout_us > 0 && timeout_us < kLongestUs) {
+    deadline = std::min<TimePoint>(
+        deadline, arrival + std::chrono::microseconds(static_cast<int64_t>(timeout_us)));
+  }
+  return deadline;
+}
+
+void PredictResponder::OnCancel() {
   if (run_ != nullptr) run_->Cancel();
 }
 
-void PredictCall::OnDone() { delete this; }
+PredictRun::Callbacks PredictCall::MakeCallbacks(TimePoint) {
+  PredictRun::Callbacks callbacks;
+  call().Expect();
+  callbacks.merged = [this](MergedPredict merged) {
+    call().Answer([this, merged = std::move(merged)] {
+      if (merged.status.ok()) {
+        call().Finish(EncodePredictResponse(merged));
+      } else {
+        call().Finish(merged.status);
+      }
+    });
+  };
+  return callbacks;
+}
 
-void PredictStreamCall::Start(const Clock& clock, Router& router, DecodedPredict request,
-                              TimePoint arrival, TimePoint deadline) {
+PredictRun::Callbacks PredictStreamCall::MakeCallbacks(TimePoint arrival) {
   PredictRun::Callbacks callbacks;
   callbacks.result = [this, arrival](const MergedResult& result) {
-    Send(EncodeStreamResult(result, arrival));
+    call().Post([this, message = EncodeStreamResult(result, arrival)] { Send(message); });
   };
   callbacks.merged = [this](MergedPredict merged) {
-    if (merged.status.ok()) Send(EncodeStreamMerged(merged));
-    End(EndingStatus(merged.status, context_));
+    call().Post([this, merged = std::move(merged)] {
+      if (merged.status.ok()) Send(EncodeStreamMerged(merged));
+      End(merged.status);
+    });
   };
-  const auto run = std::make_shared<PredictRun>(clock, router, std::move(request), arrival,
-                                                deadline, std::move(callbacks));
-  {
-    absl::MutexLock lock(&mutex_);
-    run_ = run;
-  }
-  run->Start();
+  return callbacks;
 }
 
 void PredictStreamCall::Send(grpc::ByteBuffer message) {
-  absl::MutexLock lock(&mutex_);
   messages_.push_back(std::move(message));
-  // Cannot be the end: that comes with End.
-  (void)Proceed();
+  Proceed();
 }
 
-void PredictStreamCall::End(const grpc::Status& status) {
-  bool done = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    ended_ = true;
-    status_ = status;
-    done = Proceed();
-  }
-  if (done) Finish(status);
+void PredictStreamCall::End(absl::Status status) {
+  status_ = std::move(status);
+  Proceed();
 }
 
-void PredictStreamCall::OnWriteDone(bool ok) {
-  bool done = false;
-  grpc::Status status;
-  {
-    absl::MutexLock lock(&mutex_);
-    writing_ = false;
-    messages_.pop_front();
-    // The client cannot be written to any more.
-    if (!ok) messages_.clear();
-    done = Proceed();
-    status = status_;
-  }
-  if (done) Finish(status);
+void PredictStreamCall::OnWritten(bool ok) {
+  writing_ = false;
+  messages_.pop_front();
+  // The client cannot be written to any more.
+  if (!ok) messages_.clear();
+  Proceed();
 }
 
-bool PredictStreamCall::Proceed() {
-  if (!writing_ && !messages_.empty()) {
+void PredictStreamCall::Proceed() {
+  if (writing_) return;
+  if (!messages_.empty()) {
     writing_ = true;
-    StartWrite(&messages_.front());
+    call().Write(messages_.front());
+  } else if (status_.has_value()) {
+    call().Finish(*status_);
   }
-  if (finished_ || writing_ || !ended_) return false;
-  finished_ = true;
-  return true;
 }
-
-void PredictStreamCall::OnCancel() {
-  absl::MutexLock lock(&mutex_);
-  if (run_ != nullptr) run_->Cancel();
-}
-
-void PredictStreamCall::OnDone() { delete this; }
 
 }  // namespace tandem::server

@@ -1,71 +1,73 @@
-// The two forms of a Predict call on gRPC. Each lives from its making until gRPC is done with the
-// call, and deletes itself then.
+// The two forms of a Predict call.
 #pragma once
 
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
 
 #include <deque>
 #include <memory>
+#include <optional>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "core/clock.h"
+#include "router/router.h"
 #include "server/predict_run.h"
+#include "server/serving_state.h"
+#include "server/unary_responder.h"
 
 namespace tandem::server {
 
-// Answers once.
-class PredictCall : public grpc::ServerUnaryReactor {
+// What both do: the request is decoded and run.
+class PredictResponder : public UnaryResponder {
  public:
-  PredictCall(grpc::CallbackServerContext& context, grpc::ByteBuffer* response)
-      : context_(context), response_(response) {}
-
-  // `deadline` is of the whole call.
-  void Start(const Clock& clock, Router& router, DecodedPredict request, TimePoint arrival,
-             TimePoint deadline);
+  // All outlive the call.
+  PredictResponder(Call& call, const Clock& clock, Router& router, const ServingState& state)
+      : UnaryResponder(call), clock_(clock), router_(router), state_(state) {}
 
   void OnCancel() override;
-  void OnDone() override;
+
+ protected:
+  // Called on any thread, as PredictRun says.
+  virtual PredictRun::Callbacks MakeCallbacks(TimePoint arrival) = 0;
 
  private:
-  // gRPC's, as the response is.
-  grpc::CallbackServerContext& context_;
-  grpc::ByteBuffer* const response_;
-  absl::Mutex mutex_;
+  void Answer(const grpc::ByteBuffer& request) override;
+  // When the whole call must be answered.
+  TimePoint Deadline(const DecodedPredict& request, TimePoint arrival);
+
+  const Clock& clock_;
+  Router& router_;
+  const ServingState& state_;
   // Shared with the router's callbacks.
-  std::shared_ptr<PredictRun> run_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<PredictRun> run_;
+};
+
+// Answers once.
+class PredictCall final : public PredictResponder {
+ public:
+  using PredictResponder::PredictResponder;
+
+ private:
+  PredictRun::Callbacks MakeCallbacks(TimePoint arrival) override;
 };
 
 // Answers with each result as it arrives, then with the merged reply.
-class PredictStreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
+class PredictStreamCall final : public PredictResponder {
  public:
-  explicit PredictStreamCall(grpc::CallbackServerContext& context) : context_(context) {}
+  using PredictResponder::PredictResponder;
 
-  void Start(const Clock& clock, Router& router, DecodedPredict request, TimePoint arrival,
-             TimePoint deadline);
-
-  void OnWriteDone(bool ok) override;
-  void OnCancel() override;
-  void OnDone() override;
+  void OnWritten(bool ok) override;
 
  private:
+  PredictRun::Callbacks MakeCallbacks(TimePoint arrival) override;
   void Send(grpc::ByteBuffer message);
-  void End(const grpc::Status& status);
-  // Writes the next message. True, once, when all is done: the caller then ends the call, without
-  // the lock.
-  [[nodiscard]] bool Proceed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(absl::Status status);
+  // Writes the next message, and ends the call when all is done.
+  void Proceed();
 
-  // gRPC's.
-  grpc::CallbackServerContext& context_;
-  absl::Mutex mutex_;
-  // Shared with the router's callbacks.
-  std::shared_ptr<PredictRun> run_ ABSL_GUARDED_BY(mutex_);
   // The first is being written while writing_.
-  std::deque<grpc::ByteBuffer> messages_ ABSL_GUARDED_BY(mutex_);
-  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
-  grpc::Status status_ ABSL_GUARDED_BY(mutex_);
+  std::deque<grpc::ByteBuffer> messages_;
+  bool writing_ = false;
+  // What the call ends with, once that is known.
+  std::optional<absl::Status> status_;
 };
 
 }  // namespace tandem::server

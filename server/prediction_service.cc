@@ -1,24 +1,19 @@
 #include "server/prediction_service.h"
 
-#include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "core/version.h"
 #include "server/predict_call.h"
-#include "server/predict_decoder.h"
 #include "server/process_usage.h"
+#include "server/unary_responder.h"
 
 namespace tandem::server {
 namespace {
-
-// How long before gRPC's deadline a partial reply goes out: gRPC would drop it afterwards. The
-// deadline is counted from the request's arrival, so both ways and a busy machine have to fit.
-Duration ReplyMargin(Duration left) {
-  return std::min<Duration>(std::chrono::milliseconds(200), left / 10);
-}
 
 void FillPool(const PoolReport& pool, v1::PoolStatus* message) {
   message->set_name(pool.name);
@@ -69,64 +64,19 @@ void FillQuarantined(const QuarantinedRequest& request, v1::QuarantinedRequest* 
 
 }  // namespace
 
-TimePoint PredictionService::Deadline(const grpc::CallbackServerContext& context,
-                                      const DecodedPredict& request, TimePoint arrival) const {
-  TimePoint deadline = CallDeadline(context, arrival);
-  if (deadline != kNever && request.policy == MergePolicy::kPartial) {
-    deadline -= ReplyMargin(std::max(Duration{0}, deadline - arrival));
-  }
-  const uint64_t timeout_us = request.message->timeout_us();
-  // Beyond this a timeout is none.
-  constexpr uint64_t kLongestUs = uint64_t{1} << 50;
-  if (timeout_us > 0 && timeout_us < kLongestUs) {
-    deadline = std::min<TimePoint>(
-        deadline, arrival + std::chrono::microseconds(static_cast<int64_t>(timeout_us)));
-  }
-  return deadline;
-}
-
-template <typename Call>
-Call* PredictionService::Run(const grpc::CallbackServerContext& context,
-                             const grpc::ByteBuffer& request, Call* call) {
-  const TimePoint arrival = clock_.Now();
-  const absl::Status accepts = state_.accepts();
-  absl::StatusOr<DecodedPredict> decoded =
-      accepts.ok() ? DecodePredictRequest(request) : absl::StatusOr<DecodedPredict>(accepts);
-  if (!decoded.ok()) {
-    call->Finish(ToGrpcStatus(decoded.status()));
-    return call;
-  }
-  decoded->client = ClientOf(context);
-  const TimePoint deadline = Deadline(context, *decoded, arrival);
-  call->Start(clock_, router_, *std::move(decoded), arrival, deadline);
-  return call;
-}
-
-grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext* context,
-                                                     const grpc::ByteBuffer* request,
-                                                     grpc::ByteBuffer* response) {
-  return Run(*context, *request, new PredictCall(*context, response));
-}
-
-grpc::ServerWriteReactor<grpc::ByteBuffer>* PredictionService::PredictStream(
-    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
-  return Run(*context, *request, new PredictStreamCall(*context));
-}
-
-grpc::ServerUnaryReactor* PredictionService::ServerStatus(grpc::CallbackServerContext* context,
-                                                          const grpc::ByteBuffer* request,
-                                                          grpc::ByteBuffer* response) {
-  return AnswerUnary<v1::ServerStatusRequest>(
-      context, *request, response, [this](const v1::ServerStatusRequest&) {
+void PredictionService::AddTo(Call::Methods& methods) {
+  methods["/tandem.v1.PredictionService/Predict"] = [this](Call& call) {
+    return std::make_unique<PredictCall>(call, clock_, router_, state_);
+  };
+  methods["/tandem.v1.PredictionService/PredictStream"] = [this](Call& call) {
+    return std::make_unique<PredictStreamCall>(call, clock_, router_, state_);
+  };
+  methods["/tandem.v1.PredictionService/ServerStatus"] =
+      AnswerMessage<v1::ServerStatusRequest>([this](const v1::ServerStatusRequest&) {
         return absl::StatusOr<v1::ServerStatusResponse>(Status());
       });
-}
-
-grpc::ServerUnaryReactor* PredictionService::ClearQuarantine(grpc::CallbackServerContext* context,
-                                                             const grpc::ByteBuffer* request,
-                                                             grpc::ByteBuffer* response) {
-  return AnswerUnary<v1::ClearQuarantineRequest>(
-      context, *request, response, [this](const v1::ClearQuarantineRequest&) {
+  methods["/tandem.v1.PredictionService/ClearQuarantine"] =
+      AnswerMessage<v1::ClearQuarantineRequest>([this](const v1::ClearQuarantineRequest&) {
         v1::ClearQuarantineResponse cleared;
         cleared.set_cleared(router_.ClearQuarantine());
         return absl::StatusOr<v1::ClearQuarantineResponse>(std::move(cleared));

@@ -23,6 +23,7 @@ absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after) 
       {"max-connection-age", before.max_connection_age == after.max_connection_age},
       {"restart-patience", before.restart_patience == after.restart_patience},
       {"quarantine", before.quarantine == after.quarantine},
+      {"grpc-threads", before.grpc_threads == after.grpc_threads},
       {"state-file", before.state_file == after.state_file},
       {"front-end-cores", before.front_end_cores == after.front_end_cores},
       {"port-file", before.port_file == after.port_file},

@@ -44,6 +44,8 @@ constexpr Setting kSettings[] = {
      "Time that requests wait for a worker that is started again (default 10s)"},
     {"quarantine", "TIME", "Time that a request which ended two workers is refused (default 10m)"},
     {"front-end-cores", "CORES", "Cores of the front end, as in 0-1 (default: by the machine)"},
+    {"grpc-threads", "COUNT",
+     "Threads that read requests and write answers (default: by the front end's cores)"},
     {"state-file", "FILE", "Keep what is learnt of the models' times there over a restart"},
     {"port-file", "FILE", "Write the ports and the process id there, as JSON, once ready"},
     {"take-over", "FILE",
@@ -106,6 +108,7 @@ absl::Status ReadDuration(absl::string_view value, Duration* to) {
 // gRPC counts the bytes of a message in an int.
 constexpr uint64_t kLargestMessage = std::numeric_limits<int32_t>::max();
 constexpr uint64_t kLargestMetadata = uint64_t{1} << 20;
+constexpr uint32_t kMostGrpcThreads = 64;
 
 absl::Status Apply(absl::string_view name, const std::string& value, ServeOptions* options) {
   if (name == "model-repository") {
@@ -152,6 +155,11 @@ absl::Status Apply(absl::string_view name, const std::string& value, ServeOption
     return ReadCount(value, &options->max_streams_per_connection);
   } else if (name == "state-file") {
     options->state_file = value;
+  } else if (name == "grpc-threads") {
+    if (!absl::SimpleAtoi(value, &options->grpc_threads) || options->grpc_threads < 1 ||
+        options->grpc_threads > kMostGrpcThreads) {
+      return Expected(absl::StrCat("a number from 1 to ", kMostGrpcThreads));
+    }
   } else if (name == "front-end-cores") {
     absl::StatusOr<std::vector<int>> cores = ParseCores(value);
     if (!cores.ok()) return Expected("a list such as 0-1,4");

@@ -61,6 +61,8 @@ struct ServeOptions {
   std::string port_file;
   // A file that keeps what was learnt of the models' times over a restart. Empty: none.
   std::string state_file;
+  // Threads that read gRPC's requests and write its answers. 0: by the front end's cores.
+  uint32_t grpc_threads = 0;
   // Cores of the front end. Empty: all that the process may use.
   std::vector<int> front_end_cores;
   // All that the process may use.

@@ -80,4 +80,18 @@ TEST_CASE("The table at start has a row for the front end and each pool", "[core
   CHECK(rows[2].substr(rows[2].rfind(' ') + 1) == "1-3");
 }
 
+TEST_CASE("Threads for gRPC follow the front end's cores, within bounds", "[core_plan]") {
+  const auto threads = [](size_t own, size_t all) {
+    ServeOptions options;
+    options.front_end_cores.resize(own);
+    options.machine_cores.resize(all);
+    return PlanGrpcThreads(options);
+  };
+  CHECK(threads(0, 2) == 1);
+  CHECK(threads(0, 32) == 4);
+  CHECK(threads(2, 16) == 1);
+  CHECK(threads(4, 16) == 2);
+  CHECK(threads(64, 128) == 8);
+}
+
 }  // namespace tandem::server

@@ -1,0 +1,115 @@
+#include "server/call.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/grpc_call.h"
+
+namespace tandem::server {
+
+void Call::ServeNext(CallQueue& queue, grpc::AsyncGenericService& service, const Methods& methods) {
+  // Deletes itself.
+  Call* const call = new Call(queue, service, methods);
+  call->context_.AsyncNotifyWhenDone(&call->closed_);
+  service.RequestCall(&call->context_, &call->stream_, &queue.queue(), &queue.queue(),
+                      &call->arrived_);
+}
+
+Call::Call(CallQueue& queue, grpc::AsyncGenericService& service, const Methods& methods)
+    : queue_(queue), service_(service), methods_(methods) {
+  queue_.OnCallBegin();
+}
+
+Call::~Call() { queue_.OnCallEnd(); }
+
+void Call::OnArrived(bool ok) {
+  if (!ok) {
+    // The server shuts down. Of a call that never began gRPC tells nothing more.
+    delete this;
+    return;
+  }
+  // Until it is closed, and finished by the responder.
+  uses_.store(2, std::memory_order_relaxed);
+  ServeNext(queue_, service_, methods_);
+  const auto method = methods_.find(context_.method());
+  if (method == methods_.end()) {
+    Finish(absl::UnimplementedError(absl::StrCat("there is no method ", context_.method())));
+    return;
+  }
+  responder_ = method->second(*this);
+  Read();
+}
+
+void Call::Read() {
+  uses_.fetch_add(1, std::memory_order_relaxed);
+  stream_.Read(&message_, &read_);
+}
+
+void Call::OnRead(bool ok) {
+  if (ok) {
+    grpc::ByteBuffer message;
+    message.Swap(&message_);
+    responder_->OnMessage(message);
+  } else {
+    responder_->OnNoMessage();
+  }
+  Release();
+}
+
+void Call::Write(const grpc::ByteBuffer& message) {
+  uses_.fetch_add(1, std::memory_order_relaxed);
+  stream_.Write(message, &written_);
+}
+
+void Call::OnWritten(bool ok) {
+  responder_->OnWritten(ok);
+  Release();
+}
+
+void Call::Finish(const absl::Status& status) {
+  if (std::exchange(ended_, true)) return;
+  stream_.Finish(EndingStatus(status, context_), &finished_);
+}
+
+void Call::Finish(const grpc::ByteBuffer& message) {
+  if (std::exchange(ended_, true)) return;
+  stream_.WriteAndFinish(message, grpc::WriteOptions(), grpc::Status::OK, &finished_);
+}
+
+void Call::OnFinished(bool) { Release(); }
+
+void Call::OnClosed(bool) {
+  if (context_.IsCancelled() && responder_ != nullptr) responder_->OnCancel();
+  Release();
+}
+
+void Call::Post(CallQueue::Task task) {
+  uses_.fetch_add(1, std::memory_order_relaxed);
+  queue_.Post([this, task = std::move(task)]() mutable {
+    task();
+    Release();
+  });
+}
+
+void Call::Expect() { queue_.OnExpect(); }
+
+void Call::Answer(CallQueue::Task task) {
+  if (!queue_.OnAnswer()) {
+    Post(std::move(task));
+    return;
+  }
+  uses_.fetch_add(1, std::memory_order_relaxed);
+  task();
+  // It may have ended meanwhile, in all but this; and it goes on its queue's thread.
+  if (uses_.fetch_sub(1, std::memory_order_acq_rel) == 1) queue_.Post([this] { delete this; });
+}
+
+void Call::Release() {
+  if (uses_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+TimePoint Call::Deadline(TimePoint now) const { return CallDeadline(context_, now); }
+
+uint64_t Call::client() const { return ClientOf(context_); }
+
+}  // namespace tandem::server

@@ -1,0 +1,95 @@
+// One of gRPC's completion queues, and the one thread that waits on it, reads from the connections
+// and writes to them. What happens to the queue's calls happens on this thread: they need no locks,
+// and no two threads hand the work with one connection to each other.
+#pragma once
+
+#include <grpcpp/alarm.h>
+#include <grpcpp/completion_queue.h>
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+
+namespace tandem::server {
+
+class CallQueue {
+ public:
+  // An operation that was begun on the queue has ended. Its address is the operation's tag.
+  class Event {
+   public:
+    virtual void OnEvent(bool ok) = 0;
+
+   protected:
+    ~Event() = default;
+  };
+
+  using Task = absl::AnyInvocable<void()>;
+
+  // `number` names the thread.
+  CallQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, size_t number);
+  // Stopped, or never started.
+  ~CallQueue();
+  CallQueue(const CallQueue&) = delete;
+  CallQueue& operator=(const CallQueue&) = delete;
+
+  grpc::ServerCompletionQueue& queue() { return *queue_; }
+
+  // Once the server listens.
+  void Start();
+
+  // Runs the task on the queue's thread, soon, after those that were posted before. All that were
+  // posted meanwhile cost one wake. Thread-safe; for the calls of the queue alone, while they are.
+  void Post(Task task);
+
+  // A call waits for an answer from elsewhere; and it has it. The latter tells whether no other
+  // call waits for one. Thread-safe.
+  void OnExpect() { expected_.fetch_add(1, std::memory_order_relaxed); }
+  bool OnAnswer() { return expected_.fetch_sub(1, std::memory_order_relaxed) == 1; }
+
+  // On the queue's thread: a call is there from now on, or has gone.
+  void OnCallBegin() { ++calls_; }
+  void OnCallEnd();
+
+  // Returns when the last call has gone. After Start, and after the server has shut down: then no
+  // call begins any more.
+  void Stop();
+
+ private:
+  class Wake final : public Event {
+   public:
+    explicit Wake(CallQueue& queue) : queue_(queue) {}
+    void OnEvent(bool ok) override;
+
+   private:
+    CallQueue& queue_;
+  };
+
+  void Loop();
+  void RunPosted();
+  void EndIfIdle();
+
+  const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
+  const size_t number_;
+  Wake wake_{*this};
+  // Set to a time that is over, it puts `wake_` into the queue at once.
+  grpc::Alarm alarm_;
+
+  std::mutex mutex_;
+  // Both guarded by mutex_.
+  std::vector<Task> posted_;
+  bool woken_ = false;
+
+  std::atomic<int> expected_{0};
+
+  // Of the thread.
+  size_t calls_ = 0;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace tandem::server

@@ -1,0 +1,223 @@
+#include "server/grpc_server.h"
+
+#include <google/protobuf/empty.pb.h>
+
+#include <chrono>
+#include <future>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
+#include "core/retry_hint.h"
+#include "server/unary_responder.h"
+#include "tests/server/buffers.h"
+#include "tests/server/grpc_client.h"
+#include "tests/support/catch.h"
+
+namespace tandem::server {
+namespace {
+
+using std::chrono::system_clock;
+
+constexpr Duration kPatience = std::chrono::minutes(1);
+
+// Gives the request back at once.
+class Echo final : public UnaryResponder {
+ public:
+  using UnaryResponder::UnaryResponder;
+
+ private:
+  void Answer(const grpc::ByteBuffer& request) override { call().Finish(request); }
+};
+
+// Gives the request back from another thread.
+class PostedEcho final : public UnaryResponder {
+ public:
+  using UnaryResponder::UnaryResponder;
+  ~PostedEcho() override { thread_.join(); }
+
+ private:
+  void Answer(const grpc::ByteBuffer& request) override {
+    thread_ =
+        std::thread([this, request] { call().Post([this, request] { call().Finish(request); }); });
+  }
+
+  std::thread thread_;
+};
+
+// The same as the answer that the call waits for.
+class ExpectedEcho final : public UnaryResponder {
+ public:
+  using UnaryResponder::UnaryResponder;
+  ~ExpectedEcho() override { thread_.join(); }
+
+ private:
+  void Answer(const grpc::ByteBuffer& request) override {
+    call().Expect();
+    thread_ = std::thread(
+        [this, request] { call().Answer([this, request] { call().Finish(request); }); });
+  }
+
+  std::thread thread_;
+};
+
+// Gives each message back, one after the other.
+class StreamEcho final : public Responder {
+ public:
+  explicit StreamEcho(Call& call) : call_(call) {}
+
+  void OnMessage(const grpc::ByteBuffer& message) override { call_.Write(message); }
+  void OnWritten(bool) override { call_.Read(); }
+  void OnNoMessage() override { call_.Finish(absl::OkStatus()); }
+
+ private:
+  Call& call_;
+};
+
+// Ends no sooner than its client has gone.
+class Patient final : public UnaryResponder {
+ public:
+  Patient(Call& call, absl::Notification& began, absl::Notification& cancelled)
+      : UnaryResponder(call), began_(began), cancelled_(cancelled) {}
+
+  void OnCancel() override {
+    call().Finish(absl::CancelledError("the client has gone"));
+    cancelled_.Notify();
+  }
+
+ private:
+  void Answer(const grpc::ByteBuffer&) override { began_.Notify(); }
+
+  absl::Notification& began_;
+  absl::Notification& cancelled_;
+};
+
+template <typename Kind>
+Call::MakeResponder Make() {
+  return [](Call& call) { return std::make_unique<Kind>(call); };
+}
+
+// A method "/t/Wait" of a Patient, and what it tells.
+struct PatientMethod {
+  absl::Notification began;
+  absl::Notification cancelled;
+
+  Call::Methods Methods() {
+    return {{"/t/Wait",
+             [this](Call& call) { return std::make_unique<Patient>(call, began, cancelled); }}};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("A call is answered by the responder of its method", "[grpc_server]") {
+  TestServer server({{"/t/Echo", Make<Echo>()}});
+  const auto channel = server.Connect();
+  for (const std::string& text : {std::string("once"), std::string(), std::string(100'000, 'x')}) {
+    const UnaryAnswer answer = AskOnce(channel, "/t/Echo", text);
+    CHECK(answer.status.ok());
+    CHECK(answer.message == text);
+  }
+}
+
+TEST_CASE("A method that is not there is refused by its name", "[grpc_server]") {
+  TestServer server({{"/t/Echo", Make<Echo>()}});
+  const UnaryAnswer answer = AskOnce(server.Connect(), "/t/Shout", "x");
+  CHECK(answer.status.error_code() == grpc::StatusCode::UNIMPLEMENTED);
+  CHECK(answer.status.error_message() == "there is no method /t/Shout");
+}
+
+TEST_CASE("A call that brings no request is refused", "[grpc_server]") {
+  TestServer server({{"/t/Echo", Make<Echo>()}});
+  ClientCall call(server.Connect(), "/t/Echo");
+  call.WriteEnd();
+  CHECK(!call.Read().has_value());
+  CHECK(call.Finish().error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_CASE("Answers come from any thread, for one client and for many at once", "[grpc_server]") {
+  const uint32_t threads = GENERATE(1u, 3u);
+  const int client_count = GENERATE(1, 8);
+  const std::string method = GENERATE(as<std::string>(), "/t/Posted", "/t/Expected");
+  TestServer server({{"/t/Posted", Make<PostedEcho>()}, {"/t/Expected", Make<ExpectedEcho>()}},
+                    threads);
+  std::vector<std::future<int>> clients;
+  for (int client = 0; client < client_count; ++client) {
+    clients.push_back(std::async(std::launch::async, [&server, &method, client] {
+      const auto channel = server.Connect();
+      int right = 0;
+      for (int i = 0; i < 50; ++i) {
+        const std::string text = std::to_string(client * 1000 + i);
+        right += AskOnce(channel, method, text).message == text ? 1 : 0;
+      }
+      return right;
+    }));
+  }
+  for (std::future<int>& client : clients) CHECK(client.get() == 50);
+}
+
+TEST_CASE("A stream's messages go both ways while it is open", "[grpc_server]") {
+  TestServer server({{"/t/Stream", Make<StreamEcho>()}});
+  ClientCall call(server.Connect(), "/t/Stream");
+  for (const std::string& text : {std::string("one"), std::string("two"), std::string("three")}) {
+    REQUIRE(call.Write(text));
+    CHECK(call.Read() == text);
+  }
+  call.WriteEnd();
+  CHECK(!call.Read().has_value());
+  CHECK(call.Finish().ok());
+}
+
+TEST_CASE("A responder hears that its client has gone", "[grpc_server]") {
+  PatientMethod method;
+  TestServer server(method.Methods());
+  ClientCall call(server.Connect(), "/t/Wait");
+  call.Write("x");
+  method.began.WaitForNotification();
+  call.Cancel();
+  CHECK(method.cancelled.WaitForNotificationWithTimeout(absl::FromChrono(kPatience)));
+  CHECK(call.Finish().error_code() == grpc::StatusCode::CANCELLED);
+}
+
+TEST_CASE("A responder hears that its client's deadline has passed", "[grpc_server]") {
+  PatientMethod method;
+  TestServer server(method.Methods());
+  ClientCall call(server.Connect(), "/t/Wait",
+                  system_clock::now() + std::chrono::milliseconds(500));
+  call.Write("x");
+  CHECK(method.cancelled.WaitForNotificationWithTimeout(absl::FromChrono(kPatience)));
+  CHECK(call.Finish().error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
+}
+
+TEST_CASE("A stop cancels what does not end in time, and leaves nothing behind", "[grpc_server]") {
+  PatientMethod method;
+  TestServer server(method.Methods());
+  ClientCall call(server.Connect(), "/t/Wait");
+  call.Write("x");
+  method.began.WaitForNotification();
+  server.Stop(std::chrono::milliseconds(1));
+  CHECK(method.cancelled.HasBeenNotified());
+  CHECK(!call.Finish().ok());
+}
+
+TEST_CASE("An error that passes by itself says when to try again", "[grpc_server]") {
+  TestServer server({{"/t/Busy", AnswerMessage<google::protobuf::Empty>([](const auto&) {
+                        return absl::StatusOr<google::protobuf::Empty>(WithRetryAfter(
+                            absl::ResourceExhaustedError("busy"), std::chrono::seconds(2)));
+                      })}});
+  ClientCall call(server.Connect(), "/t/Busy");
+  call.Write("");
+  call.WriteEnd();
+  const grpc::Status status = call.Finish();
+  CHECK(status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const auto& trailers = call.context().GetServerTrailingMetadata();
+  const auto pushback = trailers.find("grpc-retry-pushback-ms");
+  REQUIRE(pushback != trailers.end());
+  const int milliseconds = std::stoi(std::string(pushback->second.data(), pushback->second.size()));
+  CHECK(milliseconds >= 2000);
+  CHECK(milliseconds <= 3000);
+}
+
+}  // namespace tandem::server
