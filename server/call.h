@@ -11,8 +11,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "core/clock.h"
 #include "server/call_queue.h"
@@ -37,7 +37,7 @@ class Call final {
  public:
   using MakeResponder = std::function<std::unique_ptr<Responder>(Call& call)>;
   // By path, as in "/package.Service/Method".
-  using Methods = absl::flat_hash_map<std::string, MakeResponder>;
+  using Methods = std::unordered_map<std::string, MakeResponder>;
 
   // Serves the calls that arrive at the queue, until the server shuts down. All outlive the calls.
   static void ServeNext(CallQueue& queue, grpc::AsyncGenericService& service,
