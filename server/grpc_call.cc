@@ -64,6 +64,11 @@ uint64_t ClientOf(const grpc::ServerContextBase& context) {
 }
 
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {
+  if (bytes.Valid() && bytes.Length() > kMostMessageBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("the request has ", bytes.Length(), " bytes; a ",
+                                                   message->GetTypeName(), " message has at most ",
+                                                   kMostMessageBytes));
+  }
   // The reader wants to change it; a copy shares the bytes.
   grpc::ByteBuffer buffer = bytes;
   bool parsed = false;

@@ -27,6 +27,9 @@ TimePoint CallDeadline(const grpc::ServerContextBase& context, TimePoint now);
 uint64_t ClientOf(const grpc::ServerContextBase& context);
 
 // INVALID_ARGUMENT, naming the message's type, where the bytes are no such message.
+// INVALID_ARGUMENT where it is too large: this is for messages without tensors, and two bytes of
+// one may take a hundred when it is parsed.
+inline constexpr size_t kMostMessageBytes = size_t{256} << 10;
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message);
 grpc::ByteBuffer SerializeMessage(const google::protobuf::MessageLite& message);
 

@@ -1,5 +1,6 @@
 #include "server/grpc_server.h"
 
+#include <grpc/compression.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 
@@ -24,6 +25,10 @@ void SetLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
     const auto age =
         std::chrono::duration_cast<std::chrono::milliseconds>(options.max_connection_age);
     builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, static_cast<int>(age.count()));
+  }
+  // gRPC inflates a message before it looks at its size: a megabyte could take a gigabyte.
+  for (const grpc_compression_algorithm algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP}) {
+    builder->SetCompressionAlgorithmSupportStatus(algorithm, false);
   }
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                               static_cast<int>(options.max_streams_per_connection));

@@ -6,6 +6,7 @@
 #include "server/grpc_call.h"
 #include "server/request_decoder.h"
 #include "server/response_encoder.h"
+#include "server/wire_split.h"
 
 namespace tandem::server {
 namespace {
@@ -13,8 +14,18 @@ namespace {
 using inference::ModelInferRequest;
 using inference::ModelStreamInferResponse;
 
-// A stream's share: beyond it, the server reads no further until answers have been taken.
+// A stream's share, of requests and of bytes of them and of their answers: beyond it, the server
+// reads no further until answers have been taken.
 constexpr size_t kMostOpen = 64;
+constexpr size_t kMostOpenBytes = size_t{8} << 20;
+
+// Of a request that is wrong otherwise. Empty where there is none to be found.
+std::string IdOf(grpc::ByteBuffer bytes) {
+  const Pieces pieces = BufferPieces(bytes);
+  const auto split = SplitRawContents(pieces, ModelInferRequest::kRawInputContentsFieldNumber);
+  ModelInferRequest message;
+  return split.ok() && ParsePieces(split->rest, &message) ? message.id() : "";
+}
 
 ModelStreamInferResponse ErrorMessage(const absl::Status& status, std::string id) {
   ModelStreamInferResponse message;
@@ -35,6 +46,7 @@ InferStream::InferStream(Call& call, const Clock& clock, Router& router)
 void InferStream::OnMessage(const grpc::ByteBuffer& message) {
   reading_ = false;
   ++open_;
+  open_bytes_ += message.Length();
   Proceed();
   Submit(message);
 }
@@ -46,41 +58,41 @@ void InferStream::OnNoMessage() {
 }
 
 void InferStream::Submit(const grpc::ByteBuffer& bytes) {
-  ModelInferRequest message;
-  if (const absl::Status parsed = ParseMessage(bytes, &message); !parsed.ok()) {
-    Send(ErrorMessage(parsed, ""));
-    return;
-  }
-  const std::string id = message.id();
-  absl::StatusOr<DecodedRequest> decoded = DecodeInferRequest(std::move(message), clock_.Now());
+  const size_t size = bytes.Length();
+  absl::StatusOr<DecodedRequest> decoded = DecodeInferRequest(bytes, clock_.Now());
   if (!decoded.ok()) {
-    Send(ErrorMessage(decoded.status(), id));
+    Send(size, ErrorMessage(decoded.status(), IdOf(bytes)));
     return;
   }
+  const std::string id = decoded->id;
   const bool wants_placement = decoded->wants_placement;
   decoded->request->deadline = std::min(decoded->request->deadline, deadline_);
   decoded->request->client = client_;
   decoded->request->cancelled = cancelled_;
-  router_.Submit(std::move(decoded->request), [this, id, wants_placement](InferResponse response) {
-    call_.Post([this, id, wants_placement, response = std::move(response)] {
-      if (!response.status.ok()) {
-        Send(ErrorMessage(response.status, id));
-        return;
-      }
-      ModelStreamInferResponse answer;
-      *answer.mutable_infer_response() = MakeInferResponse(response, id, wants_placement);
-      Send(answer);
-    });
-  });
+  router_.Submit(
+      std::move(decoded->request), [this, size, id, wants_placement](InferResponse response) {
+        call_.Post([this, size, id, wants_placement, response = std::move(response)] {
+          if (!response.status.ok()) {
+            Send(size, ErrorMessage(response.status, id));
+            return;
+          }
+          ModelStreamInferResponse answer;
+          *answer.mutable_infer_response() = MakeInferResponse(response, id, wants_placement);
+          Send(size, answer);
+        });
+      });
 }
 
-void InferStream::Send(const ModelStreamInferResponse& message) {
+void InferStream::Send(size_t request_bytes, const ModelStreamInferResponse& message) {
   answers_.push_back(SerializeMessage(message));
+  open_bytes_ += answers_.back().Length();
+  open_bytes_ -= request_bytes;
   Proceed();
 }
 
 void InferStream::OnWritten(bool ok) {
   writing_ = false;
+  open_bytes_ -= answers_.front().Length();
   answers_.pop_front();
   --open_;
   if (!ok) broken_ = true;
@@ -91,9 +103,10 @@ void InferStream::Proceed() {
   if (finished_) return;
   if (broken_) {
     open_ -= answers_.size();
+    for (const grpc::ByteBuffer& answer : answers_) open_bytes_ -= answer.Length();
     answers_.clear();
   }
-  if (!reading_ && !reads_ended_ && open_ < kMostOpen) {
+  if (!reading_ && !reads_ended_ && open_ < kMostOpen && open_bytes_ < kMostOpenBytes) {
     reading_ = true;
     call_.Read();
   }

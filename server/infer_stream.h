@@ -27,7 +27,8 @@ class InferStream final : public Responder {
 
  private:
   void Submit(const grpc::ByteBuffer& bytes);
-  void Send(const inference::ModelStreamInferResponse& message);
+  // The answer to a request of so many bytes.
+  void Send(size_t request_bytes, const inference::ModelStreamInferResponse& message);
   // Reads the next request where there is room, writes the next answer, and ends the call when all
   // is done.
   void Proceed();
@@ -49,6 +50,8 @@ class InferStream final : public Responder {
   bool finished_ = false;
   // Requests that were read and whose answer is not yet sent.
   size_t open_ = 0;
+  // Theirs, or of the answer where it is there.
+  size_t open_bytes_ = 0;
   // The first is being written while writing_.
   std::deque<grpc::ByteBuffer> answers_;
 };

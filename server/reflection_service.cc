@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "reflection.pb.h"
 #include "server/grpc_call.h"
@@ -18,6 +19,10 @@ using google::protobuf::FileDescriptor;
 using grpc::reflection::v1alpha::ServerReflectionRequest;
 using grpc::reflection::v1alpha::ServerReflectionResponse;
 
+// Longer than any question of an honest client. What protobuf does to find a symbol grows with the
+// square of its parts.
+constexpr size_t kMostQuestionBytes = 2048;
+
 // One stream of questions.
 class ReflectionCall final : public Responder {
  public:
@@ -25,6 +30,12 @@ class ReflectionCall final : public Responder {
       : call_(call), services_(services) {}
 
   void OnMessage(const grpc::ByteBuffer& message) override {
+    if (message.Length() > kMostQuestionBytes) {
+      call_.Finish(absl::InvalidArgumentError(absl::StrCat("the question has ", message.Length(),
+                                                           " bytes; at most ", kMostQuestionBytes,
+                                                           " are taken")));
+      return;
+    }
     ServerReflectionRequest request;
     if (const absl::Status parsed = ParseMessage(message, &request); !parsed.ok()) {
       call_.Finish(parsed);

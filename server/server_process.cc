@@ -18,15 +18,16 @@
 #include "backends/pool/pool.h"
 #include "core/version.h"
 #include "router/router.h"
-#include "server/burst_memory.h"
 #include "server/core_plan.h"
 #include "server/cost_file.h"
 #include "server/front_end.h"
+#include "server/idle_memory.h"
 #include "server/log.h"
 #include "server/machine.h"
 #include "server/model_control.h"
 #include "server/model_repository.h"
 #include "server/port_file.h"
+#include "server/process_usage.h"
 #include "server/reload.h"
 #include "server/request_metrics.h"
 #include "server/serving_state.h"
@@ -38,7 +39,7 @@ namespace {
 
 constexpr Duration kPollLoading = std::chrono::milliseconds(5);
 constexpr Duration kSaveCosts = std::chrono::minutes(1);
-constexpr Duration kLookForBursts = std::chrono::seconds(5);
+constexpr Duration kLookAtMemory = std::chrono::seconds(5);
 // For calls that were answered just before the drain ended.
 constexpr Duration kLastAnswers = std::chrono::seconds(2);
 constexpr Duration kWorkerGrace = std::chrono::seconds(2);
@@ -189,8 +190,12 @@ class ServerProcess {
     if (!saved.ok()) log_(LogLevel::kWarning, std::string(saved.message()));
   }
 
-  void GiveBurstMemoryBack() {
-    if (burst_memory_.IsLeft(router_.Gauges().requests_in_flight)) malloc_trim(0);
+  void GiveIdleMemoryBack() {
+    const std::optional<ProcessUsage> before = ReadProcessUsage(0);
+    if (!before.has_value() || !idle_memory_.IsWorthwhile(before->resident_bytes)) return;
+    malloc_trim(0);
+    const std::optional<ProcessUsage> after = ReadProcessUsage(0);
+    if (after.has_value()) idle_memory_.OnGivenBack(after->resident_bytes);
   }
 
   bool ready() const { return state_.ready(); }
@@ -294,7 +299,7 @@ class ServerProcess {
   RequestMetrics metrics_;
   Router router_;
   ServingState state_;
-  BurstMemory burst_memory_;
+  IdleMemory idle_memory_;
   std::vector<std::unique_ptr<Pool>> pools_;
   ModelControl models_;
   std::unique_ptr<FrontEnd> front_end_;
@@ -354,8 +359,8 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
   }
   TimePoint save_at = SystemClock().Now() + kSaveCosts;
   while (!signal.has_value()) {
-    signal = end_within(kLookForBursts);
-    process.GiveBurstMemoryBack();
+    signal = end_within(kLookAtMemory);
+    process.GiveIdleMemoryBack();
     if (!signal.has_value() && SystemClock().Now() < save_at) continue;
     process.SaveCosts();
     save_at = SystemClock().Now() + kSaveCosts;

@@ -109,6 +109,7 @@ absl::StatusOr<SplitMessage> SplitRawContents(absl::Span<const Bytes> message, u
   Cursor cursor(message);
   const uint64_t raw_tag = (uint64_t{raw_field} << 3) | kLengthDelimited;
   size_t fields = 0;
+  size_t rest_bytes = 0;
   while (!cursor.AtEnd()) {
     uint64_t tag = 0;
     Pieces head;
@@ -121,8 +122,14 @@ absl::StatusOr<SplitMessage> SplitRawContents(absl::Span<const Bytes> message, u
         return absl::InvalidArgumentError(
             absl::StrCat("the request has more than ", kMaxTopFields, " fields"));
       }
+      if (!TakeValue(cursor, tag & 7, &head)) return Malformed();
+      for (const Bytes& piece : head) rest_bytes += piece.size();
       Append(head, &split.rest);
-      if (!TakeValue(cursor, tag & 7, &split.rest)) return Malformed();
+      if (rest_bytes > kMaxRestBytes) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("the request has more than ", kMaxRestBytes,
+                         " bytes besides raw_input_contents; send large tensors in those"));
+      }
       continue;
     }
     if (split.raw.size() == kMaxRawContents) {

@@ -21,6 +21,10 @@ using Pieces = absl::InlinedVector<Bytes, 1>;
 inline constexpr size_t kMaxRawContents = 1024;
 inline constexpr size_t kMaxTopFields = 16384;
 
+// Most bytes of a message besides raw contents: what protobuf parses takes many times as much
+// memory, and its time is everybody's. Typed contents are among them.
+inline constexpr size_t kMaxRestBytes = size_t{4} << 20;
+
 struct SplitMessage {
   // The message without the raw contents; a message again by protobuf's rule of concatenation.
   Pieces rest;
@@ -29,7 +33,7 @@ struct SplitMessage {
 };
 
 // `raw_field` is the number of a `repeated bytes` field at the top of the message. INVALID_ARGUMENT
-// where the bytes are no protobuf message, or have more fields than the limits above.
+// where the bytes are no protobuf message, or are more than the limits above.
 absl::StatusOr<SplitMessage> SplitRawContents(absl::Span<const Bytes> message, uint32_t raw_field);
 
 }  // namespace tandem::server

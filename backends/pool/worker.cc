@@ -78,7 +78,7 @@ void Worker::EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overr
     verdict = hang_judge_.Judge(lane, batch_id, now, waits, overrun);
     // Another life has nothing to do with it.
     if (verdict == HangJudge::Verdict::kHangs && status_.pid == pid && link_ != nullptr) {
-      death_wish_ = {std::move(reason), /*hung=*/true};
+      death_wish_ = {reason, /*hung=*/true};
     }
   }
   if (verdict == HangJudge::Verdict::kHangs) around_.wake();
