@@ -22,6 +22,7 @@
 #include <exception>
 #include <iterator>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -74,7 +75,10 @@ torch::jit::Module LoadScript(const Options& options) {
   return torch::jit::optimize_for_inference(module);
 }
 
+// One at a time: packages are unpacked and mapped while they are loaded.
 Model Load(const Options& options) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
   Model model;
   if (IsCompiled(options)) {
     model.compiled = std::make_unique<AOTIModelPackageLoader>(options.model);

@@ -61,7 +61,9 @@ def libtorch_loop(model, loops):
         f"--loops={loops}",
         f"--seconds={SECONDS}",
     ]
-    reply = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    # What AOTInductor compiled asks for libtorch.so by its name.
+    environment = {**os.environ, "LD_LIBRARY_PATH": build_path("lib")}
+    reply = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout
     return json.loads(reply)["runs_per_second"]
 
 

@@ -31,7 +31,7 @@ def large(_models):
         with Server(repository.path, flags=pool(1)) as server:
             for name, count in LARGE.items():
                 reports = {"bare": [], "Tandem": []}
-                with echo_server("--raw", f"--elements={count}") as bare:
+                with echo_server(f"--elements={count}") as bare:
                     for _ in range(ROUNDS):
                         reports["bare"].append(load(bare, f"echo_{count}", 4))
                         reports["Tandem"].append(load(server.address, f"echo_{count}", 4))
