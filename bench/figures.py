@@ -2,7 +2,7 @@
 rounds of each, and the medians are told.
 
 usage: figures.py FOLDER-OF-MODELS [PART...]   (with TANDEM_BUILD_DIR, and TANDEM_DEMO_DIR for the
-start with the demo's models). Parts: memory, start, libtorch, echo, and those of model_figures.py; all
+start with the demo's models). Parts: memory, two_models, start, libtorch, echo, and those of model_figures.py; all
 by default.
 """
 
@@ -12,7 +12,7 @@ import sys
 import time
 
 import model_figures
-from harness.processes import children, resident_bytes
+from harness.processes import children, proportional_bytes, resident_bytes
 from harness.repository import Repository
 from harness.server import Server
 from measure import CORES, MIB, ROUNDS, echo_server, libtorch_loop, load, medians, pool, ratio_of_rates, show
@@ -27,6 +27,27 @@ def memory(_models):
         ):
             used = resident_bytes(pid) / MIB
             show(what, f"{used:.0f} MiB", f"at most {limit}", used <= limit)
+
+
+def two_models(models):
+    """A small and a larger net on two workers."""
+    with Repository() as repository:
+        for name in ("small", "resnet18"):
+            with open(os.path.join(models, name, "config.pbtxt"), encoding="utf-8") as file:
+                repository.add(name, file.read(),
+                               files={"model.pt": os.path.join(models, name, "1", "model.pt")})
+        times, used = [], []
+        for _ in range(ROUNDS):
+            begin = time.monotonic()
+            flags = ("--pool=cpu=device:cpu,processes:2,lanes:1,threads:1",)
+            with Server(repository.path, flags=flags, worker=None) as server:
+                times.append(time.monotonic() - begin)
+                pids = [server.process.pid, *children(server.process.pid)]
+                used.append(sum(proportional_bytes(pid) for pid in pids) / MIB)
+    took, mebibytes = statistics.median(times), statistics.median(used)
+    show("two models, two workers: start to ready", f"{took:.2f} s", "at most 1", took <= 1)
+    show("two models, two workers: memory of all processes (PSS)", f"{mebibytes:.0f} MiB",
+         "at most 350", mebibytes <= 350)
 
 
 def start(_models):
@@ -87,7 +108,7 @@ def echo(models):
                 )
 
 
-PARTS = {part.__name__: part for part in (memory, start, libtorch, echo, *model_figures.PARTS)}
+PARTS = {part.__name__: part for part in (memory, two_models, start, libtorch, echo, *model_figures.PARTS)}
 
 
 def main():

@@ -28,32 +28,43 @@ def control(pid, *arguments):
     subprocess.run(["callgrind_control", *arguments, str(pid)], check=True, capture_output=True)
 
 
-def instructions_by_object(path):
-    """The instructions of each program and library in a file of callgrind."""
-    names, costs, current, is_call = {}, {}, "?", False
+# What the metrics, and the merge of results, are: functions that none of the others calls.
+SHARES = {
+    "metrics": ("RequestMetrics::OnRequestDone", "RequestMetrics::OnBatchDone"),
+    "merge": ("ResponseMerger::Add", "ResponseMerger::Take", "Combine("),
+}
+
+
+def read_profile(path):
+    """Of a file of callgrind: the instructions of each program and library, and those of each function
+    with all that it calls.
+    """
+    names, by_object, by_function = {}, {}, {}
+    current, is_call = {"ob": "?", "fn": "?"}, False
     with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
-            named = re.match(r"ob=\((\d+)\)(?: (.*))?", line)
+            named = re.match(r"(c?)(ob|fn)=\((\d+)\)(?: (.*))?", line)
             if named:
-                if named[2]:
-                    names[named[1]] = os.path.basename(named[2].strip())
-                current = names.get(named[1], "?")
-            elif line.startswith("cob="):
-                named = re.match(r"cob=\((\d+)\) (.*)", line)
-                if named:
-                    names[named[1]] = os.path.basename(named[2].strip())
+                callee, kind, number, name = named.groups()
+                if name:
+                    names[kind, number] = name.strip()
+                if not callee:
+                    current[kind] = names[kind, number]
             elif line.startswith("calls="):
                 # The next line's cost is the callee's.
                 is_call = True
             elif re.match(r"[+\-*0-9]", line):
+                cost = int(line.split()[1])
                 if not is_call:
-                    costs[current] = costs.get(current, 0) + int(line.split()[1])
+                    name = os.path.basename(current["ob"])
+                    by_object[name] = by_object.get(name, 0) + cost
+                by_function[current["fn"]] = by_function.get(current["fn"], 0) + cost
                 is_call = False
-    return costs
+    return by_object, by_function
 
 
 def measure(server, prefix, requests, ask):
-    """Instructions for each request, by program and library."""
+    """Instructions for each request: by program and library, and of SHARES."""
     for _ in range(requests // 4 + 1):
         ask()
     before = set(os.listdir(os.path.dirname(prefix)))
@@ -62,8 +73,16 @@ def measure(server, prefix, requests, ask):
         ask()
     control(server.process.pid, "--dump")
     (made,) = set(os.listdir(os.path.dirname(prefix))) - before
-    costs = instructions_by_object(os.path.join(os.path.dirname(prefix), made))
-    return {name: cost / requests for name, cost in costs.items()}
+    by_object, by_function = read_profile(os.path.join(os.path.dirname(prefix), made))
+    shares = {
+        share: sum(
+            cost for name, cost in by_function.items() if any(part in name for part in parts)
+        )
+        for share, parts in SHARES.items()
+    }
+    return tuple(
+        {name: cost / requests for name, cost in costs.items()} for costs in (by_object, shares)
+    )
 
 
 def main():
@@ -101,8 +120,11 @@ def main():
                 ("ModelInfer, 600,000 B", lambda: infer(large, timeout=TIMEOUT)),
                 ("Predict of 2 models, 16 B", lambda: predict(both, timeout=TIMEOUT)),
             ):
-                costs = measure(server, prefix, requests, ask)
-                print(f"{what:<28} {sum(costs.values()):>10,.0f} instructions", flush=True)
+                costs, shares = measure(server, prefix, requests, ask)
+                total = sum(costs.values())
+                print(f"{what:<28} {total:>10,.0f} instructions", flush=True)
+                for name, cost in shares.items():
+                    print(f"    {name:<32} {cost:>10,.0f}  {cost / total:.1%}", flush=True)
                 for name, cost in sorted(costs.items(), key=lambda item: -item[1])[:8]:
                     print(f"    {name:<32} {cost:>10,.0f}", flush=True)
     shutil.rmtree(folder, ignore_errors=True)

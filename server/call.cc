@@ -17,10 +17,10 @@ void Call::ServeNext(CallQueue& queue, grpc::AsyncGenericService& service, const
 
 Call::Call(CallQueue& queue, grpc::AsyncGenericService& service, const Methods& methods)
     : queue_(queue), service_(service), methods_(methods) {
-  queue_.OnCallBegin();
+  queue_.Enter(*this);
 }
 
-Call::~Call() { queue_.OnCallEnd(); }
+Call::~Call() { queue_.Leave(*this); }
 
 void Call::OnArrived(bool ok) {
   if (!ok) {
@@ -38,6 +38,11 @@ void Call::OnArrived(bool ok) {
   }
   responder_ = method->second(*this);
   Read();
+  if (queue_.draining()) responder_->OnDrain();
+}
+
+void Call::OnDrain() {
+  if (responder_ != nullptr) responder_->OnDrain();
 }
 
 void Call::Read() {

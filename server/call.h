@@ -31,9 +31,12 @@ class Responder {
   virtual void OnWritten(bool /*ok*/) {}
   // The client has gone, or its deadline has passed. The call is still to be ended.
   virtual void OnCancel() {}
+  // The server will end. For calls that last as long as their clients like: to be ended once they
+  // owe no answer.
+  virtual void OnDrain() {}
 };
 
-class Call final {
+class Call final : private CallQueue::Member {
  public:
   using MakeResponder = std::function<std::unique_ptr<Responder>(Call& call)>;
   // By path, as in "/package.Service/Method".
@@ -87,6 +90,7 @@ class Call final {
   Call(CallQueue& queue, grpc::AsyncGenericService& service, const Methods& methods);
   ~Call();
 
+  void OnDrain() override;
   void OnArrived(bool ok);
   void OnRead(bool ok);
   void OnWritten(bool ok);

@@ -46,9 +46,18 @@ void CallQueue::RunPosted() {
   for (Task& task : tasks) task();
 }
 
-void CallQueue::OnCallEnd() {
-  --calls_;
+void CallQueue::Enter(Member& call) { call.place_ = calls_.insert(calls_.end(), &call); }
+
+void CallQueue::Leave(Member& call) {
+  calls_.erase(call.place_);
   EndIfIdle();
+}
+
+void CallQueue::Drain() {
+  Post([this] {
+    draining_ = true;
+    for (Member* const call : calls_) call->OnDrain();
+  });
 }
 
 void CallQueue::Stop() {
@@ -61,7 +70,7 @@ void CallQueue::Stop() {
 
 void CallQueue::EndIfIdle() {
   // Nothing may be begun on the queue after that, and only calls begin something.
-  if (stopping_ && calls_ == 0) queue_->Shutdown();
+  if (stopping_ && calls_.empty()) queue_->Shutdown();
 }
 
 }  // namespace tandem::server

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -26,6 +27,20 @@ class CallQueue {
 
    protected:
     ~Event() = default;
+  };
+
+  // A call, as its queue knows it.
+  class Member {
+   public:
+    // The server will end, and asks the call to.
+    virtual void OnDrain() = 0;
+
+   protected:
+    virtual ~Member() = default;
+
+   private:
+    friend CallQueue;
+    std::list<Member*>::iterator place_;
   };
 
   using Task = absl::AnyInvocable<void()>;
@@ -52,8 +67,13 @@ class CallQueue {
   bool OnAnswer() { return expected_.fetch_sub(1, std::memory_order_relaxed) == 1; }
 
   // On the queue's thread: a call is there from now on, or has gone.
-  void OnCallBegin() { ++calls_; }
-  void OnCallEnd();
+  void Enter(Member& call);
+  void Leave(Member& call);
+
+  // Asks all calls to end, those of now and those to come. After Start, before Stop.
+  void Drain();
+  // On the queue's thread.
+  bool draining() const { return draining_; }
 
   // Returns when the last call has gone. After Start, and after the server has shut down: then no
   // call begins any more.
@@ -87,7 +107,8 @@ class CallQueue {
   std::atomic<int> expected_{0};
 
   // Of the thread.
-  size_t calls_ = 0;
+  std::list<Member*> calls_;
+  bool draining_ = false;
   bool stopping_ = false;
   std::thread thread_;
 };

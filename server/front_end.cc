@@ -70,6 +70,11 @@ class FrontEnd::Parts {
     if (reporter_.has_value()) reporter_->Refresh();
   }
 
+  void Drain() {
+    RefreshHealth();
+    grpc_.Drain();
+  }
+
   void Stop(Duration grace) {
     reporter_.reset();
     health_.Stop();
@@ -105,6 +110,8 @@ FrontEnd::~FrontEnd() { Stop(Duration{0}); }
 absl::Status FrontEnd::Start() { return parts_->Start(); }
 
 void FrontEnd::RefreshHealth() { parts_->RefreshHealth(); }
+
+void FrontEnd::Drain() { parts_->Drain(); }
 
 void FrontEnd::Stop(Duration grace) { parts_->Stop(grace); }
 

@@ -41,6 +41,9 @@ class FrontEnd {
   // Health tells the present state when it returns. Thread-safe after Start.
   void RefreshHealth();
 
+  // Health tells it, and open streams end once they owe no answer. After Start, before Stop.
+  void Drain();
+
   // Takes no more calls; cuts off those that last longer than `grace`. Idempotent.
   void Stop(Duration grace);
 

@@ -81,6 +81,10 @@ void GrpcServer::Take(int listener, int connection) const {
   entrance_->HandleNewConnection(&taken);
 }
 
+void GrpcServer::Drain() {
+  for (const std::unique_ptr<CallQueue>& queue : queues_) queue->Drain();
+}
+
 void GrpcServer::Stop(Duration grace) {
   acceptor_.Stop();
   if (server_ == nullptr) return;

@@ -50,6 +50,9 @@ class GrpcServer {
   // Takes the port and serves the methods. See WhyNotListening for its errors.
   absl::Status Start(Call::Methods methods);
 
+  // Asks streams to end once they owe no answer. After Start, before Stop.
+  void Drain();
+
   // Takes no more calls, and returns when the last has ended; after `grace` those that are left are
   // cancelled. Idempotent.
   void Stop(Duration grace);

@@ -17,7 +17,7 @@ using grpc::health::v1::HealthCheckResponse;
 // Of a service's name; nothing that is served has a longer one.
 constexpr size_t kLongestName = 1000;
 
-HealthCheckResponse Message(HealthService::Status status) {
+HealthCheckResponse StatusMessage(HealthService::Status status) {
   HealthCheckResponse response;
   response.set_status(status);
   return response;
@@ -93,7 +93,7 @@ class HealthService::Watch final : public UnaryResponder {
     } else if (latest_ != told_) {
       told_ = latest_;
       writing_ = true;
-      call().Write(SerializeMessage(Message(*told_)));
+      call().Write(SerializeMessage(StatusMessage(*told_)));
     }
   }
 
@@ -116,7 +116,7 @@ void HealthService::AddTo(Call::Methods& methods) {
         if (status == HealthCheckResponse::SERVICE_UNKNOWN) {
           return absl::NotFoundError("there is no service and no model of that name");
         }
-        return Message(status);
+        return StatusMessage(status);
       });
   methods["/grpc.health.v1.Health/Watch"] = [this](Call& call) {
     return std::make_unique<Watch>(call, *this);

@@ -45,6 +45,7 @@ InferStream::InferStream(Call& call, const Clock& clock, Router& router)
 
 void InferStream::OnMessage(const grpc::ByteBuffer& message) {
   reading_ = false;
+  if (finished_) return;
   ++open_;
   open_bytes_ += message.Length();
   Proceed();
@@ -106,7 +107,7 @@ void InferStream::Proceed() {
     for (const grpc::ByteBuffer& answer : answers_) open_bytes_ -= answer.Length();
     answers_.clear();
   }
-  if (!reading_ && !reads_ended_ && open_ < kMostOpen && open_bytes_ < kMostOpenBytes) {
+  if (!reading_ && !reads_ended_ && !draining_ && open_ < kMostOpen && open_bytes_ < kMostOpenBytes) {
     reading_ = true;
     call_.Read();
   }
@@ -114,9 +115,15 @@ void InferStream::Proceed() {
     writing_ = true;
     call_.Write(answers_.front());
   }
-  if (!reads_ended_ || open_ > 0) return;
+  if (open_ > 0 || !(reads_ended_ || draining_)) return;
   finished_ = true;
-  call_.Finish(absl::OkStatus());
+  call_.Finish(reads_ended_ ? absl::OkStatus()
+                            : absl::UnavailableError("the server is shutting down; try another one"));
+}
+
+void InferStream::OnDrain() {
+  draining_ = true;
+  Proceed();
 }
 
 void InferStream::OnCancel() { cancelled_->store(true, std::memory_order_relaxed); }

@@ -24,6 +24,7 @@ class InferStream final : public Responder {
   void OnNoMessage() override;
   void OnWritten(bool ok) override;
   void OnCancel() override;
+  void OnDrain() override;
 
  private:
   void Submit(const grpc::ByteBuffer& bytes);
@@ -47,6 +48,8 @@ class InferStream final : public Responder {
   // The client sends no more, or cannot be written to.
   bool reads_ended_ = false;
   bool broken_ = false;
+  // The server ends, so that no more is read.
+  bool draining_ = false;
   bool finished_ = false;
   // Requests that were read and whose answer is not yet sent.
   size_t open_ = 0;

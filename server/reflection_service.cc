@@ -30,6 +30,7 @@ class ReflectionCall final : public Responder {
       : call_(call), services_(services) {}
 
   void OnMessage(const grpc::ByteBuffer& message) override {
+    if (draining_) return;
     if (message.Length() > kMostQuestionBytes) {
       call_.Finish(absl::InvalidArgumentError(absl::StrCat("the question has ", message.Length(),
                                                            " bytes; at most ", kMostQuestionBytes,
@@ -41,11 +42,20 @@ class ReflectionCall final : public Responder {
       call_.Finish(parsed);
       return;
     }
+    writing_ = true;
     call_.Write(SerializeMessage(Answer(request)));
   }
   // The next question is read once this one's answer has gone.
-  void OnWritten(bool) override { call_.Read(); }
+  void OnWritten(bool) override {
+    writing_ = false;
+    if (draining_) return OnDrain();
+    call_.Read();
+  }
   void OnNoMessage() override { call_.Finish(absl::OkStatus()); }
+  void OnDrain() override {
+    draining_ = true;
+    if (!writing_) call_.Finish(absl::UnavailableError("the server is shutting down"));
+  }
 
  private:
   ServerReflectionResponse Answer(const ServerReflectionRequest& request) {
@@ -121,6 +131,8 @@ class ReflectionCall final : public Responder {
   const std::vector<std::string>& services_;
   const DescriptorPool& pool_ = *DescriptorPool::generated_pool();
   std::set<const FileDescriptor*> told_;
+  bool writing_ = false;
+  bool draining_ = false;
 };
 
 }  // namespace

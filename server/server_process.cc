@@ -40,7 +40,7 @@ namespace {
 constexpr Duration kPollLoading = std::chrono::milliseconds(5);
 constexpr Duration kSaveCosts = std::chrono::minutes(1);
 constexpr Duration kLookAtMemory = std::chrono::seconds(5);
-// For calls that were answered just before the drain ended.
+// For answers that are on their way when the drain's time is over.
 constexpr Duration kLastAnswers = std::chrono::seconds(2);
 constexpr Duration kWorkerGrace = std::chrono::seconds(2);
 
@@ -231,7 +231,8 @@ class ServerProcess {
   void Drain() {
     state_.StartDrain();
     models_.Stop();
-    front_end_->RefreshHealth();
+    front_end_->Drain();
+    drained_at_ = clock_.Now() + options_.drain_timeout;
     log_(LogLevel::kInfo, "draining: no new requests are taken");
     if (!router_.Drain(options_.drain_timeout)) {
       log_(LogLevel::kWarning, "not all requests ended within the drain timeout");
@@ -245,7 +246,8 @@ class ServerProcess {
       stopped.push_back(std::async(std::launch::async, [&pool] { pool->Stop(kWorkerGrace); }));
     }
     for (std::future<void>& stop : stopped) stop.get();
-    front_end_->Stop(kLastAnswers);
+    // Accepted requests have answers now, and some clients take their time to read those.
+    front_end_->Stop(std::max(kLastAnswers, drained_at_ - clock_.Now()));
     log_(LogLevel::kInfo, "stopped");
   }
 
@@ -303,6 +305,8 @@ class ServerProcess {
   std::vector<std::unique_ptr<Pool>> pools_;
   ModelControl models_;
   std::unique_ptr<FrontEnd> front_end_;
+  // When the drain is to have ended.
+  TimePoint drained_at_{};
 };
 
 PoolKinds KindsOf(const std::vector<PoolSpec>& pools) {

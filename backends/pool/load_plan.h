@@ -38,6 +38,7 @@ class LoadPlan {
   // Nobody knows when it will start.
   void OnCannotStart() { trials_.SetAway(worker_, false); }
 
+  bool IsLeftOut(uint32_t handle) const { return trials_.IsLeftOut(handle); }
   // Those that will not be loaded in this life, for the deaths that they caused. Each once.
   std::vector<uint32_t> TakeLeftOut();
   // Those that wait for another worker's trial. Each once, until they are loaded.

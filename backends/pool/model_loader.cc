@@ -154,12 +154,13 @@ absl::Status ModelLoader::OnFailed(const worker::v1::ModelFailed& message) {
   return absl::OkStatus();
 }
 
-void ModelLoader::OnWorkerDied(TimePoint now, const std::string& how, bool crashed, bool served) {
+bool ModelLoader::OnWorkerDied(TimePoint now, const std::string& how, bool crashed, bool served) {
   deadline_ = kNever;
   const std::optional<uint32_t> blamed = plan_.Restart(now, crashed, served);
-  if (!blamed.has_value()) return;
+  if (!blamed.has_value()) return false;
   Fail(*blamed,
        absl::InternalError(absl::StrCat("the worker died while it loaded the model (", how, ")")));
+  return plan_.IsLeftOut(*blamed);
 }
 
 absl::Status ModelLoader::CheckIsLoading(uint32_t handle) const {

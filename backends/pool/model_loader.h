@@ -41,8 +41,9 @@ class ModelLoader {
   absl::Status OnLoaded(const worker::v1::ModelLoaded& message);
   absl::Status OnFailed(const worker::v1::ModelFailed& message);
 
-  // The worker has died; `how` as in "exited with code 1", the others as in LoadPlan::Restart.
-  void OnWorkerDied(TimePoint now, const std::string& how, bool crashed, bool served);
+  // The worker has died; `how` as in "exited with code 1", the others as in LoadPlan::Restart. True
+  // where a model's load is to blame and will not be tried again.
+  bool OnWorkerDied(TimePoint now, const std::string& how, bool crashed, bool served);
   void OnCannotStart() { plan_.OnCannotStart(); }
 
  private:

@@ -32,6 +32,8 @@ class RestartBackoff {
   // The wait after a death of a worker that had been ready for so long: between half of the step
   // and the whole. `crashed`: it died of itself, at once.
   Duration Next(Duration healthy_for, bool crashed);
+  // What made the worker crash was found and is gone; a crash to come is another matter.
+  void Reset() { step_ = kFirst; }
 
  private:
   std::minstd_rand random_;

@@ -306,7 +306,7 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
     for (uint32_t i = 0; i < around_.options.lanes; ++i) around_.events.OnLaneDown(lane(i), reason);
   }
   // After the lanes: what it says of a model holds for the next life.
-  loader_.OnWorkerDied(now, how, crashed, was_ready);
+  if (loader_.OnWorkerDied(now, how, crashed, was_ready)) backoff_.Reset();
   const bool makes_loop = crashed && !hung_ && !death_explained_;
   SettleFirstStart(absl::FailedPreconditionError(absl::StrCat(
       "worker ", name_, " ended before it was ready (", how, "); its own messages say why")));

@@ -18,6 +18,7 @@ import grpc
 import numpy as np
 
 from harness import build_path, protos
+from harness.processes import proportional_bytes
 from harness.tensors import infer_outputs, infer_request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -50,10 +51,9 @@ def shared_out_memory(pid):
     """Bytes of all processes of the tree, what they share counted once (PSS)."""
     total = 0
     for one in tree(pid):
-        with contextlib.suppress(OSError):
-            for line in read(f"/proc/{one}/smaps_rollup").splitlines():
-                if line.startswith(b"Pss:"):
-                    total += int(line.split()[1]) << 10
+        # It may end meanwhile.
+        with contextlib.suppress(OSError, ValueError):
+            total += proportional_bytes(one)
     return total
 
 

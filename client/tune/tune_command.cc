@@ -150,6 +150,11 @@ int Conclude(const TuneOptions& options, const fs::path& path, const std::string
 }
 
 int Run(const TuneOptions& options) {
+  std::error_code error;
+  if (!fs::is_directory(options.repository, error)) {
+    return ReportUsage(absl::NotFoundError(absl::StrCat(
+        "there is no model repository ", options.repository, "; --model-repository names it")));
+  }
   const fs::path folder = fs::path(options.repository) / options.model;
   const fs::path path = folder / "config.pbtxt";
   const absl::StatusOr<std::string> config = ReadConfig(path);

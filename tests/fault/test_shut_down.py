@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import itertools
+import queue
 import re
 import signal
 import unittest
@@ -62,6 +63,42 @@ class ShutDownTest(unittest.TestCase):
             self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
             self.assertEqual(server.process.wait(STOP_SECONDS), 0)
             np.testing.assert_array_equal(infer_outputs(call.result())["OUTPUT0"], ROW)
+
+    def test_a_stream_gets_its_answers_and_is_then_told_that_the_server_ends(self):
+        requests = queue.SimpleQueue()
+        for model in ("medium", "medium", "light"):
+            request = infer_request(model, {"INPUT0": ROW})
+            request.id = model
+            requests.put(request)
+        health = protos.message("grpc.health.v1.HealthCheckRequest")(service="")
+        with Server(self.repository.path) as server:
+            events = server.health.Watch(health, timeout=TIMEOUT)
+            self.assertEqual(next(events).status, 1)
+            # Its client would keep it open for ever.
+            answers = server.channel.stream_stream(
+                "/inference.GRPCInferenceService/ModelStreamInfer",
+                request_serializer=protos.message("inference.ModelInferRequest").SerializeToString,
+                response_deserializer=protos.message(
+                    "inference.ModelStreamInferResponse"
+                ).FromString,
+            )(iter(requests.get, None), timeout=TIMEOUT)
+            answered = []
+            # Then the server has those that came before it, too.
+            while "light" not in answered:
+                answered.append(next(answers).infer_response.id)
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(next(events).status, 2)
+            with self.assertRaises(grpc.RpcError) as raised:
+                for answer in answers:
+                    np.testing.assert_array_equal(
+                        infer_outputs(answer.infer_response)["OUTPUT0"], ROW
+                    )
+                    answered.append(answer.infer_response.id)
+            self.assertEqual(sorted(answered), ["light", "medium", "medium"])
+            self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
+            self.assertRegex(raised.exception.details(), "is shutting down; try another one")
+            self.assertEqual(server.process.wait(STOP_SECONDS), 0)
+            requests.put(None)
 
     def test_a_request_that_does_not_end_is_given_up_after_the_drain_timeout(self):
         flags = ("--pool=cpu=device:cpu,lanes:2", "--drain-timeout=200ms")

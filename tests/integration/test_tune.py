@@ -79,6 +79,11 @@ class TuneTest(unittest.TestCase):
             with self.subTest(arguments=arguments, model=model):
                 self.assertIn(reason, self.tune(*arguments, model=model, code=2))
 
+    def test_a_repository_that_is_not_there_is_named_with_the_flag(self):
+        code, _, error = run_to_end(["tune", "slow", "--model-repository=missing"])
+        self.assertEqual(code, 2, error)
+        self.assertIn("there is no model repository missing; --model-repository names it", error)
+
 
 if __name__ == "__main__":
     harness.main()

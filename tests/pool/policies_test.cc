@@ -7,7 +7,6 @@
 #include "backends/pool/cpu_waits.h"
 #include "backends/pool/hang_judge.h"
 #include "backends/pool/heartbeat.h"
-#include "backends/pool/load_plan.h"
 #include "backends/pool/memory_watch.h"
 #include "backends/pool/restart_backoff.h"
 #include "backends/pool/worker_exit.h"
@@ -57,6 +56,13 @@ TEST_CASE("Crashes every few seconds never add up to a long absence", "[backoff]
   }
 }
 
+TEST_CASE("Where the cause of the crashes is gone the back-off starts anew", "[backoff]") {
+  RestartBackoff backoff(1);
+  for (int crash = 0; crash < 10; ++crash) backoff.Next(seconds(0), true);
+  backoff.Reset();
+  CHECK(backoff.Next(seconds(0), true) <= milliseconds(100));
+}
+
 TEST_CASE("After deaths that are no crash the back-off stays within 0.2 s", "[backoff]") {
   RestartBackoff backoff(1);
   Duration longest{0};
@@ -101,218 +107,6 @@ TEST_CASE("A heartbeat is due every interval and lost after three without an ans
   CHECK(heartbeat.IsLost(start + seconds(20)));
   heartbeat.OnPong(1);
   CHECK(!heartbeat.IsLost(start + seconds(20)));
-}
-
-// The plans of two workers of one pool.
-struct Plans {
-  explicit Plans(uint32_t models) {
-    for (uint32_t handle = 1; handle <= models; ++handle) Add(handle);
-  }
-  void Add(uint32_t handle) {
-    for (LoadPlan* plan : {&first, &second}) plan->Add(ScriptedModel(handle));
-  }
-  LoadTrials trials;
-  LoadPlan first{trials, 0};
-  LoadPlan second{trials, 1};
-};
-
-// The handle of the next model, 0 where there is none.
-uint32_t Next(LoadPlan& plan) {
-  const auto model = plan.StartNext();
-  return model == nullptr ? 0 : model->handle;
-}
-
-bool LoadAll(LoadPlan& plan, uint32_t models) {
-  for (uint32_t handle = 1; handle <= models; ++handle) {
-    if (Next(plan) != handle || !plan.Finish()) return false;
-  }
-  return Next(plan) == 0;
-}
-
-TEST_CASE("Models load one after the other, each once, and all again after a restart",
-          "[load_plan]") {
-  Plans plans(2);
-  CHECK(Next(plans.first) == 1);
-  CHECK(Next(plans.first) == 0);
-  CHECK(plans.first.Finish());
-  CHECK(Next(plans.first) == 2);
-  CHECK(plans.first.Finish());
-  CHECK(Next(plans.first) == 0);
-  CHECK(!plans.first.Restart(kNow, true).has_value());
-  CHECK(Next(plans.first) == 1);
-}
-
-TEST_CASE("What no worker has loaded is loaded by one, and by the others after that",
-          "[load_plan]") {
-  Plans plans(2);
-  CHECK(Next(plans.first) == 1);
-  CHECK(Next(plans.second) == 0);
-  // Also another one waits: two of them could take both workers along.
-  CHECK(plans.second.TakePutOff() == std::vector<uint32_t>{1, 2});
-  CHECK(plans.second.TakePutOff().empty());
-  CHECK(plans.second.all_tried() == 0u);
-  plans.trials.TakeChange();
-  CHECK(plans.first.Finish());
-  CHECK(plans.trials.TakeChange());
-  CHECK(Next(plans.first) == 2);
-  CHECK(Next(plans.second) == 1);
-  CHECK(plans.second.Finish());
-  CHECK(Next(plans.second) == 0);
-  CHECK(plans.first.Finish());
-  CHECK(Next(plans.second) == 2);
-  CHECK(plans.second.Finish());
-  CHECK(plans.second.all_tried() == 2u);
-}
-
-TEST_CASE("What has been loaded once is loaded by all workers at the same time", "[load_plan]") {
-  Plans plans(1);
-  REQUIRE(LoadAll(plans.first, 1));
-  REQUIRE(LoadAll(plans.second, 1));
-  for (LoadPlan* plan : {&plans.first, &plans.second}) plan->Restart(kNow, true);
-  CHECK(Next(plans.first) == 1);
-  CHECK(Next(plans.second) == 1);
-}
-
-TEST_CASE("A load that fails without a death holds no other worker back", "[load_plan]") {
-  Plans plans(1);
-  REQUIRE(Next(plans.second) == 1);
-  REQUIRE(plans.second.Finish());
-  CHECK(Next(plans.first) == 1);
-}
-
-TEST_CASE("A model that is unloaded while it loads is not wanted any more", "[load_plan]") {
-  Plans plans(2);
-  REQUIRE(Next(plans.first) == 1);
-  for (LoadPlan* plan : {&plans.first, &plans.second}) plan->Remove(1);
-  CHECK(plans.first.loading() == 1u);
-  // It keeps no other from its trial.
-  CHECK(Next(plans.second) == 2);
-  CHECK(!plans.first.Finish());
-  CHECK(Next(plans.first) == 0);
-}
-
-TEST_CASE(
-    "A model whose load ends the worker is tried first in its next life and by no other, then left "
-    "out of the pool",
-    "[load_plan]") {
-  Plans plans(1);
-  REQUIRE(LoadAll(plans.first, 1));
-  REQUIRE(LoadAll(plans.second, 1));
-  plans.Add(2);
-  plans.Add(3);
-  REQUIRE(Next(plans.first) == 2);
-  CHECK(plans.first.Restart(kNow, true) == 2u);
-  CHECK(plans.first.TakeLeftOut().empty());
-  CHECK(Next(plans.second) == 0);
-  REQUIRE(Next(plans.first) == 2);
-  CHECK(plans.first.Restart(kNow, true) == 2u);
-  for (LoadPlan* plan : {&plans.first, &plans.second}) {
-    CHECK(plan->TakeLeftOut() == std::vector<uint32_t>{2});
-    CHECK(plan->TakeLeftOut().empty());
-  }
-  // Nothing new is tried while a worker is away.
-  CHECK(Next(plans.second) == 0);
-  CHECK(Next(plans.first) == 1);
-  CHECK(Next(plans.second) == 0);
-  CHECK(plans.first.Finish());
-  CHECK(Next(plans.first) == 3);
-  CHECK(plans.first.Finish());
-  CHECK(Next(plans.second) == 3);
-}
-
-TEST_CASE("A worker that is back and tries what is not wanted any more keeps nobody from a trial",
-          "[load_plan]") {
-  Plans plans(2);
-  REQUIRE(Next(plans.first) == 1);
-  plans.first.Restart(kNow, true);
-  REQUIRE(Next(plans.first) == 1);
-  CHECK(Next(plans.second) == 0);
-  for (LoadPlan* plan : {&plans.first, &plans.second}) plan->Remove(1);
-  CHECK(Next(plans.second) == 2);
-}
-
-TEST_CASE("A worker that is not known to come back keeps nobody from a trial", "[load_plan]") {
-  Plans plans(1);
-  REQUIRE(LoadAll(plans.first, 1));
-  REQUIRE(LoadAll(plans.second, 1));
-  plans.Add(2);
-  plans.second.Restart(kNow, true);
-  CHECK(Next(plans.first) == 0);
-  SECTION("It cannot be started") { plans.second.OnCannotStart(); }
-  SECTION("It dies before it is ready") { plans.second.Restart(kNow, true, /*served=*/false); }
-  CHECK(Next(plans.first) == 2);
-}
-
-TEST_CASE("A worker that dies of a model that others have loaded is the only one to load it again",
-          "[load_plan]") {
-  Plans plans(1);
-  REQUIRE(LoadAll(plans.first, 1));
-  REQUIRE(LoadAll(plans.second, 1));
-  for (LoadPlan* plan : {&plans.first, &plans.second}) {
-    plan->Restart(kNow, true);
-    REQUIRE(Next(*plan) == 1);
-  }
-  CHECK(plans.first.Restart(kNow, true) == 1u);
-  // Its own trial is the proof, not that another one died with it.
-  CHECK(plans.second.Restart(kNow, true) == 1u);
-  CHECK(plans.second.TakeLeftOut().empty());
-  CHECK(Next(plans.second) == 0);
-  CHECK(Next(plans.first) == 1);
-  CHECK(plans.first.Finish());
-  CHECK(Next(plans.second) == 1);
-}
-
-TEST_CASE("Who is left out gets a chance at a later restart, each time after twice as long",
-          "[load_plan]") {
-  Plans plans(1);
-  LoadPlan& plan = plans.first;
-  for (int death = 0; death < LoadTrials::kMostCrashes; ++death) {
-    REQUIRE(Next(plan) == 1);
-    plan.Restart(kNow, true);
-  }
-  REQUIRE(plans.trials.IsLeftOut(1));
-  TimePoint now = kNow;
-  Duration wait = LoadTrials::kFirstChance;
-  for (int chance = 0; chance < 3; ++chance) {
-    plan.Restart(now + wait - seconds(1), false);
-    CHECK(Next(plan) == 0);
-    now += wait;
-    plan.Restart(now, false);
-    REQUIRE(Next(plan) == 1);
-    // One more crash is enough.
-    plan.Restart(now, true);
-    CHECK(plans.trials.IsLeftOut(1));
-    wait *= 2;
-  }
-  now += wait;
-  plan.Restart(now, false);
-  REQUIRE(Next(plan) == 1);
-  CHECK(plan.Finish());
-  plan.Restart(now, true);
-  CHECK_FALSE(plans.trials.IsLeftOut(1));
-}
-
-TEST_CASE("A load that succeeds makes up for a death before it", "[load_plan]") {
-  Plans plans(1);
-  for (int death = 1; death <= 5; ++death) {
-    REQUIRE(Next(plans.first) == 1);
-    CHECK(plans.first.Restart(kNow, true) == 1u);
-    REQUIRE(Next(plans.first) == 1);
-    CHECK(plans.first.Finish());
-    CHECK(!plans.first.Restart(kNow, true).has_value());
-  }
-  CHECK_FALSE(plans.trials.IsLeftOut(1));
-}
-
-TEST_CASE("Signals from outside during a load leave the model out only after a row of them",
-          "[load_plan]") {
-  Plans plans(1);
-  for (int death = 1; death <= LoadTrials::kMostSignals; ++death) {
-    CHECK_FALSE(plans.trials.IsLeftOut(1));
-    REQUIRE(Next(plans.first) == 1);
-    CHECK(plans.first.Restart(kNow, false) == 1u);
-  }
-  CHECK(plans.trials.IsLeftOut(1));
 }
 
 TEST_CASE("A worker's memory is looked at once an interval, and only where there is a limit",

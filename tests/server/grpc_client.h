@@ -25,6 +25,7 @@ class TestServer {
 
   // Connected to it.
   std::shared_ptr<grpc::Channel> Connect() const;
+  void Drain() { server_.Drain(); }
   void Stop(Duration grace) { server_.Stop(grace); }
 
  private:

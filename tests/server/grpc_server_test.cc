@@ -76,6 +76,19 @@ class StreamEcho final : public Responder {
   Call& call_;
 };
 
+// Gives messages back, and ends when the server wants to.
+class OpenStream final : public Responder {
+ public:
+  explicit OpenStream(Call& call) : call_(call) {}
+
+  void OnMessage(const grpc::ByteBuffer& message) override { call_.Write(message); }
+  void OnNoMessage() override {}
+  void OnDrain() override { call_.Finish(absl::UnavailableError("it is over")); }
+
+ private:
+  Call& call_;
+};
+
 // Ends no sooner than its client has gone.
 class Patient final : public UnaryResponder {
  public:
@@ -168,6 +181,22 @@ TEST_CASE("A stream's messages go both ways while it is open", "[grpc_server]") 
   call.WriteEnd();
   CHECK(!call.Read().has_value());
   CHECK(call.Finish().ok());
+}
+
+TEST_CASE("Open streams hear that the server will end, those that come later too",
+          "[grpc_server]") {
+  TestServer server({{"/t/Open", Make<OpenStream>()}, {"/t/Echo", Make<Echo>()}}, 2);
+  const auto channel = server.Connect();
+  ClientCall early(channel, "/t/Open");
+  REQUIRE(early.Write("x"));
+  REQUIRE(early.Read() == "x");
+  server.Drain();
+  ClientCall late(channel, "/t/Open");
+  for (ClientCall* const call : {&early, &late}) {
+    CHECK(!call->Read().has_value());
+    CHECK(call->Finish().error_message() == "it is over");
+  }
+  CHECK(AskOnce(channel, "/t/Echo", "y").message == "y");
 }
 
 TEST_CASE("A responder hears that its client has gone", "[grpc_server]") {

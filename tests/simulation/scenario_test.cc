@@ -51,6 +51,7 @@ TEST_CASE("What is wrong in a scenario is named", "[simulation]") {
   CHECK(absl::StrContains(ErrorOf(Json(R"("sloo": 1)")), "scenario.sloo: no such field"));
   CHECK(absl::StrContains(ErrorOf(Json(R"("cost_error": 2)")), "from 0 to 0.95, got 2"));
   CHECK(absl::StrContains(ErrorOf(Json(R"("loads": [0])")), "loads"));
+  CHECK(absl::StrContains(ErrorOf(Json(R"("loads": [])")), "loads: expected a list of numbers"));
   CHECK(absl::StrContains(ErrorOf(Json(R"("arrivals": {"kind": "none"})")), "'none'"));
   CHECK(absl::StrContains(ErrorOf(Json(R"("arrivals": {"kind": "gamma"})")), "burstiness"));
   CHECK(absl::StrContains(ErrorOf(Json(R"("arrivals": {"kind": "replay", "file": "no_such.csv"})")),

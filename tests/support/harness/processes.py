@@ -24,6 +24,13 @@ def resident_bytes(pid):
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def proportional_bytes(pid):
+    """The process's share of resident memory: what several have in common counts for each in part."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        (line,) = (line for line in file if line.startswith("Pss:"))
+    return int(line.split()[1]) << 10
+
+
 def stop(pid, timeout=60):
     """Stops a process (SIGSTOP), and returns when its last thread stands still: each does so when it
     next gets a core.

@@ -1,0 +1,118 @@
+// What becomes of the scheduler's batches once a lane has them: they end, well or not, are not
+// started after all, or run again request by request.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "router/scheduler.h"
+
+namespace tandem {
+
+ScheduledBatch* Scheduler::Find(LaneId lane, uint64_t batch) {
+  return lanes_.Has(lane) ? lanes_.Find(lane, batch) : nullptr;
+}
+
+std::unique_ptr<ScheduledBatch> Scheduler::Ended(TimePoint now, LaneId id, uint64_t batch_id,
+                                                 bool well, SchedulerActions& actions) {
+  if (!lanes_.Has(id)) return nullptr;
+  Lane& lane = lanes_.lane(id);
+  const bool was_full = lanes_.IsFull(lane);
+  const bool was_alone = lanes_.HoldsOneBatch(lane);
+  Duration ran{0};
+  std::unique_ptr<ScheduledBatch> batch = lanes_.End(now, id, batch_id, &ran);
+  if (batch == nullptr) return nullptr;
+  batch->was_alone = was_alone;
+  Released(*batch);
+  const Seat& seat = models_[batch->model].seats[id.pool];
+  if (well) {
+    Observe(batch->model, id.pool, batch->batch.rows, ran);
+    models_[batch->model].breaker.OnAnswers(now, std::ssize(batch->members), batch->is_trial);
+  }
+  ServeSuspects(now, actions);
+  if (active_.empty()) return batch;
+  ServeLane(now, lane, actions);
+  // Another lane may now run the model that is limited to some.
+  if (seat.limit < lanes_.lanes(id.pool).size() || models_[batch->model].in_order)
+    ServeModel(now, batch->model, actions);
+  if (was_full || batch->is_trial) ServeWorker(now, lane, actions);
+  ServeExpress(now, actions);
+  NoteWaiting(now);
+  return batch;
+}
+
+void Scheduler::Observe(uint32_t model, uint32_t pool, int64_t rows, Duration time) {
+  models_[model].seats[pool].cost.Learn(rows, time);
+}
+
+// While nothing of the model runs, requests are not given up for what is predicted: only they can
+// tell that it is wrong.
+void Scheduler::UpdateLeastTime(Model& model) {
+  Duration least = Duration::max();
+  for (const Seat& seat : model.seats) {
+    if (seat.runnable_lanes > 0) least = std::min(least, seat.cost.Predict(1));
+  }
+  model.queue.set_least_time(IsRunning(model) && least != Duration::max() ? least : Duration{0});
+}
+
+void Scheduler::WorkerDied(const ScheduledBatch& batch) {
+  const uint32_t worker = lanes_.lane(batch.lane).worker;
+  for (Lane& lane : lanes_.lanes(batch.lane.pool)) {
+    if (lane.worker == worker && lane.generation == batch.lane_generation) lane.up = false;
+  }
+}
+
+void Scheduler::NotStarted(TimePoint now, LaneId id, uint64_t batch_id, const absl::Status& why,
+                           SchedulerActions& actions) {
+  Lane& lane = lanes_.lane(id);
+  std::unique_ptr<ScheduledBatch> batch;
+  bool again = lanes_.Refused(now, id, batch_id, &batch);
+  if (batch == nullptr) return;
+  Released(*batch);
+  if (why.code() == absl::StatusCode::kUnavailable) {
+    again = true;
+    // Its pool will tell that the lane is down; until then it would refuse all that waits.
+    if (lane.generation == batch->lane_generation) lane.up = false;
+  } else if (why.code() != absl::StatusCode::kResourceExhausted) {
+    again = false;
+  } else if (!again) {
+    again = MakeAlone(*batch);
+  }
+  for (std::unique_ptr<QueuedRequest>& member : batch->members) {
+    if (again && WillRun(now, models_[batch->model], *member)) {
+      Enqueue(batch->model, std::move(member));
+    } else {
+      actions.refusals.push_back({std::move(member), why});
+    }
+  }
+  ServeSuspects(now, actions);
+  ServeWorker(now, lane, actions);
+  ServeModel(now, batch->model, actions);
+  NoteWaiting(now);
+}
+
+bool Scheduler::RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions) {
+  if (!MakeAlone(batch)) return false;
+  for (const auto& member : batch.members) {
+    if (!WillRun(now, models_[batch.model], *member)) return false;
+  }
+  for (auto& member : batch.members) Enqueue(batch.model, std::move(member));
+  ServeModel(now, batch.model, actions);
+  NoteWaiting(now);
+  return true;
+}
+
+// False where the batch has but one member.
+bool Scheduler::MakeAlone(ScheduledBatch& batch) {
+  if (batch.members.size() == 1) return false;
+  for (auto& member : batch.members) member->alone = true;
+  return true;
+}
+
+void Scheduler::Released(const ScheduledBatch& batch) {
+  if (batch.is_trial) lanes_.Hold(lanes_.lane(batch.lane), false);
+  if (Runs(lanes_.lane(batch.lane), batch.model)) return;
+  --models_[batch.model].seats[batch.lane.pool].running_lanes;
+  UpdateLeastTime(models_[batch.model]);
+}
+
+}  // namespace tandem
