@@ -7,7 +7,7 @@
 namespace tandem::server {
 namespace {
 
-absl::StatusOr<ModelConfigFile> Read(const std::string& text) {
+absl::StatusOr<ModelConfigFile> ReadConfig(const std::string& text) {
   return ParseModelConfig(absl::StrCat("max_batch_size: 32\n", text), "model",
                           {.cpu = true, .gpu = true});
 }
@@ -25,7 +25,7 @@ std::string Given(const std::string& key, const std::string& value) {
 }
 
 void CheckRefusal(const std::string& text, const std::string& word) {
-  const auto file = Read(text);
+  const auto file = ReadConfig(text);
   REQUIRE_FALSE(file.ok());
   const std::string reason(file.status().message());
   CAPTURE(reason);
@@ -38,23 +38,23 @@ void CheckRefusal(const std::string& text, const std::string& word) {
 TEST_CASE("Graphs in Triton's words become the list of sizes that a worker knows",
           "[device_config]") {
   const std::string graphs = "optimization { cuda { graphs: true";
-  CHECK(Parameter(Read(graphs + " } }"), "cuda_graphs") == "1,2,3,4,6,8,12,16,32");
-  CHECK(Parameter(Read(graphs + " } }\ndynamic_batching { preferred_batch_size: [ 4, 8 ] }"),
+  CHECK(Parameter(ReadConfig(graphs + " } }"), "cuda_graphs") == "1,2,3,4,6,8,12,16,32");
+  CHECK(Parameter(ReadConfig(graphs + " } }\ndynamic_batching { preferred_batch_size: [ 4, 8 ] }"),
                   "cuda_graphs") == "1,4,8,32");
-  CHECK(Parameter(Read(graphs + " graph_spec { batch_size: 8 } graph_spec { batch_size: 1 } } }"),
+  CHECK(Parameter(ReadConfig(graphs + " graph_spec { batch_size: 8 } graph_spec { batch_size: 1 } } }"),
                   "cuda_graphs") == "1,8");
-  CHECK(Parameter(Read("optimization { cuda { graphs: false } }"), "cuda_graphs").empty());
+  CHECK(Parameter(ReadConfig("optimization { cuda { graphs: false } }"), "cuda_graphs").empty());
   const auto unbatched = ParseModelConfig(
       "optimization { cuda { graphs: true graph_spec { batch_size: 0 } } }", "model", {true, true});
   CHECK(Parameter(unbatched, "cuda_graphs") == "1");
 }
 
 TEST_CASE("What is not acted on of optimization is noted", "[device_config]") {
-  const auto passed_over = Read("optimization { priority: PRIORITY_MAX }");
+  const auto passed_over = ReadConfig("optimization { priority: PRIORITY_MAX }");
   REQUIRE(passed_over.ok());
   REQUIRE(passed_over->notes.size() == 1);
   CHECK(passed_over->notes[0] == "config.pbtxt:2: optimization is passed over");
-  const auto partly = Read("optimization { cuda { graphs: true busy_wait_events: true } }");
+  const auto partly = ReadConfig("optimization { cuda { graphs: true busy_wait_events: true } }");
   REQUIRE(partly.ok());
   REQUIRE(partly->notes.size() == 1);
   CHECK(partly->notes[0].find("only cuda.graphs") != std::string::npos);
@@ -62,7 +62,7 @@ TEST_CASE("What is not acted on of optimization is noted", "[device_config]") {
 
 TEST_CASE("Precision and sizes hold for one kind of pool where their key says so",
           "[device_config]") {
-  const auto file = Read(Given("autocast@gpu", "fp16") + Given("autocast@cpu", "off") +
+  const auto file = ReadConfig(Given("autocast@gpu", "fp16") + Given("autocast@cpu", "off") +
                          Given("cuda_graphs@gpu", "1,8,32"));
   CHECK(Parameter(file, "autocast@gpu") == "fp16");
   CHECK(Parameter(file, "cuda_graphs@gpu") == "1,8,32");
@@ -83,7 +83,7 @@ TEST_CASE("A precision and sizes that cannot be are refused with their line", "[
 
 TEST_CASE("Graphs of a model that is not TorchScript are passed over with a note",
           "[device_config]") {
-  const auto file = Read("platform: \"torch_aoti\"\noptimization { cuda { graphs: true } }");
+  const auto file = ReadConfig("platform: \"torch_aoti\"\noptimization { cuda { graphs: true } }");
   CHECK(Parameter(file, "cuda_graphs").empty());
   REQUIRE(file->notes.size() == 2);
   CHECK(file->notes[1].find("passed over for torch_aoti") != std::string::npos);

@@ -9,7 +9,7 @@ namespace {
 
 constexpr PoolKinds kBoth{true, true};
 
-void CheckRefused(const std::string& text, const std::string& expected) {
+void CheckConfigRefused(const std::string& text, const std::string& expected) {
   CAPTURE(text);
   const auto file = ParseModelConfig(text, "model", kBoth);
   REQUIRE_FALSE(file.ok());
@@ -17,7 +17,7 @@ void CheckRefused(const std::string& text, const std::string& expected) {
   CHECK(std::string(file.status().message()).find(expected) != std::string::npos);
 }
 
-ModelConfig Parse(const std::string& text, PoolKinds pools = kBoth) {
+ModelConfig ParseConfig(const std::string& text, PoolKinds pools = kBoth) {
   const auto file = ParseModelConfig(text, "model", pools);
   INFO(std::string(file.status().message()));
   REQUIRE(file.ok());
@@ -60,21 +60,21 @@ default_model_filename: "net.pt"
 }
 
 TEST_CASE("The instance groups decide which pools hold the model", "[model_config]") {
-  const ModelConfig cpu = Parse("instance_group { kind: KIND_CPU }");
+  const ModelConfig cpu = ParseConfig("instance_group { kind: KIND_CPU }");
   CHECK(cpu.on_cpu);
   CHECK_FALSE(cpu.on_gpu);
-  const ModelConfig automatic = Parse("instance_group { kind: KIND_AUTO count: 3 }");
+  const ModelConfig automatic = ParseConfig("instance_group { kind: KIND_AUTO count: 3 }");
   CHECK(automatic.on_cpu);
   CHECK(automatic.on_gpu);
   CHECK(automatic.instances_gpu == 3);
   const ModelConfig summed =
-      Parse("instance_group [ { kind: KIND_CPU count: 1 }, { kind: KIND_CPU count: 2 } ]");
+      ParseConfig("instance_group [ { kind: KIND_CPU count: 1 }, { kind: KIND_CPU count: 2 } ]");
   CHECK(summed.instances_cpu == 3);
-  const ModelConfig none = Parse("", {true, false});
+  const ModelConfig none = ParseConfig("", {true, false});
   CHECK(none.on_cpu);
   CHECK_FALSE(none.on_gpu);
   // A group without a count may use every lane, whatever another one says.
-  CHECK(Parse("instance_group [ { kind: KIND_CPU }, { kind: KIND_CPU count: 2 } ]").instances_cpu ==
+  CHECK(ParseConfig("instance_group [ { kind: KIND_CPU }, { kind: KIND_CPU count: 2 } ]").instances_cpu ==
         0);
 }
 
@@ -82,15 +82,15 @@ TEST_CASE("A model may limit the time of its batches", "[model_config]") {
   const auto limited = [](const std::string& value) {
     return "parameters { key: \"execution_timeout_ms\" value { string_value: \"" + value + "\" } }";
   };
-  CHECK(Parse("").execution_timeout == Duration{0});
-  CHECK(Parse(limited("250")).execution_timeout == std::chrono::milliseconds(250));
+  CHECK(ParseConfig("").execution_timeout == Duration{0});
+  CHECK(ParseConfig(limited("250")).execution_timeout == std::chrono::milliseconds(250));
   for (const char* value : {"", "0", "-1", "soon", "86400001"}) {
-    CheckRefused(limited(value), "execution_timeout_ms: expected 1 to 86400000 milliseconds");
+    CheckConfigRefused(limited(value), "execution_timeout_ms: expected 1 to 86400000 milliseconds");
   }
 }
 
 TEST_CASE("Priority levels and the limits of their queues are read", "[model_config]") {
-  const ModelConfig config = Parse(R"(max_batch_size: 4
+  const ModelConfig config = ParseConfig(R"(max_batch_size: 4
 dynamic_batching {
   priority_levels: 3
   default_priority_level: 2
@@ -108,7 +108,7 @@ dynamic_batching {
   REQUIRE(config.level_policies.count(3) == 1);
   CHECK(config.level_policies.at(3).delay_on_timeout);
   CHECK(config.level_policies.at(3).default_timeout == std::chrono::microseconds(700));
-  CHECK(Parse("max_batch_size: 4\ndynamic_batching { preserve_ordering: true }").preserve_ordering);
+  CHECK(ParseConfig("max_batch_size: 4\ndynamic_batching { preserve_ordering: true }").preserve_ordering);
 }
 
 TEST_CASE("Batching fields that contradict each other are refused with line and field",
@@ -116,20 +116,20 @@ TEST_CASE("Batching fields that contradict each other are refused with line and 
   const auto batching = [](const std::string& fields) {
     return "max_batch_size: 4\ndynamic_batching {\n" + fields + "\n}";
   };
-  CheckRefused(batching("default_priority_level: 1"), "config.pbtxt:3: default_priority_level");
-  CheckRefused(batching("priority_levels: 2"), "config.pbtxt:3: priority_levels");
-  CheckRefused(batching("priority_levels: 2\ndefault_priority_level: 3"),
+  CheckConfigRefused(batching("default_priority_level: 1"), "config.pbtxt:3: default_priority_level");
+  CheckConfigRefused(batching("priority_levels: 2"), "config.pbtxt:3: priority_levels");
+  CheckConfigRefused(batching("priority_levels: 2\ndefault_priority_level: 3"),
                "config.pbtxt:4: default_priority_level");
-  CheckRefused(batching("priority_levels: 1001"), "config.pbtxt:3: priority_levels");
-  CheckRefused(batching("priority_levels: 2 default_priority_level: 1\npreserve_ordering: true"),
+  CheckConfigRefused(batching("priority_levels: 1001"), "config.pbtxt:3: priority_levels");
+  CheckConfigRefused(batching("priority_levels: 2 default_priority_level: 1\npreserve_ordering: true"),
                "config.pbtxt:4: preserve_ordering");
-  CheckRefused(batching("preserve_ordering: true\ndefault_queue_policy {\n"
+  CheckConfigRefused(batching("preserve_ordering: true\ndefault_queue_policy {\n"
                         "timeout_action: DELAY }"),
                "config.pbtxt:5: timeout_action");
-  CheckRefused(batching("priority_levels: 2 default_priority_level: 1\n"
+  CheckConfigRefused(batching("priority_levels: 2 default_priority_level: 1\n"
                         "priority_queue_policy { key: 3 value { } }"),
                "config.pbtxt:4: priority_queue_policy");
-  CheckRefused(batching("priority_queue_policy { key: 1 value { } }"),
+  CheckConfigRefused(batching("priority_queue_policy { key: 1 value { } }"),
                "config.pbtxt:3: priority_queue_policy");
 }
 
@@ -138,25 +138,25 @@ TEST_CASE("A placement narrows the pools, within what the instance groups allow"
   const auto placed = [](const std::string& value) {
     return "parameters { key: \"placement\" value { string_value: \"" + value + "\" } }\n";
   };
-  CHECK(Parse(placed("cpu")).on_cpu);
-  CHECK_FALSE(Parse(placed("cpu")).on_gpu);
+  CHECK(ParseConfig(placed("cpu")).on_cpu);
+  CHECK_FALSE(ParseConfig(placed("cpu")).on_gpu);
   // Where there is no such pool, the model misses it aloud when it is loaded.
-  CHECK(Parse(placed("gpu"), {true, false}).on_gpu);
-  CHECK_FALSE(Parse(placed("gpu"), {true, false}).on_cpu);
-  CHECK(Parse(placed("prefer_gpu")).placement == PlacementMode::kPreferGpu);
-  CHECK(Parse(placed("prefer_gpu"), {true, false}).on_cpu);
-  CHECK(Parse(placed("fallback")).placement == PlacementMode::kFallback);
-  CHECK(Parse(placed("auto")).on_gpu);
-  CheckRefused("\n" + placed("tpu"), "config.pbtxt:2: parameters: placement: 'tpu'");
-  CheckRefused(placed("tpu"), "auto, cpu, gpu, prefer_cpu, prefer_gpu, fallback");
-  CheckRefused(placed("gpu") + "instance_group { kind: KIND_CPU }", "KIND_GPU");
-  CheckRefused(placed("cpu") + "instance_group { kind: KIND_GPU }", "KIND_CPU");
-  CheckRefused(placed("fallback") + "instance_group { kind: KIND_GPU }", "KIND_CPU");
+  CHECK(ParseConfig(placed("gpu"), {true, false}).on_gpu);
+  CHECK_FALSE(ParseConfig(placed("gpu"), {true, false}).on_cpu);
+  CHECK(ParseConfig(placed("prefer_gpu")).placement == PlacementMode::kPreferGpu);
+  CHECK(ParseConfig(placed("prefer_gpu"), {true, false}).on_cpu);
+  CHECK(ParseConfig(placed("fallback")).placement == PlacementMode::kFallback);
+  CHECK(ParseConfig(placed("auto")).on_gpu);
+  CheckConfigRefused("\n" + placed("tpu"), "config.pbtxt:2: parameters: placement: 'tpu'");
+  CheckConfigRefused(placed("tpu"), "auto, cpu, gpu, prefer_cpu, prefer_gpu, fallback");
+  CheckConfigRefused(placed("gpu") + "instance_group { kind: KIND_CPU }", "KIND_GPU");
+  CheckConfigRefused(placed("cpu") + "instance_group { kind: KIND_GPU }", "KIND_CPU");
+  CheckConfigRefused(placed("fallback") + "instance_group { kind: KIND_GPU }", "KIND_CPU");
 }
 
 TEST_CASE("A model may have its own number of intra-op threads", "[model_config]") {
   for (const char* value : {"0", "-1", "many", "1025"}) {
-    CheckRefused(
+    CheckConfigRefused(
         std::string("parameters { key: \"intra_op_thread_count\" value { string_value: \"") +
             value + "\" } }",
         "intra_op_thread_count: expected 1 to 1024 threads");
@@ -164,44 +164,44 @@ TEST_CASE("A model may have its own number of intra-op threads", "[model_config]
 }
 
 TEST_CASE("What cannot be is refused with line and field", "[model_config]") {
-  CheckRefused("\nname: \"other\"", "config.pbtxt:2: name");
-  CheckRefused("platform: \"onnx\"", "config.pbtxt:1: platform");
-  CheckRefused("backend: \"python\"", "config.pbtxt:1: backend");
-  CheckRefused("\n\nmax_batch_size: -1", "config.pbtxt:3: max_batch_size");
-  CheckRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 0 ]\n}",
+  CheckConfigRefused("\nname: \"other\"", "config.pbtxt:2: name");
+  CheckConfigRefused("platform: \"onnx\"", "config.pbtxt:1: platform");
+  CheckConfigRefused("backend: \"python\"", "config.pbtxt:1: backend");
+  CheckConfigRefused("\n\nmax_batch_size: -1", "config.pbtxt:3: max_batch_size");
+  CheckConfigRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 0 ]\n}",
                "config.pbtxt:4: dims");
-  CheckRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 3, 0 ]\n}",
+  CheckConfigRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 3, 0 ]\n}",
                "config.pbtxt:4: dims");
-  CheckRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 3, # rows\n 4,\n 0 ]\n}",
+  CheckConfigRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 3, # rows\n 4,\n 0 ]\n}",
                "config.pbtxt:6: dims");
-  CheckRefused("input { name: \"x\" data_type: TYPE_FP32\n dims: 3\n dims: 0 }",
+  CheckConfigRefused("input { name: \"x\" data_type: TYPE_FP32\n dims: 3\n dims: 0 }",
                "config.pbtxt:3: dims");
-  CheckRefused("input { name: \"x\" dims: [ 1 ] }", "data_type");
-  CheckRefused("input { data_type: TYPE_FP32 dims: [ 1 ] }", "name");
-  CheckRefused(
+  CheckConfigRefused("input { name: \"x\" dims: [ 1 ] }", "data_type");
+  CheckConfigRefused("input { data_type: TYPE_FP32 dims: [ 1 ] }", "name");
+  CheckConfigRefused(
       "input [ { name: \"x\" data_type: TYPE_FP32 },\n{ name: \"x\" data_type: TYPE_FP32 } ]",
       "config.pbtxt:2: name");
-  CheckRefused("input { name: \"x\" data_type: TYPE_FP32 dims: [1,1,1,1,1,1,1,1,1] }",
+  CheckConfigRefused("input { name: \"x\" data_type: TYPE_FP32 dims: [1,1,1,1,1,1,1,1,1] }",
                "dimensions");
-  CheckRefused("output { name: \"y\" data_type: TYPE_FP32 reshape { shape: [ 1 ] } }", "reshape");
-  CheckRefused("instance_group { kind: KIND_CPU count: -1 }", "config.pbtxt:1: count");
-  CheckRefused("dynamic_batching { }", "max_batch_size");
-  CheckRefused("max_batch_size: 4\ndynamic_batching {\n preferred_batch_size: [ 8 ] }",
+  CheckConfigRefused("output { name: \"y\" data_type: TYPE_FP32 reshape { shape: [ 1 ] } }", "reshape");
+  CheckConfigRefused("instance_group { kind: KIND_CPU count: -1 }", "config.pbtxt:1: count");
+  CheckConfigRefused("dynamic_batching { }", "max_batch_size");
+  CheckConfigRefused("max_batch_size: 4\ndynamic_batching {\n preferred_batch_size: [ 8 ] }",
                "config.pbtxt:3: preferred_batch_size");
-  CheckRefused("max_batch_size: 4\ndynamic_batching {\n preferred_batch_size: [ 2,\n4,\n8 ] }",
+  CheckConfigRefused("max_batch_size: 4\ndynamic_batching {\n preferred_batch_size: [ 2,\n4,\n8 ] }",
                "config.pbtxt:5: preferred_batch_size");
-  CheckRefused("instance_group [\n  { kind: KIND_CPU },\n  { kind: KIND_CPU\n    count: -1 }\n]",
+  CheckConfigRefused("instance_group [\n  { kind: KIND_CPU },\n  { kind: KIND_CPU\n    count: -1 }\n]",
                "config.pbtxt:4: count");
-  CheckRefused("default_model_filename: \"../other/1/model.pt\"", "default_model_filename");
-  CheckRefused("version_policy { specific { versions: 0 } }", "version");
-  CheckRefused("max_batch_size: many", "config.pbtxt:1:");
-  CheckRefused("no_such_field: 1", "no_such_field");
+  CheckConfigRefused("default_model_filename: \"../other/1/model.pt\"", "default_model_filename");
+  CheckConfigRefused("version_policy { specific { versions: 0 } }", "version");
+  CheckConfigRefused("max_batch_size: many", "config.pbtxt:1:");
+  CheckConfigRefused("no_such_field: 1", "no_such_field");
 }
 
 TEST_CASE("What Tandem cannot do is refused, what it need not do is noted", "[model_config]") {
-  CheckRefused("ensemble_scheduling { }", "config.pbtxt:1: ensemble_scheduling");
-  CheckRefused("sequence_batching { }", "sequence_batching");
-  CheckRefused("model_transaction_policy { decoupled: true }", "decoupled");
+  CheckConfigRefused("ensemble_scheduling { }", "config.pbtxt:1: ensemble_scheduling");
+  CheckConfigRefused("sequence_batching { }", "sequence_batching");
+  CheckConfigRefused("model_transaction_policy { decoupled: true }", "decoupled");
   const auto noted = ParseModelConfig(
       "optimization { }\ninstance_group { kind: KIND_GPU gpus: [ 0 ] }", "model", kBoth);
   REQUIRE(noted.ok());

@@ -9,15 +9,15 @@ namespace {
 
 const Machine kFourCores{{0, 1, 2, 3}, {}, {}, {0}, uint64_t{8} << 30};
 
-absl::StatusOr<PoolSpec> Parse(const std::string& text) {
+absl::StatusOr<PoolSpec> ParsePool(const std::string& text) {
   const absl::StatusOr<PoolSpecFields> fields = ParsePoolFields(text);
   if (!fields.ok()) return fields.status();
   return MakePoolSpec(*fields, kFourCores);
 }
 
-void CheckRefused(const std::string& text, const std::string& word) {
+void CheckPoolRefused(const std::string& text, const std::string& word) {
   CAPTURE(text);
-  const absl::StatusOr<PoolSpec> pool = Parse(text);
+  const absl::StatusOr<PoolSpec> pool = ParsePool(text);
   REQUIRE_FALSE(pool.ok());
   CAPTURE(std::string(pool.status().message()));
   CHECK(std::string(pool.status().message()).find(word) != std::string::npos);
@@ -26,7 +26,7 @@ void CheckRefused(const std::string& text, const std::string& word) {
 }  // namespace
 
 TEST_CASE("A pool takes every key", "[pool_spec]") {
-  const auto pool = Parse(
+  const auto pool = ParsePool(
       "stand-in=device:cpu,serves:gpu,processes:2,lanes:3,threads:4,cores:0-1,3,"
       "input_arena:64MiB,output_arena:1GiB,memory:2GiB");
   REQUIRE(pool.ok());
@@ -43,52 +43,52 @@ TEST_CASE("A pool takes every key", "[pool_spec]") {
 }
 
 TEST_CASE("What a pool leaves out follows from its device and its cores", "[pool_spec]") {
-  const auto cpu = Parse("cpu=device:cpu");
+  const auto cpu = ParsePool("cpu=device:cpu");
   REQUIRE(cpu.ok());
   CHECK(cpu->serves == PoolKind::kCpu);
   CHECK(cpu->lanes == 4);
   CHECK(cpu->memory_bytes == 0);
   CHECK(cpu->nice == kCpuNice);
-  CHECK(Parse("cpu=device:cpu,nice:0")->nice == 0);
-  CHECK(Parse("gpu=device:gpu:0")->nice == 0);
+  CHECK(ParsePool("cpu=device:cpu,nice:0")->nice == 0);
+  CHECK(ParsePool("gpu=device:gpu:0")->nice == 0);
   CHECK(cpu->cpu_share == 100);
-  CHECK(Parse("cpu=device:cpu,cpu_share:30")->cpu_share == 30);
-  CheckRefused("cpu=cpu_share:0", "cpu_share:0: expected a number from 1 to 100");
-  CheckRefused("cpu=cpu_share:101", "cpu_share:101: expected a number from 1 to 100");
-  CheckRefused("cpu=nice:20", "nice:20: expected a number from 0 to 19");
-  CheckRefused("cpu=nice:-1", "nice:-1: expected a number from 0 to 19");
-  CHECK(Parse("cpu=device:cpu,cores:1-2")->lanes == 2);
-  CHECK(Parse("cpu=processes:2,threads:2")->lanes == 1);
-  const auto gpu = Parse("gpu=device:gpu:0");
+  CHECK(ParsePool("cpu=device:cpu,cpu_share:30")->cpu_share == 30);
+  CheckPoolRefused("cpu=cpu_share:0", "cpu_share:0: expected a number from 1 to 100");
+  CheckPoolRefused("cpu=cpu_share:101", "cpu_share:101: expected a number from 1 to 100");
+  CheckPoolRefused("cpu=nice:20", "nice:20: expected a number from 0 to 19");
+  CheckPoolRefused("cpu=nice:-1", "nice:-1: expected a number from 0 to 19");
+  CHECK(ParsePool("cpu=device:cpu,cores:1-2")->lanes == 2);
+  CHECK(ParsePool("cpu=processes:2,threads:2")->lanes == 1);
+  const auto gpu = ParsePool("gpu=device:gpu:0");
   REQUIRE(gpu.ok());
   CHECK(gpu->serves == PoolKind::kGpu);
   CHECK(gpu->lanes == 2);
   CHECK(gpu->device_memory_bytes == 0);
-  CHECK(Parse("gpu=device:gpu:0,device_memory:6GiB")->device_memory_bytes == uint64_t{6} << 30);
+  CHECK(ParsePool("gpu=device:gpu:0,device_memory:6GiB")->device_memory_bytes == uint64_t{6} << 30);
 }
 
 TEST_CASE("A pool that cannot be is refused with key, value and choices", "[pool_spec]") {
-  CheckRefused("a=wheels:2", "wheels");
-  CheckRefused("a=memory:1KiB", "memory");
-  CheckRefused("a=device:gpu:0,device_memory:1KiB", "device_memory");
-  CheckRefused("a=device:cpu,device_memory:1GiB", "for pools on a GPU");
-  CheckRefused("a=device:tpu", "cpu or gpu");
-  CheckRefused("a=device:gpu:-1", "gpu:-1");
-  CheckRefused("a=serves:tpu", "cpu or gpu");
-  CheckRefused("a=lanes:0", "lanes:0");
-  CheckRefused("a=lanes:many", "many");
-  CheckRefused("a=cores:2-1", "2-1");
-  CheckRefused("a=cores:0-9", "core 4");
-  CheckRefused("a=input_arena:1", "input_arena:1");
-  CheckRefused("a=lanes:1,lanes:2", "lanes: it is given twice");
-  CheckRefused("a=cores:0,cores:1", "cores: it is given twice");
-  CheckRefused("a=cores:", "cores: its value is missing");
-  CheckRefused("a=lanes", "lanes: its value is missing");
-  CheckRefused("a=input_arena:8GiB", "8192 MiB of memory");
-  CheckRefused("a=processes:64,input_arena:128MiB", "24576 MiB in all");
-  CheckRefused("a b=device:cpu", "a b");
-  CheckRefused("", "pool name");
-  CheckRefused("..=device:cpu", "..");
+  CheckPoolRefused("a=wheels:2", "wheels");
+  CheckPoolRefused("a=memory:1KiB", "memory");
+  CheckPoolRefused("a=device:gpu:0,device_memory:1KiB", "device_memory");
+  CheckPoolRefused("a=device:cpu,device_memory:1GiB", "for pools on a GPU");
+  CheckPoolRefused("a=device:tpu", "cpu or gpu");
+  CheckPoolRefused("a=device:gpu:-1", "gpu:-1");
+  CheckPoolRefused("a=serves:tpu", "cpu or gpu");
+  CheckPoolRefused("a=lanes:0", "lanes:0");
+  CheckPoolRefused("a=lanes:many", "many");
+  CheckPoolRefused("a=cores:2-1", "2-1");
+  CheckPoolRefused("a=cores:0-9", "core 4");
+  CheckPoolRefused("a=input_arena:1", "input_arena:1");
+  CheckPoolRefused("a=lanes:1,lanes:2", "lanes: it is given twice");
+  CheckPoolRefused("a=cores:0,cores:1", "cores: it is given twice");
+  CheckPoolRefused("a=cores:", "cores: its value is missing");
+  CheckPoolRefused("a=lanes", "lanes: its value is missing");
+  CheckPoolRefused("a=input_arena:8GiB", "8192 MiB of memory");
+  CheckPoolRefused("a=processes:64,input_arena:128MiB", "24576 MiB in all");
+  CheckPoolRefused("a b=device:cpu", "a b");
+  CheckPoolRefused("", "pool name");
+  CheckPoolRefused("..=device:cpu", "..");
 }
 
 TEST_CASE("A server that was told no pools has one for the CPU and one for each GPU", "[pool]") {

@@ -10,7 +10,7 @@ namespace {
 
 using v1::PredictRequest;
 
-absl::StatusOr<DecodedPredict> Decode(const PredictRequest& request) {
+absl::StatusOr<DecodedPredict> DecodePredict(const PredictRequest& request) {
   return DecodePredictRequest(MakeBuffer(request.SerializeAsString(), 16));
 }
 
@@ -23,8 +23,8 @@ PredictRequest TwoModels() {
   return request;
 }
 
-void CheckRefused(const PredictRequest& request, const std::string& word) {
-  const auto decoded = Decode(request);
+void CheckPredictRefused(const PredictRequest& request, const std::string& word) {
+  const auto decoded = DecodePredict(request);
   REQUIRE_FALSE(decoded.ok());
   CHECK(absl::IsInvalidArgument(decoded.status()));
   CAPTURE(std::string(decoded.status().message()));
@@ -39,7 +39,7 @@ TEST_CASE("Calls come in the order of the lists, each with its pool and key", "[
   any->set_name("net");
   any->set_key("again");
   any->set_version("2");
-  const auto decoded = Decode(request);
+  const auto decoded = DecodePredict(request);
   REQUIRE(decoded.ok());
   REQUIRE(decoded->calls.size() == 3);
   CHECK(decoded->calls[0].key == "forest");
@@ -58,35 +58,35 @@ TEST_CASE("A call may bring inputs of its own", "[predict_decoder]") {
   v1::ModelCall* call = request.mutable_cpu_models(0);
   *call->mutable_inputs() = RawRequest({1, 2, 3}).inputs();
   *call->mutable_raw_input_contents() = RawRequest({1, 2, 3}).raw_input_contents();
-  const auto decoded = Decode(request);
+  const auto decoded = DecodePredict(request);
   REQUIRE(decoded.ok());
   REQUIRE(decoded->calls[0].inputs.size() == 1);
   CHECK(decoded->calls[0].inputs[0].byte_size() == 12);
 }
 
 TEST_CASE("A Predict request that makes no sense is refused", "[predict_decoder]") {
-  CheckRefused(PredictRequest(), "names no model");
+  CheckPredictRefused(PredictRequest(), "names no model");
 
   PredictRequest twice = TwoModels();
   twice.add_models()->set_name("net");
-  CheckRefused(twice, "key 'net'");
+  CheckPredictRefused(twice, "key 'net'");
 
   PredictRequest nameless = TwoModels();
   nameless.add_models();
-  CheckRefused(nameless, "names no model");
+  CheckPredictRefused(nameless, "names no model");
 
   PredictRequest many = TwoModels();
   for (int i = 0; i < 300; ++i) many.add_models()->set_name("m" + std::to_string(i));
-  CheckRefused(many, "at most");
+  CheckPredictRefused(many, "at most");
 
   PredictRequest member = TwoModels();
   member.mutable_combine()->set_method(v1::Combine::METHOD_MEAN);
   member.mutable_combine()->add_members()->set_key("nobody");
-  CheckRefused(member, "'nobody'");
+  CheckPredictRefused(member, "'nobody'");
 
   PredictRequest both = TwoModels();
   both.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1);
-  CheckRefused(both, "both");
+  CheckPredictRefused(both, "both");
 }
 
 }  // namespace tandem::server

@@ -12,7 +12,7 @@ using inference::ModelInferRequest;
 
 constexpr TimePoint kArrival{std::chrono::seconds(100)};
 
-absl::StatusOr<DecodedRequest> Decode(const ModelInferRequest& message, size_t slice_size = 4096) {
+absl::StatusOr<DecodedRequest> DecodeInfer(const ModelInferRequest& message, size_t slice_size = 4096) {
   return DecodeInferRequest(MakeBuffer(message.SerializeAsString(), slice_size), kArrival);
 }
 
@@ -33,8 +33,8 @@ ModelInferRequest TypedRequest(const std::string& datatype, int64_t count) {
   return request;
 }
 
-void CheckRefused(const ModelInferRequest& message, const std::string& word) {
-  const absl::StatusOr<DecodedRequest> decoded = Decode(message);
+void CheckInferRefused(const ModelInferRequest& message, const std::string& word) {
+  const absl::StatusOr<DecodedRequest> decoded = DecodeInfer(message);
   REQUIRE_FALSE(decoded.ok());
   CHECK(absl::IsInvalidArgument(decoded.status()));
   CAPTURE(std::string(decoded.status().message()));
@@ -50,7 +50,7 @@ TEST_CASE("A raw request is read in full, in one slice or in many", "[request_de
   message.add_outputs()->set_name("y");
   for (const size_t slice_size : {1, 3, 64, 4096}) {
     CAPTURE(slice_size);
-    const absl::StatusOr<DecodedRequest> decoded = Decode(message, slice_size);
+    const absl::StatusOr<DecodedRequest> decoded = DecodeInfer(message, slice_size);
     REQUIRE(decoded.ok());
     const InferRequest& request = *decoded->request;
     CHECK(request.model == "echo");
@@ -68,7 +68,7 @@ TEST_CASE("A raw request is read in full, in one slice or in many", "[request_de
 }
 
 TEST_CASE("A request keeps its bytes when the buffer it came in is gone", "[request_decoder]") {
-  absl::StatusOr<DecodedRequest> decoded = Decode(RawRequest(std::vector<float>(5000, 2.5F)));
+  absl::StatusOr<DecodedRequest> decoded = DecodeInfer(RawRequest(std::vector<float>(5000, 2.5F)));
   REQUIRE(decoded.ok());
   float last = 0;
   const std::string bytes = TensorBytes(decoded->request->inputs[0]);
@@ -82,14 +82,14 @@ TEST_CASE("Typed contents become the bytes of their type", "[request_decoder]") 
   for (const int value : {-2, 0, 300}) {
     message.mutable_inputs(0)->mutable_contents()->add_int_contents(value);
   }
-  const absl::StatusOr<DecodedRequest> decoded = Decode(message);
+  const absl::StatusOr<DecodedRequest> decoded = DecodeInfer(message);
   REQUIRE(decoded.ok());
   CHECK(TensorBytes(decoded->request->inputs[0]) == std::string("\xfe\xff\x00\x00\x2c\x01", 6));
 
   ModelInferRequest strings = TypedRequest("BYTES", 2);
   strings.mutable_inputs(0)->mutable_contents()->add_bytes_contents("ab");
   strings.mutable_inputs(0)->mutable_contents()->add_bytes_contents("");
-  const absl::StatusOr<DecodedRequest> with_strings = Decode(strings);
+  const absl::StatusOr<DecodedRequest> with_strings = DecodeInfer(strings);
   REQUIRE(with_strings.ok());
   CHECK(TensorBytes(with_strings->request->inputs[0]) == std::string("\x02\0\0\0ab\0\0\0\0", 10));
 }
@@ -97,52 +97,52 @@ TEST_CASE("Typed contents become the bytes of their type", "[request_decoder]") 
 TEST_CASE("Typed contents that do not fit their tensor are refused", "[request_decoder]") {
   ModelInferRequest short_one = TypedRequest("FP32", 2);
   short_one.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1);
-  CheckRefused(short_one, "expected 2");
+  CheckInferRefused(short_one, "expected 2");
 
   ModelInferRequest too_large = TypedRequest("UINT8", 1);
   too_large.mutable_inputs(0)->mutable_contents()->add_uint_contents(256);
-  CheckRefused(too_large, "256");
+  CheckInferRefused(too_large, "256");
 
   ModelInferRequest mixed = TypedRequest("FP32", 1);
   mixed.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1);
   mixed.mutable_inputs(0)->mutable_contents()->add_int_contents(1);
-  CheckRefused(mixed, "more than one type");
+  CheckInferRefused(mixed, "more than one type");
 
   ModelInferRequest half = TypedRequest("FP16", 1);
-  CheckRefused(half, "raw_input_contents");
+  CheckInferRefused(half, "raw_input_contents");
 
   // Nothing is allocated for elements that were only announced.
-  CheckRefused(TypedRequest("FP64", int64_t{1} << 60), "got 0");
+  CheckInferRefused(TypedRequest("FP64", int64_t{1} << 60), "got 0");
 }
 
 TEST_CASE("Raw contents must be as many as the inputs, and alone", "[request_decoder]") {
   ModelInferRequest extra = RawRequest({1});
   extra.add_raw_input_contents("more");
-  CheckRefused(extra, "raw_input_contents");
+  CheckInferRefused(extra, "raw_input_contents");
 
   ModelInferRequest both = RawRequest({1});
   both.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1);
-  CheckRefused(both, "both");
+  CheckInferRefused(both, "both");
 }
 
 TEST_CASE("Impossible shapes, types and versions are refused by name", "[request_decoder]") {
   ModelInferRequest negative = RawRequest({1});
   negative.mutable_inputs(0)->set_shape(0, -1);
-  CheckRefused(negative, "'x'");
+  CheckInferRefused(negative, "'x'");
 
   ModelInferRequest huge = RawRequest({1});
   huge.mutable_inputs(0)->set_shape(0, int64_t{1} << 62);
   huge.mutable_inputs(0)->set_shape(1, 16);
-  CheckRefused(huge, "'x'");
+  CheckInferRefused(huge, "'x'");
 
   ModelInferRequest type = RawRequest({1});
   type.mutable_inputs(0)->set_datatype("FLOAT");
-  CheckRefused(type, "FLOAT");
+  CheckInferRefused(type, "FLOAT");
 
   for (const char* version : {"one", "0", "-1", " 1", "99999999999999999999"}) {
     ModelInferRequest versioned = RawRequest({1});
     versioned.set_model_version(version);
-    CheckRefused(versioned, version);
+    CheckInferRefused(versioned, version);
   }
 }
 
@@ -151,41 +151,41 @@ TEST_CASE("Request parameters set timeout, pool and placement", "[request_decode
   (*message.mutable_parameters())["timeout"].set_int64_param(2500);
   (*message.mutable_parameters())["pool"].set_string_param("gpu");
   (*message.mutable_parameters())["tandem_placement"].set_bool_param(true);
-  const absl::StatusOr<DecodedRequest> decoded = Decode(message);
+  const absl::StatusOr<DecodedRequest> decoded = DecodeInfer(message);
   REQUIRE(decoded.ok());
   CHECK(decoded->request->deadline == kArrival + std::chrono::microseconds(2500));
   CHECK(decoded->request->pool == PoolPreference::kGpu);
   CHECK(decoded->wants_placement);
 
   (*message.mutable_parameters())["pool"].set_string_param("tpu");
-  CheckRefused(message, "pool");
+  CheckInferRefused(message, "pool");
   (*message.mutable_parameters())["pool"].set_string_param("cpu");
   (*message.mutable_parameters())["timeout"].set_int64_param(-1);
-  CheckRefused(message, "timeout");
+  CheckInferRefused(message, "timeout");
 }
 
 TEST_CASE("A request may name its priority, and who asks for a device is told where it ran",
           "[request_decoder]") {
   ModelInferRequest message = RawRequest({1});
   (*message.mutable_parameters())["priority"].set_uint64_param(3);
-  const absl::StatusOr<DecodedRequest> urgent = Decode(message);
+  const absl::StatusOr<DecodedRequest> urgent = DecodeInfer(message);
   REQUIRE(urgent.ok());
   CHECK(urgent->request->priority == 3);
   CHECK_FALSE(urgent->wants_placement);
   (*message.mutable_parameters())["device"].set_string_param("cpu");
-  CHECK(Decode(message)->wants_placement);
+  CHECK(DecodeInfer(message)->wants_placement);
   (*message.mutable_parameters())["tandem_placement"].set_bool_param(false);
-  CHECK_FALSE(Decode(message)->wants_placement);
+  CHECK_FALSE(DecodeInfer(message)->wants_placement);
   (*message.mutable_parameters())["priority"].set_string_param("high");
-  CheckRefused(message, "priority");
+  CheckInferRefused(message, "priority");
   (*message.mutable_parameters())["priority"].set_int64_param(-1);
-  CheckRefused(message, "priority");
+  CheckInferRefused(message, "priority");
 }
 
 TEST_CASE("A timeout too long to count is none", "[request_decoder]") {
   ModelInferRequest message = RawRequest({1});
   (*message.mutable_parameters())["timeout"].set_int64_param(std::numeric_limits<int64_t>::max());
-  const absl::StatusOr<DecodedRequest> decoded = Decode(message);
+  const absl::StatusOr<DecodedRequest> decoded = DecodeInfer(message);
   REQUIRE(decoded.ok());
   CHECK(decoded->request->deadline == kNever);
 }
@@ -193,13 +193,13 @@ TEST_CASE("A timeout too long to count is none", "[request_decoder]") {
 TEST_CASE("What the server does not offer is refused, not ignored", "[request_decoder]") {
   ModelInferRequest region = RawRequest({1});
   (*region.mutable_inputs(0)->mutable_parameters())["shared_memory_region"].set_string_param("r");
-  CheckRefused(region, "shared memory");
+  CheckInferRefused(region, "shared memory");
 
   ModelInferRequest classes = RawRequest({1});
   auto* output = classes.add_outputs();
   output->set_name("y");
   (*output->mutable_parameters())["classification"].set_int64_param(3);
-  CheckRefused(classes, "classification");
+  CheckInferRefused(classes, "classification");
 }
 
 TEST_CASE("A buffer that is no message is refused", "[request_decoder]") {

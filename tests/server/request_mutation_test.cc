@@ -52,7 +52,7 @@ void CheckTensors(const std::vector<Tensor>& tensors, size_t message_size) {
   REQUIRE(bytes <= 8 * message_size);
 }
 
-inference::ModelInferRequest TypedRequest() {
+inference::ModelInferRequest SomeTypedRequest() {
   inference::ModelInferRequest request = RawRequest({});
   request.clear_raw_input_contents();
   request.mutable_inputs(0)->set_shape(1, 3);
@@ -67,7 +67,7 @@ inference::ModelInferRequest TypedRequest() {
 
 TEST_CASE("Mutated ModelInfer requests are refused or read, and never do harm", "[mutation]") {
   const std::string seeds[] = {RawRequest({1, 2, 3}).SerializeAsString(),
-                               TypedRequest().SerializeAsString()};
+                               SomeTypedRequest().SerializeAsString()};
   std::mt19937 random(20240611);
   int read = 0;
   for (int round = 0; round < kRounds; ++round) {
@@ -87,7 +87,7 @@ TEST_CASE("Mutated ModelInfer requests are refused or read, and never do harm", 
 
 TEST_CASE("Mutated Predict requests are refused or read, and never do harm", "[mutation]") {
   v1::PredictRequest request;
-  *request.mutable_inputs() = TypedRequest().inputs();
+  *request.mutable_inputs() = SomeTypedRequest().inputs();
   request.add_cpu_models()->set_name("a");
   v1::ModelCall* own = request.add_gpu_models();
   own->set_name("b");

@@ -26,7 +26,7 @@ ServeFlags Flags(std::map<std::string, std::string> settings) {
   return {std::move(settings), {}, ""};
 }
 
-void CheckRefused(const ServeFlags& flags, const std::string& expected,
+void CheckOptionsRefused(const ServeFlags& flags, const std::string& expected,
                   const std::map<std::string, std::string>& variables = {}) {
   const auto options = Resolve(flags, variables);
   REQUIRE_FALSE(options.ok());
@@ -70,23 +70,23 @@ TEST_CASE("A flag goes before a variable, a variable before the file", "[serve_o
 }
 
 TEST_CASE("A bad value is told with its flag, variable or line", "[serve_options]") {
-  CheckRefused(Flags({{"grpc-port", "65536"}}), "--grpc-port=65536: expected a port");
-  CheckRefused(Flags({{"log-format", "xml"}}), "--log-format=xml: expected text or json");
-  CheckRefused(Flags({{"log-level", "loud"}}), "--log-level=loud: expected debug");
-  CheckRefused(Flags({{"drain-timeout", "soon"}}), "--drain-timeout=soon");
-  CheckRefused(Flags({{"max-message-bytes", "3GiB"}}), "--max-message-bytes=3GiB");
-  CheckRefused(Flags({}), "TANDEM_HTTP_PORT=x", {{"TANDEM_HTTP_PORT", "x"}});
+  CheckOptionsRefused(Flags({{"grpc-port", "65536"}}), "--grpc-port=65536: expected a port");
+  CheckOptionsRefused(Flags({{"log-format", "xml"}}), "--log-format=xml: expected text or json");
+  CheckOptionsRefused(Flags({{"log-level", "loud"}}), "--log-level=loud: expected debug");
+  CheckOptionsRefused(Flags({{"drain-timeout", "soon"}}), "--drain-timeout=soon");
+  CheckOptionsRefused(Flags({{"max-message-bytes", "3GiB"}}), "--max-message-bytes=3GiB");
+  CheckOptionsRefused(Flags({}), "TANDEM_HTTP_PORT=x", {{"TANDEM_HTTP_PORT", "x"}});
   TemporaryFolder folder;
   ServeFlags flags = Flags({});
   flags.config = folder.Write("server.pbtxt", "\nhttp_port: 99999\n");
-  CheckRefused(flags, "server.pbtxt:2: http_port=99999");
+  CheckOptionsRefused(flags, "server.pbtxt:2: http_port=99999");
 }
 
 TEST_CASE("Two pools of one name, or no repository, are refused", "[serve_options]") {
   ServeFlags flags = Flags({});
   flags.pools = {"a=device:cpu", "a=device:gpu:0"};
-  CheckRefused(flags, "two pools have the name 'a'");
-  CheckRefused(ServeFlags{}, "--model-repository is missing");
+  CheckOptionsRefused(flags, "two pools have the name 'a'");
+  CheckOptionsRefused(ServeFlags{}, "--model-repository is missing");
 }
 
 }  // namespace tandem::server
