@@ -13,7 +13,7 @@ HttpTaskQueue::HttpTaskQueue(size_t least, size_t most) : least_(least), most_(m
   for (size_t i = 0; i < least_; ++i) StartThread();
 }
 
-void HttpTaskQueue::enqueue(std::function<void()> job) {
+HttpTaskQueue::Taken HttpTaskQueue::enqueue(std::function<void()> job) {
   Threads ended;
   {
     const std::lock_guard lock(mutex_);
@@ -23,6 +23,7 @@ void HttpTaskQueue::enqueue(std::function<void()> job) {
   }
   changed_.notify_one();
   for (std::thread& thread : ended) thread.join();
+  return static_cast<Taken>(true);
 }
 
 void HttpTaskQueue::shutdown() {

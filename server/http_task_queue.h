@@ -12,6 +12,7 @@
 #include <list>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace tandem::server {
 
@@ -22,7 +23,9 @@ class HttpTaskQueue : public httplib::TaskQueue {
   // shutdown() has been called.
   ~HttpTaskQueue() override = default;
 
-  void enqueue(std::function<void()> job) override;
+  // bool in later versions of the library, where false would mean that the job is not taken.
+  using Taken = decltype(std::declval<httplib::TaskQueue&>().enqueue(nullptr));
+  Taken enqueue(std::function<void()> job) override;
   // Returns when all that was enqueued is done.
   void shutdown() override;
 
