@@ -32,17 +32,28 @@ constexpr char kPredictFooter[] =
     "Exit codes: 0 done, 1 the request or some rows failed, 2 bad usage, 3 no server or lost, 130 "
     "interrupted.";
 
-// Asks for what the models take.
+// Asks for what the models take. Under the policy partial, a model of which the server does not say
+// it keeps its place, as long as another one is known: the reply has a status for each.
 absl::StatusOr<std::vector<Signature>> FetchSignatures(InferenceClient& client,
                                                        const v1::PredictRequest& request) {
+  const bool partial = request.merge_policy() == v1::MERGE_POLICY_PARTIAL;
   std::vector<Signature> signatures;
+  absl::Status first_error;
+  bool any_known = false;
   for (const auto* calls : {&request.cpu_models(), &request.gpu_models(), &request.models()}) {
     for (const v1::ModelCall& call : *calls) {
       absl::StatusOr<Signature> signature = FetchSignature(client, call.name(), call.version());
-      if (!signature.ok()) return signature.status();
-      signatures.push_back(*std::move(signature));
+      if (signature.ok()) {
+        any_known = true;
+        signatures.push_back(*std::move(signature));
+        continue;
+      }
+      if (!partial || !client.is_connected()) return signature.status();
+      first_error.Update(signature.status());
+      signatures.push_back({call.name(), {}, /*known=*/false});
     }
   }
+  if (!any_known) return first_error;
   return signatures;
 }
 

@@ -130,6 +130,7 @@ PredictPlan::PredictPlan(v1::PredictRequest request, std::vector<Signature> sign
 absl::StatusOr<std::vector<PredictPlan::Feed>> PredictPlan::Feeds(const Signature& signature,
                                                                   const RowInputs& row) const {
   std::vector<Feed> feeds;
+  if (!signature.known) return feeds;
   const bool lone = row.size() == 1;
   for (size_t i = 0; i < row.size() + constants_.size(); ++i) {
     const bool constant = i >= row.size();
@@ -201,7 +202,10 @@ absl::StatusOr<v1::PredictRequest> PredictPlan::Build(absl::Span<const RowInputs
                                                                : rows[0][feed.source].name;
   };
   // The first model's inputs are the request's; a model that wants them otherwise gets its own.
-  for (const Feed& feed : feeds[0]) {
+  const auto first = std::find_if(signatures_.begin(), signatures_.end(),
+                                  [](const Signature& signature) { return signature.known; });
+  const std::vector<Feed>& common = feeds[static_cast<size_t>(first - signatures_.begin())];
+  for (const Feed& feed : common) {
     absl::StatusOr<Array> array = Gather(feed, rows);
     if (!array.ok()) return array.status();
     const std::string name = name_of(feed);
@@ -213,7 +217,7 @@ absl::StatusOr<v1::PredictRequest> PredictPlan::Build(absl::Span<const RowInputs
   ForEachCall(request, [&](v1::ModelCall& call) {
     const std::vector<Feed>& wanted = feeds[index];
     const Signature& signature = signatures_[index++];
-    if (wanted == feeds[0]) return;
+    if (wanted == common || !signature.known) return;
     for (const Feed& feed : wanted) {
       absl::StatusOr<Array> array = Gather(feed, rows);
       if (!array.ok()) {

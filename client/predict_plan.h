@@ -36,7 +36,8 @@ class PredictPlan {
   // One row of a data set: its named arrays. All rows of one request have the same names.
   using RowInputs = std::vector<Array>;
 
-  // `request` as MakeRequest gave it; `signatures` of its models, in the order cpu, gpu, any.
+  // `request` as MakeRequest gave it; `signatures` of its models, in the order cpu, gpu, any. At
+  // least one is known; what the others are sent are the request's inputs.
   // `constants` go to every model that has an input of their name, once a request and as they are.
   // `batch_by_default`: rows get a batch dimension also for models that do not say their shapes.
   PredictPlan(v1::PredictRequest request, std::vector<Signature> signatures,

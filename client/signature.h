@@ -15,6 +15,8 @@ struct Signature {
   std::string model;
   // dims as the server shows them, the batch dimension included; any_shape where it shows none.
   std::vector<TensorSpec> inputs;
+  // False where the server did not tell what the model takes: then `inputs` is empty.
+  bool known = true;
 
   // The input of that name; the only one for an empty name or where the model has but one and
   // `lone` is true. Null where there is none.

@@ -54,21 +54,30 @@ CombinedTensor Make(std::string name, DataType type, Shape shape, const std::vec
 absl::StatusOr<CombinedTensor> Mean(absl::Span<const CombineMember> members, bool weighted,
                                     std::string name) {
   const Shape& shape = members[0].tensor.shape;
-  std::vector<double> sums(static_cast<size_t>(*ElementCount(shape)));
+  const auto weight_of = [weighted](const CombineMember& member) {
+    return weighted && member.weight > 0 ? member.weight : 1.0;
+  };
   double total = 0;
+  for (const CombineMember& member : members) total += weight_of(member);
+  // Weights are above 0, so their sum is too.
+  if (!std::isfinite(total)) {
+    return absl::InvalidArgumentError(
+        "combine: the weights add up to more than a number can hold; send smaller ones");
+  }
+  std::vector<double> sums(static_cast<size_t>(*ElementCount(shape)));
   for (const CombineMember& member : members) {
     if (member.tensor.shape != shape) {
       return Misfit(member,
                     absl::StrCat("expected shape ", ShapeToString(shape), " as of call \"",
                                  members[0].key, "\", got ", ShapeToString(member.tensor.shape)));
     }
-    const double weight = weighted && member.weight > 0 ? member.weight : 1.0;
-    total += weight;
+    // A share of the whole, since a large weight times an element could be too much for a double.
+    const double share = weight_of(member) / total;
     const ElementReader reader(member.tensor);
-    for (size_t i = 0; i < sums.size(); ++i) sums[i] += weight * reader.Float(i);
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += share * reader.Float(i);
   }
   std::vector<float> means(sums.size());
-  for (size_t i = 0; i < sums.size(); ++i) means[i] = static_cast<float>(sums[i] / total);
+  for (size_t i = 0; i < sums.size(); ++i) means[i] = static_cast<float>(sums[i]);
   return Make(std::move(name), DataType::kFp32, shape, means);
 }
 

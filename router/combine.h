@@ -42,9 +42,9 @@ struct CombinedTensor {
   CombinedTensor& operator=(CombinedTensor&&) = default;
 };
 
-// INVALID_ARGUMENT: no member, a weight below 0 or not finite, or kNone. FAILED_PRECONDITION,
-// naming the call and its output: a type that cannot be combined, or shapes that do not fit
-// together.
+// INVALID_ARGUMENT: no member, a weight below 0 or not finite, weights whose sum is not finite, or
+// kNone. FAILED_PRECONDITION, naming the call and its output: a type that cannot be combined, or
+// shapes that do not fit together.
 absl::StatusOr<CombinedTensor> Combine(CombineMethod method,
                                        absl::Span<const CombineMember> members,
                                        std::string output_name);

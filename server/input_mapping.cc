@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "router/quoted.h"
 
 namespace tandem::server {
 namespace {
@@ -15,14 +17,21 @@ size_t FindTensor(absl::Span<const Tensor> tensors, const std::string& name) {
   return static_cast<size_t>(found - tensors.begin());
 }
 
+bool Holds(absl::Span<const TensorSpec> signature, const std::string& name) {
+  return std::any_of(signature.begin(), signature.end(),
+                     [&](const TensorSpec& spec) { return spec.name == name; });
+}
+
+std::string SpecNames(absl::Span<const TensorSpec> signature) {
+  return absl::StrJoin(signature, ", ", [](std::string* out, const TensorSpec& spec) {
+    absl::StrAppend(out, "\"", spec.name, "\"");
+  });
+}
+
 absl::Status CheckNames(absl::Span<const Tensor> tensors, const NameMap& names,
                         absl::Span<const TensorSpec> signature) {
   for (const auto& [input, tensor] : names) {
-    const bool known = signature.empty() || std::any_of(signature.begin(), signature.end(),
-                                                        [&name = input](const TensorSpec& spec) {
-                                                          return spec.name == name;
-                                                        });
-    if (!known) {
+    if (!signature.empty() && !Holds(signature, input)) {
       return absl::InvalidArgumentError(
           absl::StrCat("input_names: the model has no input '", input, "'"));
     }
@@ -63,7 +72,8 @@ absl::StatusOr<std::vector<Tensor>> MapInputs(absl::Span<const Tensor> tensors, 
   for (const TensorSpec& spec : signature) {
     const auto given = names.find(spec.name);
     size_t index = FindTensor(tensors, given != names.end() ? given->second : spec.name);
-    if (index == tensors.size() && signature.size() == 1 && tensors.size() == 1) index = 0;
+    const bool takes_any = shared && signature.size() == 1 && tensors.size() == 1;
+    if (index == tensors.size() && takes_any) index = 0;
     // What is missing is for the router to say.
     if (index == tensors.size()) continue;
     taken[index] = true;
@@ -72,9 +82,23 @@ absl::StatusOr<std::vector<Tensor>> MapInputs(absl::Span<const Tensor> tensors, 
   }
   if (shared) return mapped;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    if (!taken[i]) mapped.push_back(tensors[i]);
+    if (taken[i]) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the call's own input ", Quoted(tensors[i].name),
+                     " goes to no input of the model; its inputs are: ", SpecNames(signature)));
   }
   return mapped;
+}
+
+absl::Status CheckOutputNames(const NameMap& names, absl::Span<const TensorSpec> signature) {
+  if (signature.empty()) return absl::OkStatus();
+  for (const auto& [output, name] : names) {
+    if (Holds(signature, output)) continue;
+    return absl::InvalidArgumentError(absl::StrCat("output_names: the model has no output ",
+                                                   Quoted(output),
+                                                   "; its outputs are: ", SpecNames(signature)));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace tandem::server

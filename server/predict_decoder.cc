@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "router/quoted.h"
 #include "server/request_decoder.h"
 #include "server/tensor_decoder.h"
 
@@ -29,6 +31,27 @@ absl::Status CallError(const DecodedCall& call, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat("call '", call.key, "': ", status.message()));
 }
 
+// Which of two equal names a model would get, nobody can tell.
+absl::Status CheckNamesDiffer(const std::vector<Tensor>& inputs) {
+  std::set<absl::string_view> names;
+  for (const Tensor& input : inputs) {
+    if (names.insert(input.name).second) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("input ", Quoted(input.name), ": the request holds it twice"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckOutputsKeepNames(const ModelCall& message) {
+  for (const auto& [output, name] : message.output_names()) {
+    if (!name.empty()) continue;
+    return absl::InvalidArgumentError(absl::StrCat("output_names: the name for the output ",
+                                                   Quoted(output),
+                                                   " is empty; give one, or leave it out"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<DecodedCall> DecodeCall(const ModelCall& message, PoolPreference pool,
                                        OwnedBytes* owned) {
   if (message.name().empty()) return absl::InvalidArgumentError("a call names no model");
@@ -42,6 +65,10 @@ absl::StatusOr<DecodedCall> DecodeCall(const ModelCall& message, PoolPreference 
   const std::vector<Pieces> raw = BorrowStrings(message.raw_input_contents());
   absl::StatusOr<std::vector<Tensor>> inputs = DecodeTensors(message.inputs(), raw, owned);
   if (!inputs.ok()) return CallError(call, inputs.status());
+  if (absl::Status status = CheckNamesDiffer(*inputs); !status.ok()) return CallError(call, status);
+  if (absl::Status status = CheckOutputsKeepNames(message); !status.ok()) {
+    return CallError(call, status);
+  }
   call.inputs = *std::move(inputs);
   return call;
 }
@@ -124,6 +151,7 @@ absl::StatusOr<DecodedPredict> DecodePredictRequest(const grpc::ByteBuffer& buff
   absl::StatusOr<std::vector<Tensor>> shared =
       DecodeTensors(message.inputs(), split->raw, &bytes->owned);
   if (!shared.ok()) return shared.status();
+  if (absl::Status status = CheckNamesDiffer(*shared); !status.ok()) return status;
   predict.shared_inputs = *std::move(shared);
   if (!v1::MergePolicy_IsValid(message.merge_policy())) {
     return absl::InvalidArgumentError(

@@ -91,12 +91,15 @@ void PredictRun::Submit(const Member& member) {
   absl::StatusOr<std::vector<Tensor>> inputs = MapInputs(
       shared ? request_.shared_inputs : call.inputs, shared, call.message->input_names(),
       known ? absl::MakeConstSpan(model->model->config.inputs) : absl::Span<const TensorSpec>());
+  absl::Status named = inputs.status();
+  if (known) {
+    named.Update(CheckOutputNames(call.message->output_names(), model->model->config.outputs));
+  }
   // Where there is no such model, the router says so; that matters more than names.
-  if (!inputs.ok() && known) {
+  if (!named.ok() && known) {
     InferResponse response;
     response.status =
-        absl::Status(inputs.status().code(),
-                     absl::StrCat("model '", request->model, "': ", inputs.status().message()));
+        absl::Status(named.code(), absl::StrCat("model '", request->model, "': ", named.message()));
     response.model = request->model;
     OnAnswer(index, std::move(response));
     return;

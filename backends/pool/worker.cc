@@ -309,7 +309,7 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   if (loader_.OnWorkerDied(now, how, crashed, was_ready)) backoff_.Reset();
   const bool makes_loop = crashed && !hung_ && !death_explained_;
   SettleFirstStart(absl::FailedPreconditionError(absl::StrCat(
-      "worker ", name_, " ended before it was ready (", how, "); its own messages say why")));
+      "worker ", name_, " ended before it was ready (", how, "); ", AdviceAtStart(exit))));
   ScheduleRestart(was_ready ? now - ready_since_ : Duration(0), makes_loop, now);
 }
 

@@ -20,6 +20,16 @@ std::string Describe(const WorkerExit& exit) {
   return absl::StrCat("killed by signal ", exit.signal, " (SIG", name, ")");
 }
 
+std::string AdviceAtStart(const WorkerExit& exit) {
+  // The dynamic loader's code. The worker's program itself has no such one.
+  constexpr int kLibraryNotFound = 127;
+  if (exit.signal == 0 && exit.code == kLibraryNotFound) {
+    return "a library of its program was not found, most likely LibTorch: run ./dev build, or "
+           "set TANDEM_TORCH_DIR to LibTorch's folder and build again";
+  }
+  return "its own messages say why";
+}
+
 bool WasSignalled(const WorkerExit& exit) {
   constexpr int kAnybodys[] = {SIGKILL, SIGTERM, SIGINT, SIGHUP, SIGQUIT};
   return std::find(std::begin(kAnybodys), std::end(kAnybodys), exit.signal) != std::end(kAnybodys);

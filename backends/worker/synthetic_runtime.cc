@@ -152,7 +152,8 @@ class SyntheticExecutor : public Executor {
       return absl::InvalidArgumentError(
           absl::StrCat("expected ", signature_.inputs.size(), " inputs, got ", inputs.size()));
     }
-    for (size_t i = 0; i < inputs.size(); ++i) {
+    // An optional one that no output echoes may be left out.
+    for (size_t i = 0; i < signature_.outputs.size(); ++i) {
       if (inputs[i].type == DataType::kInvalid) {
         return absl::InvalidArgumentError(absl::StrCat("input ", signature_.inputs[i].name,
                                                        " is missing; there is nothing to echo"));

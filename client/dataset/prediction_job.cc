@@ -39,8 +39,10 @@ JobSummary PredictionJob::Run() {
     if (running_ == 0 && (Stopping() || (at_end_ && slots_.empty()))) break;
     for (Answer& answer : AwaitAnswers()) Settle(std::move(answer));
   }
+  const bool all_written = at_end_ && slots_.empty();
+  if (all_written) status_.Update(read_error_);
   SaveCheckpoint();
-  return {progress_, interrupted_ && !(at_end_ && slots_.empty()), status_};
+  return {progress_, interrupted_ && !all_written, status_};
 }
 
 void PredictionJob::Stop() {
@@ -73,7 +75,9 @@ void PredictionJob::ReadAhead() {
     }
     ++next_row_;
     if (!absl::IsInvalidArgument(status)) {
-      status_ = std::move(status);
+      // The rows before it are good.
+      read_error_ = std::move(status);
+      at_end_ = true;
       return;
     }
     Prediction failed;

@@ -42,8 +42,8 @@ struct JobSummary {
   JobProgress progress;
   // Stop() ended it before the end of the data set.
   bool interrupted = false;
-  // Why it stopped before its end. UNAVAILABLE: the server was lost; otherwise the data set or the
-  // disk.
+  // Why it stopped before its end. UNAVAILABLE: the server was lost; otherwise the data set, whose
+  // rows before the fault are done, or the disk.
   absl::Status status;
 };
 
@@ -124,7 +124,9 @@ class PredictionJob {
   // In the order of the rows. A list: calls under way hold pointers to its elements.
   std::list<Slot> slots_;
   int running_ = 0;
+  // Nothing more can be read: the data set has ended, or read_error_ says why.
   bool at_end_ = false;
+  absl::Status read_error_;
   bool interrupted_ = false;
   absl::Status status_;
   int64_t next_row_;

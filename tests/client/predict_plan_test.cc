@@ -59,6 +59,22 @@ TEST_CASE("A model that takes another type or shape gets inputs of its own", "[c
   CHECK(absl::IsInvalidArgument(plan.Build({&fraction, 1}).status()));
 }
 
+TEST_CASE("A model that the server does not know is asked without inputs of its own", "[client]") {
+  const PredictPlan plan(
+      RequestFor({"unknown", "a"}, {"also_unknown"}),
+      {{"unknown", {}, false}, Takes("a", DataType::kFp32, {-1, 4}), {"also_unknown", {}, false}},
+      {}, true);
+  const std::vector<std::vector<Array>> rows = {RowOf({1, 2, 3, 4}), RowOf({5, 6, 7, 8})};
+  CHECK(plan.CanJoin(rows[0], rows[1]));
+  const auto request = plan.Build(rows);
+  REQUIRE(request.ok());
+  REQUIRE(request->inputs_size() == 1);
+  CHECK(request->inputs(0).shape(0) == 2);
+  REQUIRE(request->cpu_models_size() == 2);
+  for (const v1::ModelCall& call : request->cpu_models()) CHECK(call.inputs_size() == 0);
+  CHECK(request->gpu_models(0).inputs_size() == 0);
+}
+
 TEST_CASE("Constants go with each row to the input of their name", "[client]") {
   Signature speech{
       "vad",

@@ -20,11 +20,15 @@ class NumberReader : public DatasetReader {
     if (next_ == rows_) return std::nullopt;
     const int64_t row = next_++;
     most_read_ = std::max(most_read_, next_);
+    if (row == cut_at) return absl::DataLossError("the file is cut off");
     if (row == 3) return absl::InvalidArgumentError("row three is bad");
     return Row{{ArrayOf<int64_t>("x", DataType::kInt64, {}, {row})}, "", ""};
   }
   double fraction_read() const override { return 0.5; }
   int64_t next() const { return next_; }
+
+  // From this row on nothing can be read.
+  int64_t cut_at = -1;
 
  private:
   const int64_t rows_;
@@ -219,6 +223,20 @@ TEST_CASE("A lost server stops the job with what was done before", "[client]") {
   CHECK(absl::IsUnavailable(summary.status));
   CHECK(summary.progress.rows == 20);
   CHECK(run.saved == 20);
+}
+
+TEST_CASE("Rows before the place where the data set is cut off are predicted", "[client]") {
+  for (const int batch : {1, 4, 8}) {
+    Run run(50);
+    run.options.batch = batch;
+    run.reader.cut_at = 22;
+    const JobSummary summary = run();
+    CHECK(absl::IsDataLoss(summary.status));
+    CHECK_FALSE(summary.interrupted);
+    CHECK(summary.progress.rows == 22);
+    CHECK(run.recorder.rows.back() == 21);
+    CHECK(run.saved == 22);
+  }
 }
 
 TEST_CASE("A full disk stops the job", "[client]") {

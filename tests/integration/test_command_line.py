@@ -220,6 +220,22 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(light["outputs"]["OUTPUT0"]["data"], [[1, 2, 3, 4]])
         self.assertEqual(late["status"], "DEADLINE_EXCEEDED")
 
+    def test_predict_tells_of_an_unknown_model_beside_what_the_others_say(self):
+        words = ["predict", "--models=nope,light,bad", "--merge-policy=partial"]
+        out = self.run_command(*words, "--json", "--input", "[1, 2, 3, 4]", code=FAILED)
+        states = [result["status"] for result in json.loads(out)["results"]]
+        self.assertEqual(states, ["NOT_FOUND", "OK", "UNAVAILABLE"])
+        self.run_command(
+            *words,
+            "--dataset=" + self.path("rows.npy"),
+            "--output=" + self.path("partial.npz"),
+            "--batch=7",
+            code=FAILED,
+        )
+        predictions = np.load(self.path("partial.npz"))
+        np.testing.assert_array_equal(predictions["light.OUTPUT0"], self.rows)
+        self.assertFalse(predictions["row_ok"].any())
+
     def test_a_word_that_is_no_command_is_answered_with_the_commands(self):
         code, out, error = run_to_end(["bogus"])
         self.assertEqual((code, out), (BAD_USAGE, ""))
@@ -290,6 +306,16 @@ class CommandLineTest(unittest.TestCase):
         )
         self.assertIn('row 1: line 4, column 3: "1e999" is too large', out)
         self.assertIn("row 2 (line 5): the input holds 1e+39", out)
+
+    def test_rows_before_a_cut_in_the_file_are_kept(self):
+        with open(self.path("rows.npy"), "rb") as whole, open(self.path("cut.npy"), "wb") as cut:
+            cut.write(whole.read()[: -self.rows[22:].nbytes + 3])
+        files = ["--dataset=" + self.path("cut.npy"), "--output=" + self.path("cut.npz")]
+        out = self.run_command("predict", *files, "--cpu-models=light", code=FAILED)
+        self.assertIn(f"ends within row 22 of {ROWS}", out)
+        self.assertIn("Stopped after 22 rows", out)
+        predictions = np.load(self.path("cut.npz.partial"))
+        np.testing.assert_array_equal(predictions["light.OUTPUT0"], self.rows[:22])
 
     def test_two_jobs_do_not_write_one_output(self):
         output = self.path("once.jsonl")

@@ -164,6 +164,24 @@ class PredictTest(unittest.TestCase):
         np.testing.assert_array_equal(shared["OUTPUT0"], ROW)
         np.testing.assert_array_equal(owned["OUTPUT0"], own)
 
+    def test_own_inputs_and_names_that_are_not_the_models_are_refused(self):
+        twice = predict_request({"INPUT0": ROW}, cpu=["light"])
+        add_input(twice.inputs, "INPUT0", -ROW)
+        twice.raw_input_contents.append(encode(-ROW))
+        cases = [(twice, ["INPUT0", "twice"])]
+        for fields, words in (
+            (own_inputs(odd=ROW), ["light", "odd", "INPUT0"]),
+            (own_inputs(INPUT0=ROW, odd=ROW), ["light", "odd", "INPUT0"]),
+            ({"output_names": {"FOO": "X"}}, ["light", "FOO", "OUTPUT0"]),
+            ({"output_names": {"OUTPUT0": ""}}, ["light", "OUTPUT0", "empty"]),
+        ):
+            call = {"name": "light", **fields}
+            cases.append((predict_request({"INPUT0": ROW}, cpu=[call]), words))
+        for request, words in cases:
+            message = self.refused(request, grpc.StatusCode.INVALID_ARGUMENT)
+            for word in words:
+                self.assertIn(word, message)
+
     def test_a_model_may_be_called_twice_under_two_keys(self):
         calls = [
             {"name": "light", "key": "once"},

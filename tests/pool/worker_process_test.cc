@@ -69,6 +69,9 @@ TEST_CASE("An end is told in words", "[worker_exit]") {
   CHECK(Describe({0, 0}) == "exited with code 0");
   CHECK(Describe({0, SIGSEGV}) == "killed by signal 11 (SIGSEGV)");
   CHECK(Describe({0, 200}) == "killed by signal 200");
+  CHECK(AdviceAtStart({1, 0}) == "its own messages say why");
+  CHECK(AdviceAtStart({0, SIGSEGV}) == "its own messages say why");
+  CHECK(AdviceAtStart({127, 0}).find("LibTorch: run ./dev build") != std::string::npos);
 }
 
 }  // namespace

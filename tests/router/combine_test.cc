@@ -169,6 +169,19 @@ TEST_CASE("Nothing to combine, no method and bad weights are the caller's fault"
     CHECK(weighted.Refusal(CombineMethod::kWeightedMean).code() ==
           absl::StatusCode::kInvalidArgument);
   }
+  Members huge;
+  huge.Scores({1}, {1}, 1e308).Scores({1}, {1}, 1e308);
+  CHECK(huge.Refusal(CombineMethod::kWeightedMean).code() == absl::StatusCode::kInvalidArgument);
+  CHECK(huge.Mean({1}) == std::vector<float>{1});
+}
+
+TEST_CASE("Weights at the edges of what a number holds weigh as others do", "[combine]") {
+  for (const double weight : {1e300, 1e-300}) {
+    Members members;
+    members.Scores({1}, {4e30f}, 3 * weight).Scores({1}, {8e30f}, weight);
+    CHECK(members.Run<float>(CombineMethod::kWeightedMean, DataType::kFp32, {1})[0] ==
+          Approx(5e30));
+  }
 }
 
 TEST_CASE("Empty tensors combine to an empty one", "[combine]") {

@@ -35,9 +35,8 @@ TEST_CASE("A model takes the shared tensors of its inputs' names and no others",
         Strings{"c", "a"});
 }
 
-TEST_CASE("A model with one input takes the only tensor, whatever its name", "[mapping]") {
+TEST_CASE("A model with one input takes the only shared tensor, whatever its name", "[mapping]") {
   CHECK(Names(MapInputs(Tensors({"anything"}), true, {}, Signature({"x"}))) == Strings{"x"});
-  CHECK(Names(MapInputs(Tensors({"anything"}), false, {}, Signature({"x"}))) == Strings{"x"});
   // With two tensors there is no telling which: none is taken, and the router says what is missing.
   CHECK(Names(MapInputs(Tensors({"one", "two"}), true, {}, Signature({"x"}))).empty());
 }
@@ -50,9 +49,32 @@ TEST_CASE("Input names lead tensors to inputs, one tensor perhaps to several", "
         Strings{"x", "y", "z"});
 }
 
-TEST_CASE("Own tensors that no input takes are passed on, to be refused", "[mapping]") {
-  CHECK(Names(MapInputs(Tensors({"x", "odd"}), false, {}, Signature({"x"}))) ==
-        Strings{"x", "odd"});
+TEST_CASE("Own tensors that no input takes are refused by their names", "[mapping]") {
+  const auto refusal = [](const Strings& tensors, const Strings& inputs, const NameMap& names) {
+    const auto mapped = MapInputs(Tensors(tensors), false, names, Signature(inputs));
+    CHECK(absl::IsInvalidArgument(mapped.status()));
+    return std::string(mapped.status().message());
+  };
+  CHECK(refusal({"x", "odd"}, {"x", "y"}, {}) ==
+        "the call's own input \"odd\" goes to no input of the model; its inputs are: \"x\", \"y\"");
+  // Also where there is but one of each.
+  CHECK(refusal({"odd"}, {"x"}, {}).find("\"odd\"") != std::string::npos);
+  NameMap names;
+  names["x"] = "odd";
+  CHECK(refusal({"x", "odd"}, {"x"}, names).find("\"x\" goes") != std::string::npos);
+  CHECK(Names(MapInputs(Tensors({"odd"}), false, names, Signature({"x"}))) == Strings{"x"});
+}
+
+TEST_CASE("Names for outputs that the model has not are refused", "[mapping]") {
+  NameMap names;
+  names["x"] = "first";
+  CHECK(CheckOutputNames(names, Signature({"x", "y"})).ok());
+  const absl::Status refusal = CheckOutputNames(names, Signature({"y", "z"}));
+  CHECK(absl::IsInvalidArgument(refusal));
+  CHECK(refusal.message() ==
+        "output_names: the model has no output \"x\"; its outputs are: \"y\", \"z\"");
+  // Nobody knows the outputs of a model that has not been loaded.
+  CHECK(CheckOutputNames(names, {}).ok());
 }
 
 TEST_CASE("Input names that lead nowhere are refused", "[mapping]") {

@@ -87,6 +87,23 @@ TEST_CASE("A Predict request that makes no sense is refused", "[predict_decoder]
   PredictRequest both = TwoModels();
   both.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1);
   CheckPredictRefused(both, "both");
+
+  PredictRequest renamed = TwoModels();
+  (*renamed.mutable_cpu_models(0)->mutable_output_names())["y"] = "";
+  CheckPredictRefused(renamed,
+                      "call 'forest': output_names: the name for the output \"y\" is empty");
+}
+
+TEST_CASE("A name that two tensors have is refused", "[predict_decoder]") {
+  PredictRequest shared = TwoModels();
+  *shared.add_inputs() = PredictRequest(shared).inputs(0);
+  shared.add_raw_input_contents(shared.raw_input_contents(0));
+  CheckPredictRefused(shared, "input \"x\": the request holds it twice");
+
+  PredictRequest own = TwoModels();
+  *own.mutable_gpu_models(0)->mutable_inputs() = shared.inputs();
+  *own.mutable_gpu_models(0)->mutable_raw_input_contents() = shared.raw_input_contents();
+  CheckPredictRefused(own, "call 'net': input \"x\": the request holds it twice");
 }
 
 }  // namespace tandem::server

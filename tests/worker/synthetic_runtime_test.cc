@@ -140,6 +140,19 @@ TEST_CASE("A synthetic model refuses a number of inputs that is not its own", "[
   CHECK(sink.outputs.empty());
 }
 
+TEST_CASE("A synthetic model needs the inputs that it echoes, and no others", "[synthetic]") {
+  ModelSpec spec = Spec({});
+  spec.inputs = {Named("a"), Named("b")};
+  spec.inputs[0].optional = spec.inputs[1].optional = true;
+  spec.outputs = {Named("c")};
+  const auto executor = Load(spec);
+  std::vector<float> values = {1, 2};
+  MemorySink sink;
+  CHECK(executor->Run(0, {Input(values, {1, 2}), InputTensor{}}, sink).ok());
+  CHECK(sink.Floats(0) == values);
+  CHECK(absl::IsInvalidArgument(executor->Run(0, {InputTensor{}, Input(values, {1, 2})}, sink)));
+}
+
 TEST_CASE("A synthetic model fails each n-th run", "[synthetic]") {
   const auto executor = Load(Spec({{"mode", "fail"}, {"fail_every", "3"}}));
   std::vector<float> values = {1};
