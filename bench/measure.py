@@ -73,8 +73,10 @@ def echo_server(*flags):
     with subprocess.Popen(
         [build_path("bench-echo-server"), *flags], stdout=subprocess.PIPE, text=True
     ) as process:
-        yield "127.0.0.1:" + process.stdout.readline().strip()
-        process.terminate()
+        try:
+            yield "127.0.0.1:" + process.stdout.readline().strip()
+        finally:
+            process.terminate()
 
 
 def pool(lanes):

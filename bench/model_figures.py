@@ -76,8 +76,10 @@ def beside(command):
     """Runs a load meanwhile, which is to have begun."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         time.sleep(1.5)
-        yield
-        process.terminate()
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 def express(models):

@@ -35,6 +35,8 @@ struct QueuedRequest {
   DeathCount deaths;
   // One of them came while nothing else ran in the worker.
   bool crashed_alone = false;
+  // As a suspect: until then it does not run in the last worker that its pool has.
+  TimePoint spared_until = kNever;
   // It came when its model's pause was over, and tells whether the model is well again.
   bool is_probe = false;
   // Order of acceptance over all models. Set by the scheduler.

@@ -23,6 +23,7 @@ void Scheduler::RunAgain(TimePoint now, uint32_t model, Requests requests,
   for (auto& request : requests) {
     // It has waited in the queue as long as its model allows, or less.
     request->wait_until = kNever;
+    request->spared_until = now + kLongestSparing;
     if (models_[model].breaker.is_open() && !request->is_probe) {
       actions.refusals.push_back({std::move(request), Paused(now, models_[model])});
     } else if (WillRun(now, models_[model], *request)) {
@@ -102,10 +103,12 @@ bool Scheduler::Spares(TimePoint now, uint32_t model, const Lane& lane) const {
 // A lane of a worker that is not held yet; an idle one before others.
 Lane* Scheduler::LaneFor(TimePoint now, const Suspect& suspect) {
   Lane* busy = nullptr;
+  // Another worker may come back and die again for as long as a crash loop lasts.
+  const bool must_spare = now < suspect.request->spared_until;
   for (uint32_t pool = 0; pool < lanes_.pool_count(); ++pool) {
     for (Lane& lane : lanes_.lanes(pool)) {
       if (!lanes_.IsOpen(lane) || !CanTry(suspect, lane)) continue;
-      if (!Spares(now, suspect.model, lane)) continue;
+      if (must_spare && !Spares(now, suspect.model, lane)) continue;
       if (lanes_.IsIdle(lane)) return &lane;
       if (busy == nullptr) busy = &lane;
     }

@@ -52,6 +52,7 @@ void Call::Read() {
 
 void Call::OnRead(bool ok) {
   if (ok) {
+    if (!std::exchange(is_owed_, true)) queue_.OnOwed();
     grpc::ByteBuffer message;
     message.Swap(&message_);
     responder_->OnMessage(message);
@@ -81,7 +82,10 @@ void Call::Finish(const grpc::ByteBuffer& message) {
   stream_.WriteAndFinish(message, grpc::WriteOptions(), grpc::Status::OK, &finished_);
 }
 
-void Call::OnFinished(bool) { Release(); }
+void Call::OnFinished(bool) {
+  if (std::exchange(is_owed_, false)) queue_.OnPaid();
+  Release();
+}
 
 void Call::OnClosed(bool) {
   if (context_.IsCancelled() && responder_ != nullptr) responder_->OnCancel();

@@ -112,6 +112,8 @@ class Call final : private CallQueue::Member {
   grpc::ByteBuffer message_;
   std::unique_ptr<Responder> responder_;
   bool ended_ = false;
+  // It has brought a message and has not gone yet.
+  bool is_owed_ = false;
   // What is under way: operations, posted tasks, and what the responder is expected to end.
   std::atomic<int> uses_{0};
 };

@@ -53,6 +53,19 @@ void CallQueue::Leave(Member& call) {
   EndIfIdle();
 }
 
+void CallQueue::OnPaid() {
+  if (--owed_ == 0 && paid_ != nullptr) std::exchange(paid_, nullptr)->Notify();
+}
+
+void CallQueue::AwaitPaid(absl::Time until) {
+  const auto paid = std::make_shared<absl::Notification>();
+  Post([this, paid] {
+    if (owed_ == 0) return paid->Notify();
+    paid_ = paid;
+  });
+  paid->WaitForNotificationWithDeadline(until);
+}
+
 void CallQueue::Drain() {
   Post([this] {
     draining_ = true;

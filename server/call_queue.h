@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 
 namespace tandem::server {
 
@@ -75,6 +77,12 @@ class CallQueue {
   // On the queue's thread.
   bool draining() const { return draining_; }
 
+  // On the queue's thread: a call has brought a message, so that it is owed an answer; and it has it.
+  void OnOwed() { ++owed_; }
+  void OnPaid();
+  // Returns when no call is owed an answer, or at `until`. After Start, before Stop.
+  void AwaitPaid(absl::Time until);
+
   // Returns when the last call has gone. After Start, and after the server has shut down: then no
   // call begins any more.
   void Stop();
@@ -108,6 +116,9 @@ class CallQueue {
 
   // Of the thread.
   std::list<Member*> calls_;
+  size_t owed_ = 0;
+  // To be told when none is owed.
+  std::shared_ptr<absl::Notification> paid_;
   bool draining_ = false;
   bool stopping_ = false;
   std::thread thread_;

@@ -2,6 +2,7 @@
 
 #include <prometheus/registry.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -18,6 +19,9 @@
 
 namespace tandem::server {
 namespace {
+
+// For connections to be closed in order. Some clients never answer.
+constexpr Duration kGoodbye = std::chrono::milliseconds(200);
 
 GrpcServerOptions GrpcOptions(const ServeOptions& options, bool shares_ports) {
   return {options.address,
@@ -79,7 +83,8 @@ class FrontEnd::Parts {
     reporter_.reset();
     health_.Stop();
     http_.Stop();
-    grpc_.Stop(grace);
+    if (grace.count() > 0) grpc_.AwaitAnswers(grace);
+    grpc_.Stop(std::min(grace, kGoodbye));
     metrics_.Stop();
   }
 

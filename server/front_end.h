@@ -44,7 +44,8 @@ class FrontEnd {
   // Health tells it, and open streams end once they owe no answer. After Start, before Stop.
   void Drain();
 
-  // Takes no more calls; cuts off those that last longer than `grace`. Idempotent.
+  // Takes no more calls, lets those that have brought a request have their answers, for `grace` at
+  // most, and cuts off what is left. Idempotent.
   void Stop(Duration grace);
 
   // After Start.

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/listening.h"
 
 namespace tandem::server {
@@ -83,6 +85,12 @@ void GrpcServer::Take(int listener, int connection) const {
 
 void GrpcServer::Drain() {
   for (const std::unique_ptr<CallQueue>& queue : queues_) queue->Drain();
+}
+
+void GrpcServer::AwaitAnswers(Duration most) {
+  if (server_ == nullptr) return;
+  const absl::Time until = absl::Now() + absl::FromChrono(most);
+  for (const std::unique_ptr<CallQueue>& queue : queues_) queue->AwaitPaid(until);
 }
 
 void GrpcServer::Stop(Duration grace) {

@@ -29,8 +29,10 @@ def bare_echo():
     with subprocess.Popen(
         [build_path("bench-echo-server"), "--elements=64"], stdout=subprocess.PIPE, text=True
     ) as process:
-        yield "127.0.0.1:" + process.stdout.readline().strip()
-        process.terminate()
+        try:
+            yield "127.0.0.1:" + process.stdout.readline().strip()
+        finally:
+            process.terminate()
 
 
 def measure_limits(models, seconds, results):

@@ -176,6 +176,18 @@ TEST_CASE("A suspect does not put a pool's last worker at risk", "[scheduler][su
     CHECK(bench.Start()->lane == LaneId{0, 1});
     CHECK(bench.now - kStart >= Scheduler::kLongestSparing);
   }
+  SECTION("but no longer where the other one comes back and dies, again and again") {
+    while (bench.actions.starts.empty()) {
+      REQUIRE(bench.now - kStart < 2 * Scheduler::kLongestSparing);
+      bench.scheduler.SetLoading(bench.now, {0, 0}, true, bench.actions);
+      bench.Revive(model, {0, 0});
+      bench.now += Scheduler::kLongestSparing / 4;
+      bench.scheduler.Tick(bench.now, bench.actions);
+      bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
+    }
+    CHECK(bench.Start()->lane == LaneId{0, 1});
+    CHECK(bench.now - kStart >= Scheduler::kLongestSparing);
+  }
 }
 
 // One request of the model after the other is proven to end its worker.

@@ -26,6 +26,7 @@ class TestServer {
   // Connected to it.
   std::shared_ptr<grpc::Channel> Connect() const;
   void Drain() { server_.Drain(); }
+  void AwaitAnswers(Duration most) { server_.AwaitAnswers(most); }
   void Stop(Duration grace) { server_.Stop(grace); }
 
  private:

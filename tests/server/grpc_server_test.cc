@@ -199,6 +199,28 @@ TEST_CASE("Open streams hear that the server will end, those that come later too
   CHECK(AskOnce(channel, "/t/Echo", "y").message == "y");
 }
 
+TEST_CASE("A server awaits the answers of calls that brought a request, and no others",
+          "[grpc_server]") {
+  PatientMethod method;
+  Call::Methods methods = method.Methods();
+  methods["/t/Echo"] = Make<Echo>();
+  TestServer server(std::move(methods), 2);
+  const auto channel = server.Connect();
+  // Its request never comes.
+  ClientCall silent(channel, "/t/Echo");
+  server.Drain();
+  server.AwaitAnswers(kPatience);
+  ClientCall call(channel, "/t/Wait");
+  call.Write("x");
+  method.began.WaitForNotification();
+  auto had_ended = std::async(std::launch::async, [&] {
+    server.AwaitAnswers(kPatience);
+    return method.cancelled.HasBeenNotified();
+  });
+  call.Cancel();
+  CHECK(had_ended.get());
+}
+
 TEST_CASE("A responder hears that its client has gone", "[grpc_server]") {
   PatientMethod method;
   TestServer server(method.Methods());
