@@ -88,7 +88,7 @@ class Call final : private CallQueue::Member {
   };
 
   Call(CallQueue& queue, grpc::AsyncGenericService& service, const Methods& methods);
-  ~Call();
+  ~Call() override;
 
   void OnDrain() override;
   void OnArrived(bool ok);

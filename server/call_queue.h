@@ -77,7 +77,8 @@ class CallQueue {
   // On the queue's thread.
   bool draining() const { return draining_; }
 
-  // On the queue's thread: a call has brought a message, so that it is owed an answer; and it has it.
+  // On the queue's thread: a call has brought a message, so that it is owed an answer; and it has
+  // it.
   void OnOwed() { ++owed_; }
   void OnPaid();
   // Returns when no call is owed an answer, or at `until`. After Start, before Stop.

@@ -52,7 +52,8 @@ class GrpcServer {
 
   // Asks streams to end once they owe no answer. After Start, before Stop.
   void Drain();
-  // Returns when every call that has brought a message has its answer, or after `most`. After Drain.
+  // Returns when every call that has brought a message has its answer, or after `most`. After
+  // Drain.
   void AwaitAnswers(Duration most);
 
   // Takes no more calls, and returns when the last has ended; after `grace` those that are left are

@@ -107,7 +107,8 @@ void InferStream::Proceed() {
     for (const grpc::ByteBuffer& answer : answers_) open_bytes_ -= answer.Length();
     answers_.clear();
   }
-  if (!reading_ && !reads_ended_ && !draining_ && open_ < kMostOpen && open_bytes_ < kMostOpenBytes) {
+  if (!reading_ && !reads_ended_ && !draining_ && open_ < kMostOpen &&
+      open_bytes_ < kMostOpenBytes) {
     reading_ = true;
     call_.Read();
   }
@@ -117,8 +118,9 @@ void InferStream::Proceed() {
   }
   if (open_ > 0 || !(reads_ended_ || draining_)) return;
   finished_ = true;
-  call_.Finish(reads_ended_ ? absl::OkStatus()
-                            : absl::UnavailableError("the server is shutting down; try another one"));
+  call_.Finish(reads_ended_
+                   ? absl::OkStatus()
+                   : absl::UnavailableError("the server is shutting down; try another one"));
 }
 
 void InferStream::OnDrain() {

@@ -127,9 +127,9 @@ absl::Status ReadArrivals(const Json& json, const std::string& folder, Arrivals*
 absl::Status ReadLoads(Fields& fields, std::vector<double>* loads) {
   if (!fields.Has("loads")) return absl::OkStatus();
   if (!fields.At("loads").is_array() || fields.At("loads").empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "loads: expected a list of numbers, got ", fields.At("loads").dump(),
-        "; leave it out for the usual ones"));
+    return absl::InvalidArgumentError(absl::StrCat("loads: expected a list of numbers, got ",
+                                                   fields.At("loads").dump(),
+                                                   "; leave it out for the usual ones"));
   }
   for (const Json& load : fields.At("loads")) {
     if (!load.is_number() || load.get<double>() <= 0 || load.get<double>() > 100) {

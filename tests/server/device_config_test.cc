@@ -41,8 +41,9 @@ TEST_CASE("Graphs in Triton's words become the list of sizes that a worker knows
   CHECK(Parameter(ReadConfig(graphs + " } }"), "cuda_graphs") == "1,2,3,4,6,8,12,16,32");
   CHECK(Parameter(ReadConfig(graphs + " } }\ndynamic_batching { preferred_batch_size: [ 4, 8 ] }"),
                   "cuda_graphs") == "1,4,8,32");
-  CHECK(Parameter(ReadConfig(graphs + " graph_spec { batch_size: 8 } graph_spec { batch_size: 1 } } }"),
-                  "cuda_graphs") == "1,8");
+  CHECK(Parameter(
+            ReadConfig(graphs + " graph_spec { batch_size: 8 } graph_spec { batch_size: 1 } } }"),
+            "cuda_graphs") == "1,8");
   CHECK(Parameter(ReadConfig("optimization { cuda { graphs: false } }"), "cuda_graphs").empty());
   const auto unbatched = ParseModelConfig(
       "optimization { cuda { graphs: true graph_spec { batch_size: 0 } } }", "model", {true, true});
@@ -63,7 +64,7 @@ TEST_CASE("What is not acted on of optimization is noted", "[device_config]") {
 TEST_CASE("Precision and sizes hold for one kind of pool where their key says so",
           "[device_config]") {
   const auto file = ReadConfig(Given("autocast@gpu", "fp16") + Given("autocast@cpu", "off") +
-                         Given("cuda_graphs@gpu", "1,8,32"));
+                               Given("cuda_graphs@gpu", "1,8,32"));
   CHECK(Parameter(file, "autocast@gpu") == "fp16");
   CHECK(Parameter(file, "cuda_graphs@gpu") == "1,8,32");
 }

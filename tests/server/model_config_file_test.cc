@@ -74,8 +74,8 @@ TEST_CASE("The instance groups decide which pools hold the model", "[model_confi
   CHECK(none.on_cpu);
   CHECK_FALSE(none.on_gpu);
   // A group without a count may use every lane, whatever another one says.
-  CHECK(ParseConfig("instance_group [ { kind: KIND_CPU }, { kind: KIND_CPU count: 2 } ]").instances_cpu ==
-        0);
+  CHECK(ParseConfig("instance_group [ { kind: KIND_CPU }, { kind: KIND_CPU count: 2 } ]")
+            .instances_cpu == 0);
 }
 
 TEST_CASE("A model may limit the time of its batches", "[model_config]") {
@@ -108,7 +108,8 @@ dynamic_batching {
   REQUIRE(config.level_policies.count(3) == 1);
   CHECK(config.level_policies.at(3).delay_on_timeout);
   CHECK(config.level_policies.at(3).default_timeout == std::chrono::microseconds(700));
-  CHECK(ParseConfig("max_batch_size: 4\ndynamic_batching { preserve_ordering: true }").preserve_ordering);
+  CHECK(ParseConfig("max_batch_size: 4\ndynamic_batching { preserve_ordering: true }")
+            .preserve_ordering);
 }
 
 TEST_CASE("Batching fields that contradict each other are refused with line and field",
@@ -116,21 +117,23 @@ TEST_CASE("Batching fields that contradict each other are refused with line and 
   const auto batching = [](const std::string& fields) {
     return "max_batch_size: 4\ndynamic_batching {\n" + fields + "\n}";
   };
-  CheckConfigRefused(batching("default_priority_level: 1"), "config.pbtxt:3: default_priority_level");
+  CheckConfigRefused(batching("default_priority_level: 1"),
+                     "config.pbtxt:3: default_priority_level");
   CheckConfigRefused(batching("priority_levels: 2"), "config.pbtxt:3: priority_levels");
   CheckConfigRefused(batching("priority_levels: 2\ndefault_priority_level: 3"),
-               "config.pbtxt:4: default_priority_level");
+                     "config.pbtxt:4: default_priority_level");
   CheckConfigRefused(batching("priority_levels: 1001"), "config.pbtxt:3: priority_levels");
-  CheckConfigRefused(batching("priority_levels: 2 default_priority_level: 1\npreserve_ordering: true"),
-               "config.pbtxt:4: preserve_ordering");
+  CheckConfigRefused(
+      batching("priority_levels: 2 default_priority_level: 1\npreserve_ordering: true"),
+      "config.pbtxt:4: preserve_ordering");
   CheckConfigRefused(batching("preserve_ordering: true\ndefault_queue_policy {\n"
-                        "timeout_action: DELAY }"),
-               "config.pbtxt:5: timeout_action");
+                              "timeout_action: DELAY }"),
+                     "config.pbtxt:5: timeout_action");
   CheckConfigRefused(batching("priority_levels: 2 default_priority_level: 1\n"
-                        "priority_queue_policy { key: 3 value { } }"),
-               "config.pbtxt:4: priority_queue_policy");
+                              "priority_queue_policy { key: 3 value { } }"),
+                     "config.pbtxt:4: priority_queue_policy");
   CheckConfigRefused(batching("priority_queue_policy { key: 1 value { } }"),
-               "config.pbtxt:3: priority_queue_policy");
+                     "config.pbtxt:3: priority_queue_policy");
 }
 
 TEST_CASE("A placement narrows the pools, within what the instance groups allow",
@@ -169,29 +172,33 @@ TEST_CASE("What cannot be is refused with line and field", "[model_config]") {
   CheckConfigRefused("backend: \"python\"", "config.pbtxt:1: backend");
   CheckConfigRefused("\n\nmax_batch_size: -1", "config.pbtxt:3: max_batch_size");
   CheckConfigRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 0 ]\n}",
-               "config.pbtxt:4: dims");
+                     "config.pbtxt:4: dims");
   CheckConfigRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 3, 0 ]\n}",
-               "config.pbtxt:4: dims");
-  CheckConfigRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 3, # rows\n 4,\n 0 ]\n}",
-               "config.pbtxt:6: dims");
+                     "config.pbtxt:4: dims");
+  CheckConfigRefused(
+      "input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 3, # rows\n 4,\n 0 ]\n}",
+      "config.pbtxt:6: dims");
   CheckConfigRefused("input { name: \"x\" data_type: TYPE_FP32\n dims: 3\n dims: 0 }",
-               "config.pbtxt:3: dims");
+                     "config.pbtxt:3: dims");
   CheckConfigRefused("input { name: \"x\" dims: [ 1 ] }", "data_type");
   CheckConfigRefused("input { data_type: TYPE_FP32 dims: [ 1 ] }", "name");
   CheckConfigRefused(
       "input [ { name: \"x\" data_type: TYPE_FP32 },\n{ name: \"x\" data_type: TYPE_FP32 } ]",
       "config.pbtxt:2: name");
   CheckConfigRefused("input { name: \"x\" data_type: TYPE_FP32 dims: [1,1,1,1,1,1,1,1,1] }",
-               "dimensions");
-  CheckConfigRefused("output { name: \"y\" data_type: TYPE_FP32 reshape { shape: [ 1 ] } }", "reshape");
+                     "dimensions");
+  CheckConfigRefused("output { name: \"y\" data_type: TYPE_FP32 reshape { shape: [ 1 ] } }",
+                     "reshape");
   CheckConfigRefused("instance_group { kind: KIND_CPU count: -1 }", "config.pbtxt:1: count");
   CheckConfigRefused("dynamic_batching { }", "max_batch_size");
   CheckConfigRefused("max_batch_size: 4\ndynamic_batching {\n preferred_batch_size: [ 8 ] }",
-               "config.pbtxt:3: preferred_batch_size");
-  CheckConfigRefused("max_batch_size: 4\ndynamic_batching {\n preferred_batch_size: [ 2,\n4,\n8 ] }",
-               "config.pbtxt:5: preferred_batch_size");
-  CheckConfigRefused("instance_group [\n  { kind: KIND_CPU },\n  { kind: KIND_CPU\n    count: -1 }\n]",
-               "config.pbtxt:4: count");
+                     "config.pbtxt:3: preferred_batch_size");
+  CheckConfigRefused(
+      "max_batch_size: 4\ndynamic_batching {\n preferred_batch_size: [ 2,\n4,\n8 ] }",
+      "config.pbtxt:5: preferred_batch_size");
+  CheckConfigRefused(
+      "instance_group [\n  { kind: KIND_CPU },\n  { kind: KIND_CPU\n    count: -1 }\n]",
+      "config.pbtxt:4: count");
   CheckConfigRefused("default_model_filename: \"../other/1/model.pt\"", "default_model_filename");
   CheckConfigRefused("version_policy { specific { versions: 0 } }", "version");
   CheckConfigRefused("max_batch_size: many", "config.pbtxt:1:");

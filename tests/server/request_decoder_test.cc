@@ -12,7 +12,8 @@ using inference::ModelInferRequest;
 
 constexpr TimePoint kArrival{std::chrono::seconds(100)};
 
-absl::StatusOr<DecodedRequest> DecodeInfer(const ModelInferRequest& message, size_t slice_size = 4096) {
+absl::StatusOr<DecodedRequest> DecodeInfer(const ModelInferRequest& message,
+                                           size_t slice_size = 4096) {
   return DecodeInferRequest(MakeBuffer(message.SerializeAsString(), slice_size), kArrival);
 }
 

@@ -27,7 +27,7 @@ ServeFlags Flags(std::map<std::string, std::string> settings) {
 }
 
 void CheckOptionsRefused(const ServeFlags& flags, const std::string& expected,
-                  const std::map<std::string, std::string>& variables = {}) {
+                         const std::map<std::string, std::string>& variables = {}) {
   const auto options = Resolve(flags, variables);
   REQUIRE_FALSE(options.ok());
   CAPTURE(std::string(options.status().message()));
