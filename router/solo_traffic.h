@@ -1,6 +1,6 @@
-// Whether requests come one by one, each once the one before it has its answer, as those of a single
-// client's loop. Then what a request waits for is threads that have to be woken, no other work
-// wants their cores, and it pays that they look for a request's next step instead of sleeping.
+// Whether requests come one by one, each once the one before it has its answer, as those of a
+// single client's loop. Then what a request waits for is threads that have to be woken, no other
+// work wants their cores, and it pays that they look for a request's next step instead of sleeping.
 // Where several are in the server at a time the same takes a third of the throughput, so it takes a
 // row of single ones, and one that is not ends it. Thread-safe.
 #pragma once

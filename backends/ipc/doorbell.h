@@ -20,9 +20,9 @@ class Doorbell {
   // Wakes the waiter if it sleeps.
   void Ring();
 
-  // Looks for what `ready()` says, for at most `spin`, in the place of the waiter, which is not woken
-  // meanwhile; for a thread beside it. True if ready. Where something comes later, the waiter is
-  // woken as ever.
+  // Looks for what `ready()` says, for at most `spin`, in the place of the waiter, which is not
+  // woken meanwhile; for a thread beside it. True if ready. Where something comes later, the waiter
+  // is woken as ever.
   template <typename Ready>
   bool LookInPlace(Ready ready, std::chrono::nanoseconds spin) {
     sleeping_.store(0, std::memory_order_seq_cst);

@@ -38,8 +38,9 @@ TEST_CASE("AdaptiveSpin never spins where none is allowed", "[spin]") {
   CHECK(spin.budget() == nanoseconds(0));
 }
 
-TEST_CASE("AdaptiveSpin tries another longest spin in full, and keeps what it knows of the same one",
-          "[spin]") {
+TEST_CASE(
+    "AdaptiveSpin tries another longest spin in full, and keeps what it knows of the same one",
+    "[spin]") {
   AdaptiveSpin spin(microseconds(20));
   spin.Observe(milliseconds(1));
   spin.SetLongest(microseconds(20));
