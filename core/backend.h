@@ -33,6 +33,8 @@ struct Batch {
   std::string model;
   // Rows of all members together; 1 where the model has no batch dimension.
   int64_t rows = 1;
+  // Requests come one by one, so that the next batch may come soon after this one has ended.
+  bool is_solo = false;
   // The members' inputs in the model's order: member_inputs[member][input]. All members have the
   // same inputs with equal types, and equal shapes but for the first dimension. An optional input
   // that is left out has type kInvalid.
@@ -113,6 +115,11 @@ class Backend {
   // perhaps before Run returns. Otherwise it does not follow: RESOURCE_EXHAUSTED: no room in the
   // arena at present; UNAVAILABLE: the worker has died.
   virtual absl::Status Run(uint32_t lane, const Batch& batch) = 0;
+
+  // After a Run: waits for `most` at most until the lane's worker ends something, and calls
+  // OnBatchDone for that, instead of having another thread woken for it. Only for what is to end
+  // within microseconds. Any thread, without the locks that OnBatchDone takes.
+  virtual void Linger(uint32_t /*lane*/, Duration /*most*/) {}
 
   // The batch, which the lane runs, takes long: to be watched, so that EndIfItHangs can judge. Any
   // thread.

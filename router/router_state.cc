@@ -15,6 +15,11 @@ namespace {
 // Longest sleep of the timer thread. Keeps far deadlines away from the end of the clock's range.
 constexpr Duration kLongestSleep = std::chrono::hours(1);
 
+// What a batch may be predicted to take for its submitter to wait for its end, and how long that
+// one waits at most: it is a thread that other clients need, too.
+constexpr Duration kLingerFor = std::chrono::microseconds(200);
+constexpr Duration kLongestLinger = std::chrono::microseconds(100);
+
 // What a client is told to wait whose bytes do not fit at present: they come free with each answer.
 constexpr Duration kRetryForBytes = std::chrono::milliseconds(100);
 
@@ -99,7 +104,8 @@ void Router::State::Submit(std::unique_ptr<InferRequest> request, ResponseCallba
   auto queued = std::make_unique<QueuedRequest>();
   queued->request = std::move(request);
   queued->done = std::move(done);
-  requests_in_flight_.fetch_add(1);
+  const bool may_linger = queued->request->may_linger;
+  solo_.OnArrival(requests_in_flight_.fetch_add(1) == 0);
   if (absl::Status status = Admit(*queued); !status.ok()) {
     Refuse(std::move(queued), std::move(status));
     return;
@@ -112,7 +118,15 @@ void Router::State::Submit(std::unique_ptr<InferRequest> request, ResponseCallba
     scheduler_.Submit(now, model, std::move(queued), actions);
     Arm();
   }
+  const std::optional<LaneId> lane = may_linger ? WorthLingering(actions) : std::nullopt;
   Perform(std::move(actions));
+  if (lane.has_value()) pools_[lane->pool].backend->Linger(lane->lane, kLongestLinger);
+}
+
+std::optional<LaneId> Router::State::WorthLingering(const SchedulerActions& actions) const {
+  if (!solo_.is_solo() || actions.starts.size() != 1) return std::nullopt;
+  const ScheduledBatch& batch = *actions.starts.front();
+  return batch.predicted <= kLingerFor ? std::optional(batch.lane) : std::nullopt;
 }
 
 // Finds the model and holds the request against it and against the limits.
@@ -179,6 +193,7 @@ void Router::State::Start(ScheduledBatch* batch, SchedulerActions& next) {
   const LaneId lane = batch->lane;
   const uint64_t id = batch->batch.id;
   Pool& pool = pools_[lane.pool];
+  batch->batch.is_solo = solo_.is_solo();
   absl::Status status;
   {
     const std::lock_guard lane_lock(pool.lanes[lane.lane]);

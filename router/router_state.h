@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <thread>
@@ -17,6 +18,7 @@
 #include "router/queued_request.h"
 #include "router/router.h"
 #include "router/scheduler.h"
+#include "router/solo_traffic.h"
 
 namespace tandem {
 
@@ -61,6 +63,8 @@ class Router::State {
     std::deque<std::mutex> lanes;
   };
 
+  // The lane whose next completion is worth waiting for, before the actions are performed.
+  std::optional<LaneId> WorthLingering(const SchedulerActions& actions) const;
   absl::Status Admit(QueuedRequest& queued);
   void Perform(SchedulerActions actions);
   void Start(ScheduledBatch* batch, SchedulerActions& next);
@@ -105,6 +109,7 @@ class Router::State {
   std::atomic<uint64_t> max_bytes_in_flight_;
   std::atomic<uint64_t> bytes_in_flight_{0};
   std::atomic<uint64_t> requests_in_flight_{0};
+  SoloTraffic solo_;
   std::atomic<bool> draining_{false};
   // Backends may be gone.
   std::atomic<bool> ending_{false};

@@ -23,6 +23,7 @@ void InferCall::Answer(const grpc::ByteBuffer& request) {
   infer.deadline = std::min(infer.deadline, call().Deadline(arrival));
   infer.client = call().client();
   infer.cancelled = cancelled_;
+  infer.may_linger = true;
   call().Expect();
   router_.Submit(std::move(decoded->request), [this](InferResponse response) {
     response_ = std::move(response);

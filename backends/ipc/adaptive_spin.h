@@ -13,6 +13,13 @@ class AdaptiveSpin {
   // `longest`: the spin where work is frequent. 0: never spin.
   explicit AdaptiveSpin(std::chrono::nanoseconds longest) : longest_(longest), budget_(longest) {}
 
+  // Another spin where work is frequent. One that differs is tried in full.
+  void SetLongest(std::chrono::nanoseconds longest) {
+    if (longest == longest_) return;
+    longest_ = longest;
+    budget_ = longest;
+  }
+
   // For the next wait.
   std::chrono::nanoseconds budget() const { return budget_; }
 

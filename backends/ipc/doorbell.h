@@ -20,20 +20,24 @@ class Doorbell {
   // Wakes the waiter if it sleeps.
   void Ring();
 
+  // Looks for what `ready()` says, for at most `spin`, in the place of the waiter, which is not
+  // woken meanwhile; for a thread beside it. True if ready. Where something comes later, the waiter
+  // is woken as ever.
+  template <typename Ready>
+  bool LookInPlace(Ready ready, std::chrono::nanoseconds spin) {
+    sleeping_.store(0, std::memory_order_seq_cst);
+    const bool is_ready = Spin(ready, spin);
+    // Perhaps it does not sleep: then it is rung for nothing once.
+    sleeping_.store(1, std::memory_order_seq_cst);
+    return is_ready;
+  }
+
   // Returns when `ready()` is true or `max_wait` has passed; spins for at most `spin` first. True
   // if ready.
   template <typename Ready>
   bool Wait(Ready ready, std::chrono::nanoseconds spin, std::chrono::nanoseconds max_wait) {
     if (ready()) return true;
-    if (spin.count() > 0) {
-      const auto until = std::chrono::steady_clock::now() + spin;
-      do {
-        for (int i = 0; i < 16; ++i) {
-          Relax();
-          if (ready()) return true;
-        }
-      } while (std::chrono::steady_clock::now() < until);
-    }
+    if (spin.count() > 0 && Spin(ready, spin)) return true;
     const auto give_up = std::chrono::steady_clock::now() + max_wait;
     sleeping_.store(1, std::memory_order_seq_cst);
     bool is_ready = false;
@@ -50,6 +54,17 @@ class Doorbell {
   }
 
  private:
+  template <typename Ready>
+  static bool Spin(Ready ready, std::chrono::nanoseconds spin) {
+    const auto until = std::chrono::steady_clock::now() + spin;
+    do {
+      for (int i = 0; i < 16; ++i) {
+        if (ready()) return true;
+        Relax();
+      }
+    } while (std::chrono::steady_clock::now() < until);
+    return ready();
+  }
   static void Relax() {
 #if defined(__x86_64__)
     __builtin_ia32_pause();

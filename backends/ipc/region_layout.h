@@ -11,7 +11,7 @@
 
 namespace tandem::ipc {
 
-inline constexpr uint32_t kProtocolVersion = 3;
+inline constexpr uint32_t kProtocolVersion = 4;
 
 // Most lanes of one worker, entries of one ring, and outputs that a worker has out at one time.
 inline constexpr uint32_t kMaxLanes = 256;
@@ -26,7 +26,8 @@ struct SubmitEntry {
   uint32_t rows;
   uint64_t record_offset;
   uint32_t record_bytes;
-  uint32_t reserved;
+  // How long the lane looks for the next entry after this one, at most, before it sleeps.
+  uint32_t spin_ns;
 };
 
 // Worker to server: a batch has run. On success the record in the output arena describes the

@@ -50,7 +50,6 @@ worker::v1::ToWorker HelloMessage(const PoolOptions& options, uint32_t index,
   hello.set_control_bytes(memory.control().size());
   hello.set_input_arena_bytes(memory.input().size());
   hello.set_output_arena_bytes(memory.output().size());
-  hello.set_spin_ns(static_cast<uint64_t>(SpinTime(options).count()));
   return message;
 }
 

@@ -88,6 +88,10 @@ absl::Status Pool::Run(uint32_t lane, const Batch& batch) {
       .Run(lane % impl_->options.lanes, batch);
 }
 
+void Pool::Linger(uint32_t lane, Duration most) {
+  impl_->supervisor.worker(lane / impl_->options.lanes).Linger(most);
+}
+
 void Pool::WatchBatch(uint32_t lane, uint64_t batch_id) {
   impl_->supervisor.worker(lane / impl_->options.lanes)
       .WatchBatch(lane % impl_->options.lanes, batch_id);

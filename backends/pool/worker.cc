@@ -46,6 +46,15 @@ absl::Status Worker::Run(uint32_t lane, const Batch& batch) {
   return link->Run(lane, batch);
 }
 
+void Worker::Linger(Duration most) {
+  std::shared_ptr<WorkerLink> link;
+  {
+    const std::lock_guard lock(mutex_);
+    link = link_;
+  }
+  if (link != nullptr) link->Linger(most);
+}
+
 pid_t Worker::HolderOf(uint64_t batch_id) const {
   std::shared_ptr<WorkerLink> link;
   pid_t pid = 0;

@@ -48,6 +48,7 @@ class Worker {
 
   // Any thread. `lane` is counted within the worker.
   absl::Status Run(uint32_t lane, const Batch& batch);
+  void Linger(Duration most);
   // As Backend's; `lane` as in Run.
   void WatchBatch(uint32_t lane, uint64_t batch_id);
   void EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overrun, std::string reason);

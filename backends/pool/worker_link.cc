@@ -18,6 +18,10 @@ constexpr Duration kLongestSleep = std::chrono::seconds(1);
 // With more than that in flight an answer is far off, or they come so fast that sleep costs little.
 constexpr size_t kMostInFlightToSpin = 4;
 
+// The lane's spin while requests come one by one: the next may come when the client has read the
+// answer to this one.
+constexpr Duration kSoloSpin = std::chrono::microseconds(300);
+
 // The worker counts on room in the ring of completions for every batch that it was given.
 constexpr uint32_t kMostInFlightOfLane = ipc::kRingCapacity;
 
@@ -93,6 +97,7 @@ absl::Status WorkerLink::Submit(uint32_t lane, const Batch& batch, uint64_t offs
   entry.rows = static_cast<uint32_t>(batch.rows);
   entry.record_offset = offset;
   entry.record_bytes = static_cast<uint32_t>(record_bytes);
+  entry.spin_ns = static_cast<uint32_t>((batch.is_solo ? kSoloSpin : options_.spin).count());
 
   const std::lock_guard lock(mutex_);
   const auto flight = flights_.find(batch.id);
@@ -131,8 +136,18 @@ void WorkerLink::ReadCompletions() {
         spins ? spin.budget() : Duration(0), kLongestSleep);
     if (spins) spin.Observe(SteadyNow() - start);
     DeliverRefused();
+    const std::lock_guard lock(taking_);
     if (!DrainLanes()) return;
   }
+}
+
+void WorkerLink::Linger(Duration most) {
+  const std::unique_lock lock(taking_, std::try_to_lock);
+  if (!lock.owns_lock() || violated_ || ending_.load()) return;
+  ipc::Doorbell& completed = memory_->region().completed;
+  if (completed.LookInPlace([this] { return HasCompletion(); }, most)) DrainLanes();
+  // One that came while nobody could be woken, or would have been woken.
+  if (HasCompletion()) completed.Ring();
 }
 
 // False where the worker broke the protocol.
@@ -219,7 +234,10 @@ void WorkerLink::Close(const absl::Status& reason, WorkerDeath death) {
   completion_thread_.join();
   // What it had done before its end counts. Else a batch would be blamed that ran well, and the one
   // behind it would not be.
-  if (!violated_) DrainLanes();
+  {
+    const std::lock_guard lock(taking_);
+    if (!violated_) DrainLanes();
+  }
   Flights unanswered;
   {
     const std::lock_guard lock(mutex_);

@@ -29,7 +29,7 @@ class WorkerLink {
     // LaneId of the worker's first lane, and how many it has.
     LaneId first_lane;
     uint32_t lanes = 1;
-    // How long the completion thread looks at the rings before it sleeps. 0: not at all.
+    // How long completion thread and lanes look at the rings before they sleep. 0: not at all.
     Duration spin{0};
   };
   // Told, on the completion thread, that the worker broke the protocol. Nothing is read from it any
@@ -44,6 +44,9 @@ class WorkerLink {
 
   // Backend::Run, with the lane counted within the worker.
   absl::Status Run(uint32_t lane, const Batch& batch);
+
+  // Backend::Linger.
+  void Linger(Duration most);
 
   // Ends the completion thread and answers with `reason` and `death` every batch that has no answer
   // yet. A lane runs its batches one after the other: of each, only the first can have been run,
@@ -103,10 +106,12 @@ class WorkerLink {
   const std::shared_ptr<WorkerMemory> memory_;
   BackendEvents& events_;
   const ViolationSink on_violation_;
-  // Of each, `submit` and `in_flight` are guarded by mutex_ and `completion` belongs to the
-  // completion thread.
+  // Of each, `submit` and `in_flight` are guarded by mutex_ and the taking from `completion` by
+  // taking_.
   std::vector<Lane> lanes_;
 
+  // Held by the thread that takes completions, of the rings and until they are delivered.
+  std::mutex taking_;
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   ipc::ArenaAllocator arena_;

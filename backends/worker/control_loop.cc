@@ -134,7 +134,6 @@ void ControlLoop::StartLanes(const v1::Hello& hello) {
       absl::MakeSpan(input_arena_->data(), hello.input_arena_bytes()),
       outputs_.get(),
       &models_,
-      std::chrono::nanoseconds(hello.spin_ns()),
       hello.cpu_share() == 0 ? 100U : std::min(hello.cpu_share(), 100U),
       hello.lanes() - hello.express_lanes(),
       hello.nice(),

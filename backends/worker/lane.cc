@@ -23,6 +23,9 @@ using std::chrono::steady_clock;
 // often by itself.
 constexpr std::chrono::seconds kLongestSleep{1};
 
+// Of what the server asks for.
+constexpr nanoseconds kLongestSpin = std::chrono::milliseconds(1);
+
 // A lane that rests cannot end.
 constexpr std::chrono::seconds kLongestRest{10};
 
@@ -42,7 +45,6 @@ Lane::Lane(uint32_t index, ipc::LaneRings* rings, const LaneSurroundings& surrou
       surroundings_(surroundings),
       submitted_(&rings->submit),
       completed_(&rings->completion),
-      spin_(surroundings.spin),
       thread_([this] { Loop(); }) {}
 
 Lane::~Lane() {
@@ -64,6 +66,7 @@ void Lane::Loop() {
       surroundings_.on_broken(absl::InternalError("the ring of submissions is corrupt"));
       return;
     }
+    spin_.SetLongest(std::min(nanoseconds(entry.spin_ns), kLongestSpin));
     ipc::CompletionEntry completion{};
     completion.batch_id = entry.batch_id;
     completion.output_slot = ipc::kNoSlot;

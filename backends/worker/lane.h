@@ -24,8 +24,6 @@ struct LaneSurroundings {
   absl::Span<std::byte> input_arena;
   OutputArena* outputs;
   ModelTable* models;
-  // The longest look at the ring before the lane sleeps.
-  std::chrono::nanoseconds spin;
   // Percent of its time that the lane may run batches. At least 1.
   uint32_t cpu_share;
   // Lanes from this one on are express lanes.
@@ -57,7 +55,8 @@ class Lane {
   const LaneSurroundings surroundings_;
   ipc::RingConsumer<ipc::SubmitRing> submitted_;
   ipc::RingProducer<ipc::CompletionRing> completed_;
-  ipc::AdaptiveSpin spin_;
+  // As the last submission says.
+  ipc::AdaptiveSpin spin_{std::chrono::nanoseconds(0)};
   std::atomic<bool> stopping_{false};
   // Last: the thread uses all of the above.
   std::thread thread_;

@@ -38,5 +38,18 @@ TEST_CASE("AdaptiveSpin never spins where none is allowed", "[spin]") {
   CHECK(spin.budget() == nanoseconds(0));
 }
 
+TEST_CASE(
+    "AdaptiveSpin tries another longest spin in full, and keeps what it knows of the same one",
+    "[spin]") {
+  AdaptiveSpin spin(microseconds(20));
+  spin.Observe(milliseconds(1));
+  spin.SetLongest(microseconds(20));
+  CHECK(spin.budget() == microseconds(10));
+  spin.SetLongest(microseconds(300));
+  CHECK(spin.budget() == microseconds(300));
+  spin.SetLongest(nanoseconds(0));
+  CHECK(spin.budget() == nanoseconds(0));
+}
+
 }  // namespace
 }  // namespace tandem::ipc

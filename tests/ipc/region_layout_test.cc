@@ -11,7 +11,7 @@ namespace {
 // docs/worker_protocol.md prints these numbers. One that changes is a change of the protocol's
 // version.
 TEST_CASE("The layout of the control region is the one that is documented", "[layout]") {
-  CHECK(kProtocolVersion == 3);
+  CHECK(kProtocolVersion == 4);
   CHECK(sizeof(Doorbell) == 8);
 
   CHECK(sizeof(SubmitEntry) == 32);

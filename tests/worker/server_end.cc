@@ -72,7 +72,6 @@ v1::ToWorker ServerEnd::MakeHello() const {
   hello.set_control_bytes(ipc::ControlRegionBytes(options_.lanes));
   hello.set_input_arena_bytes(options_.input_arena_bytes);
   hello.set_output_arena_bytes(options_.output_arena_bytes);
-  hello.set_spin_ns(1000);
   return message;
 }
 
