@@ -19,7 +19,7 @@ HttpTaskQueue::Taken HttpTaskQueue::enqueue(std::function<void()> job) {
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
-    if (jobs_.size() > idle_ && !StartThread()) {
+    if (jobs_.size() > threads_.size() - busy_ && !StartThread()) {
       crowded_ = true;
       if (on_crowd_) on_crowd_(jobs_.size());
     }
@@ -69,15 +69,15 @@ void HttpTaskQueue::Run(Threads::iterator self) {
       jobs_.pop_front();
       if (crowded_ && on_crowd_) on_crowd_(jobs_.size());
       crowded_ = crowded_ && !jobs_.empty();
+      ++busy_;
       lock.unlock();
       job();
       lock.lock();
+      --busy_;
     }
     // Also one that was started for a job that another has done meanwhile.
     if (ending_ || threads_.size() > least_) break;
-    ++idle_;
     changed_.wait(lock, [this] { return !jobs_.empty() || ending_; });
-    --idle_;
   }
   ended_.splice(ended_.end(), threads_, self);
   changed_.notify_all();

@@ -53,7 +53,8 @@ class HttpTaskQueue : public httplib::TaskQueue {
   Threads threads_;
   // To be joined.
   Threads ended_;
-  size_t idle_ = 0;
+  // Threads that do a job; the others take what waits, also those that have only been started.
+  size_t busy_ = 0;
   bool crowded_ = false;
   bool ending_ = false;
 };

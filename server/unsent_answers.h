@@ -21,8 +21,8 @@ struct UnsentLimits {
   uint64_t kept_of_client = 0;
   // What a place in an arena counts at least, since there are only so many.
   uint64_t least_place = 0;
-  // Of copies of answers, of all clients and of one. A client that has no other answer unread may
-  // have one copied until twice as many are there, and however large it is for one client.
+  // Of copies of answers, of all clients and of one. One copy is always made for a client, however
+  // large, if there is room for it in all; for one that has nothing unread, twice that room.
   uint64_t copied = 0;
   uint64_t copied_of_client = 0;
 };
