@@ -100,6 +100,8 @@ struct InferResponse {
   Placement placement;
   // Keeps the bytes of the outputs.
   std::shared_ptr<const void> keep_alive;
+  // What it keeps: the outputs of the whole batch, whatever of them was asked for.
+  uint64_t kept_bytes = 0;
 };
 
 // Called exactly once, on any thread; must not block.

@@ -286,6 +286,8 @@ void Router::State::AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint
                            placement.pool);
   }
   observer_.OnBatchDone(batch->batch.model, batch->members.front()->model->version, placement);
+  uint64_t kept_bytes = 0;
+  for (const Tensor& output : result.outputs) kept_bytes += output.byte_size();
   for (size_t i = 0; i < batch->members.size(); ++i) {
     std::unique_ptr<QueuedRequest>& member = batch->members[i];
     InferResponse response;
@@ -297,6 +299,7 @@ void Router::State::AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint
     if (status.ok()) {
       response.outputs = std::move(outputs[i]);
       response.keep_alive = result.keep_alive;
+      response.kept_bytes = kept_bytes;
     }
     Answer(std::move(member), std::move(response));
   }

@@ -3,6 +3,8 @@
 #include <prometheus/registry.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -16,6 +18,7 @@
 #include "server/metrics_server.h"
 #include "server/prediction_service.h"
 #include "server/reflection_service.h"
+#include "server/unsent_answers.h"
 
 namespace tandem::server {
 namespace {
@@ -35,6 +38,21 @@ GrpcServerOptions GrpcOptions(const ServeOptions& options, bool shares_ports) {
           options.grpc_threads > 0 ? options.grpc_threads : PlanGrpcThreads(options)};
 }
 
+// A worker's output arena holds so many answers (docs/worker_protocol.md).
+constexpr uint64_t kArenaPlaces = 4096;
+
+UnsentLimits UnsentLimitsOf(const ServeOptions& options) {
+  uint64_t arena = std::numeric_limits<uint64_t>::max();
+  for (const PoolSpec& pool : options.pools) arena = std::min(arena, pool.output_arena_bytes);
+  UnsentLimits limits;
+  limits.kept = arena / 4;
+  limits.kept_of_client = limits.kept / 4;
+  limits.least_place = arena / kArenaPlaces;
+  limits.copied = options.max_network_bytes / 2;
+  limits.copied_of_client = limits.copied / 4;
+  return limits;
+}
+
 HttpServerOptions HttpOptions(const ServeOptions& options, bool shares_ports) {
   return {options.address, options.http_port, options.max_message_bytes, shares_ports};
 }
@@ -49,8 +67,9 @@ class FrontEnd::Parts {
       : router_(router),
         state_(state),
         gauges_(router, pools),
-        inference_(clock, router, state, models),
-        prediction_(clock, router, state, pools),
+        unsent_(UnsentLimitsOf(options)),
+        inference_(clock, router, state, models, unsent_),
+        prediction_(clock, router, state, unsent_, pools),
         grpc_(GrpcOptions(options, shares_ports)),
         http_(HttpOptions(options, shares_ports), clock, router, state),
         metrics_(options.address, options.metrics_port, shares_ports, {&requests, &gauges_}) {}
@@ -94,6 +113,7 @@ class FrontEnd::Parts {
   const Router& router_;
   const ServingState& state_;
   const GaugeCollector gauges_;
+  UnsentAnswers unsent_;
   InferenceService inference_;
   PredictionService prediction_;
   HealthService health_;

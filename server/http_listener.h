@@ -6,12 +6,15 @@
 #include <httplib.h>
 
 #include <atomic>
-#include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <thread>
 
 #include "absl/status/status.h"
+#include "core/clock.h"
+#include "server/http_stream.h"
 
 namespace tandem::server {
 
@@ -23,8 +26,12 @@ struct HttpListenerOptions {
   const char* port_flag = "";
   // Calls of one connection; then it is closed.
   size_t calls_per_connection = 1;
-  // How long a connection may be idle between two calls. An open one delays Stop by so much.
-  std::chrono::seconds idle_connection{1};
+  // What clients delay Stop by, at most.
+  HttpTimes times;
+  // Connections that are served at a time, each by a thread: so many clients that stop in the
+  // middle of their requests delay nobody. Those beyond take the places of the slowest ones.
+  size_t least_threads = 8;
+  size_t most_threads = 1024;
   // Another server listens on the port too, for the time of a take-over.
   bool shares_port = false;
 };
@@ -37,7 +44,7 @@ class HttpListener {
   HttpListener(const HttpListener&) = delete;
   HttpListener& operator=(const HttpListener&) = delete;
 
-  httplib::Server& routes() { return server_; }
+  httplib::Server& routes();
 
   // Takes the port and answers on it. See WhyNotListening for its errors.
   absl::Status Start();
@@ -48,8 +55,10 @@ class HttpListener {
   uint16_t port() const { return port_; }
 
  private:
+  class Server;
+
   const HttpListenerOptions options_;
-  httplib::Server server_;
+  const std::unique_ptr<Server> server_;
   // The library's socket, once it listens.
   int socket_ = -1;
   uint16_t port_ = 0;

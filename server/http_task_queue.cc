@@ -8,7 +8,8 @@
 
 namespace tandem::server {
 
-HttpTaskQueue::HttpTaskQueue(size_t least, size_t most) : least_(least), most_(most) {
+HttpTaskQueue::HttpTaskQueue(size_t least, size_t most, OnCrowd on_crowd)
+    : least_(least), most_(most), on_crowd_(std::move(on_crowd)) {
   const std::lock_guard lock(mutex_);
   for (size_t i = 0; i < least_; ++i) StartThread();
 }
@@ -18,7 +19,10 @@ HttpTaskQueue::Taken HttpTaskQueue::enqueue(std::function<void()> job) {
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
-    if (jobs_.size() > idle_ && threads_.size() < most_) StartThread();
+    if (jobs_.size() > threads_.size() - busy_ && !StartThread()) {
+      crowded_ = true;
+      if (on_crowd_) on_crowd_(jobs_.size());
+    }
     ended.swap(ended_);
   }
   changed_.notify_one();
@@ -43,14 +47,17 @@ size_t HttpTaskQueue::threads() const {
   return threads_.size();
 }
 
-void HttpTaskQueue::StartThread() {
+bool HttpTaskQueue::StartThread() {
+  if (threads_.size() >= most_) return false;
   threads_.emplace_back();
   const auto self = std::prev(threads_.end());
   try {
     *self = std::thread([this, self] { Run(self); });
   } catch (const std::system_error&) {
     threads_.erase(self);
+    return false;
   }
+  return true;
 }
 
 void HttpTaskQueue::Run(Threads::iterator self) {
@@ -60,15 +67,17 @@ void HttpTaskQueue::Run(Threads::iterator self) {
     while (!jobs_.empty()) {
       const std::function<void()> job = std::move(jobs_.front());
       jobs_.pop_front();
+      if (crowded_ && on_crowd_) on_crowd_(jobs_.size());
+      crowded_ = crowded_ && !jobs_.empty();
+      ++busy_;
       lock.unlock();
       job();
       lock.lock();
+      --busy_;
     }
     // Also one that was started for a job that another has done meanwhile.
     if (ending_ || threads_.size() > least_) break;
-    ++idle_;
     changed_.wait(lock, [this] { return !jobs_.empty() || ending_; });
-    --idle_;
   }
   ended_.splice(ended_.end(), threads_, self);
   changed_.notify_all();

@@ -18,8 +18,12 @@ namespace tandem::server {
 
 class HttpTaskQueue : public httplib::TaskQueue {
  public:
+  // Told how many jobs wait when all threads are taken, and each time until none does; on any
+  // thread, with the queue locked.
+  using OnCrowd = std::function<void(size_t waiting)>;
+
   // `least` threads are always there, and at most `most` at a time.
-  HttpTaskQueue(size_t least, size_t most);
+  HttpTaskQueue(size_t least, size_t most, OnCrowd on_crowd = nullptr);
   // shutdown() has been called.
   ~HttpTaskQueue() override = default;
 
@@ -34,12 +38,14 @@ class HttpTaskQueue : public httplib::TaskQueue {
  private:
   using Threads = std::list<std::thread>;
 
-  // With mutex_ held. Where the system has no thread left, the job waits for one that is there.
-  void StartThread();
+  // With mutex_ held. False: there may be no more, or the system has none left; the job waits for
+  // one that is there.
+  bool StartThread();
   void Run(Threads::iterator self);
 
   const size_t least_;
   const size_t most_;
+  const OnCrowd on_crowd_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   // All guarded by mutex_.
@@ -47,7 +53,9 @@ class HttpTaskQueue : public httplib::TaskQueue {
   Threads threads_;
   // To be joined.
   Threads ended_;
-  size_t idle_ = 0;
+  // Threads that do a job; the others take what waits, also those that have only been started.
+  size_t busy_ = 0;
+  bool crowded_ = false;
   bool ending_ = false;
 };
 

@@ -21,7 +21,8 @@ void InferCall::Answer(const grpc::ByteBuffer& request) {
   wants_placement_ = decoded->wants_placement;
   InferRequest& infer = *decoded->request;
   infer.deadline = std::min(infer.deadline, call().Deadline(arrival));
-  infer.client = call().client();
+  client_ = call().client();
+  infer.client = client_;
   infer.cancelled = cancelled_;
   infer.may_linger = true;
   call().Expect();
@@ -32,10 +33,13 @@ void InferCall::Answer(const grpc::ByteBuffer& request) {
 }
 
 void InferCall::Reply() {
-  if (response_.status.ok()) {
-    call().Finish(EncodeInferResponse(response_, std::move(id_), wants_placement_));
+  // The message alone keeps the worker's bytes from now on, and no longer than it has to.
+  InferResponse response = std::move(response_);
+  if (response.status.ok()) response.status = unsent_.Admit(client_, &response);
+  if (response.status.ok()) {
+    call().Finish(EncodeInferResponse(response, std::move(id_), wants_placement_));
   } else {
-    call().Finish(response_.status);
+    call().Finish(response.status);
   }
 }
 

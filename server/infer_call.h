@@ -10,14 +10,16 @@
 #include "router/router.h"
 #include "server/serving_state.h"
 #include "server/unary_responder.h"
+#include "server/unsent_answers.h"
 
 namespace tandem::server {
 
 class InferCall final : public UnaryResponder {
  public:
   // All outlive the call.
-  InferCall(Call& call, const Clock& clock, Router& router, const ServingState& state)
-      : UnaryResponder(call), clock_(clock), router_(router), state_(state) {}
+  InferCall(Call& call, const Clock& clock, Router& router, const ServingState& state,
+            UnsentAnswers& unsent)
+      : UnaryResponder(call), clock_(clock), router_(router), state_(state), unsent_(unsent) {}
 
   void OnCancel() override;
 
@@ -29,9 +31,12 @@ class InferCall final : public UnaryResponder {
   const Clock& clock_;
   Router& router_;
   const ServingState& state_;
+  UnsentAnswers& unsent_;
   std::string id_;
   bool wants_placement_ = false;
-  // The router's, once it is there.
+  // As InferRequest::client.
+  uint64_t client_ = 0;
+  // The router's, from when it is there until it is a message.
   InferResponse response_;
   // Shared with the router, which may look at it after the call has ended.
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);

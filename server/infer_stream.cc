@@ -36,10 +36,11 @@ ModelStreamInferResponse ErrorMessage(const absl::Status& status, std::string id
 
 }  // namespace
 
-InferStream::InferStream(Call& call, const Clock& clock, Router& router)
+InferStream::InferStream(Call& call, const Clock& clock, Router& router, UnsentAnswers& unsent)
     : call_(call),
       clock_(clock),
       router_(router),
+      unsent_(unsent),
       deadline_(call.Deadline(clock.Now())),
       client_(call.client()) {}
 
@@ -79,21 +80,28 @@ void InferStream::Submit(const grpc::ByteBuffer& bytes) {
           }
           ModelStreamInferResponse answer;
           *answer.mutable_infer_response() = MakeInferResponse(response, id, wants_placement);
-          Send(size, answer);
+          absl::StatusOr<std::shared_ptr<const void>> counted =
+              unsent_.AdmitCopy(client_, answer.ByteSizeLong(), nullptr);
+          if (!counted.ok()) {
+            Send(size, ErrorMessage(counted.status(), id));
+            return;
+          }
+          Send(size, answer, *std::move(counted));
         });
       });
 }
 
-void InferStream::Send(size_t request_bytes, const ModelStreamInferResponse& message) {
-  answers_.push_back(SerializeMessage(message));
-  open_bytes_ += answers_.back().Length();
+void InferStream::Send(size_t request_bytes, const ModelStreamInferResponse& message,
+                       std::shared_ptr<const void> counted) {
+  answers_.push_back({SerializeMessage(message), std::move(counted)});
+  open_bytes_ += answers_.back().message.Length();
   open_bytes_ -= request_bytes;
   Proceed();
 }
 
 void InferStream::OnWritten(bool ok) {
   writing_ = false;
-  open_bytes_ -= answers_.front().Length();
+  open_bytes_ -= answers_.front().message.Length();
   answers_.pop_front();
   --open_;
   if (!ok) broken_ = true;
@@ -104,7 +112,7 @@ void InferStream::Proceed() {
   if (finished_) return;
   if (broken_) {
     open_ -= answers_.size();
-    for (const grpc::ByteBuffer& answer : answers_) open_bytes_ -= answer.Length();
+    for (const Answer& answer : answers_) open_bytes_ -= answer.message.Length();
     answers_.clear();
   }
   if (!reading_ && !reads_ended_ && !draining_ && open_ < kMostOpen &&
@@ -114,7 +122,7 @@ void InferStream::Proceed() {
   }
   if (!writing_ && !answers_.empty()) {
     writing_ = true;
-    call_.Write(answers_.front());
+    call_.Write(answers_.front().message);
   }
   if (open_ > 0 || !(reads_ended_ || draining_)) return;
   finished_ = true;

@@ -12,13 +12,14 @@
 #include "inference.pb.h"
 #include "router/router.h"
 #include "server/call.h"
+#include "server/unsent_answers.h"
 
 namespace tandem::server {
 
 class InferStream final : public Responder {
  public:
   // All outlive the call.
-  InferStream(Call& call, const Clock& clock, Router& router);
+  InferStream(Call& call, const Clock& clock, Router& router, UnsentAnswers& unsent);
 
   void OnMessage(const grpc::ByteBuffer& message) override;
   void OnNoMessage() override;
@@ -27,9 +28,16 @@ class InferStream final : public Responder {
   void OnDrain() override;
 
  private:
+  struct Answer {
+    grpc::ByteBuffer message;
+    // Of UnsentAnswers.
+    std::shared_ptr<const void> counted;
+  };
+
   void Submit(const grpc::ByteBuffer& bytes);
   // The answer to a request of so many bytes.
-  void Send(size_t request_bytes, const inference::ModelStreamInferResponse& message);
+  void Send(size_t request_bytes, const inference::ModelStreamInferResponse& message,
+            std::shared_ptr<const void> counted = nullptr);
   // Reads the next request where there is room, writes the next answer, and ends the call when all
   // is done.
   void Proceed();
@@ -37,6 +45,7 @@ class InferStream final : public Responder {
   Call& call_;
   const Clock& clock_;
   Router& router_;
+  UnsentAnswers& unsent_;
   const TimePoint deadline_;
   // As InferRequest::client.
   const uint64_t client_;
@@ -56,7 +65,7 @@ class InferStream final : public Responder {
   // Theirs, or of the answer where it is there.
   size_t open_bytes_ = 0;
   // The first is being written while writing_.
-  std::deque<grpc::ByteBuffer> answers_;
+  std::deque<Answer> answers_;
 };
 
 }  // namespace tandem::server

@@ -27,10 +27,10 @@ Call::MakeResponder InferenceService::Ask() const {
 
 void InferenceService::AddTo(Call::Methods& methods) {
   methods[Path("ModelInfer")] = [this](Call& call) {
-    return std::make_unique<InferCall>(call, clock_, router_, state_);
+    return std::make_unique<InferCall>(call, clock_, router_, state_, unsent_);
   };
   methods[Path("ModelStreamInfer")] = [this](Call& call) {
-    return std::make_unique<InferStream>(call, clock_, router_);
+    return std::make_unique<InferStream>(call, clock_, router_, unsent_);
   };
   methods[Path("ServerLive")] = Ask<inference::ServerLiveRequest>();
   methods[Path("ServerReady")] = Ask<inference::ServerReadyRequest>();

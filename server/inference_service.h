@@ -1,5 +1,5 @@
 // The Open Inference Protocol v2 with Triton's extensions. Thread-safe. Borrows the router, the
-// clock, the state and the control, which outlive the gRPC server.
+// clock, the state, the control and the ledger of answers, which outlive the gRPC server.
 #pragma once
 
 #include "core/clock.h"
@@ -8,14 +8,20 @@
 #include "server/inference_queries.h"
 #include "server/model_control.h"
 #include "server/serving_state.h"
+#include "server/unsent_answers.h"
 
 namespace tandem::server {
 
 class InferenceService {
  public:
   InferenceService(const Clock& clock, Router& router, const ServingState& state,
-                   ModelControl& models)
-      : clock_(clock), router_(router), state_(state), models_(models), queries_(router, state) {}
+                   ModelControl& models, UnsentAnswers& unsent)
+      : clock_(clock),
+        router_(router),
+        state_(state),
+        models_(models),
+        unsent_(unsent),
+        queries_(router, state) {}
 
   // This outlives the calls.
   void AddTo(Call::Methods& methods);
@@ -28,6 +34,7 @@ class InferenceService {
   Router& router_;
   const ServingState& state_;
   ModelControl& models_;
+  UnsentAnswers& unsent_;
   const InferenceQueries queries_;
 };
 

@@ -27,7 +27,8 @@ void PredictResponder::Answer(const grpc::ByteBuffer& request) {
     call().Finish(decoded.status());
     return;
   }
-  decoded->client = call().client();
+  client_ = call().client();
+  decoded->client = client_;
   const TimePoint deadline = Deadline(*decoded, arrival);
   run_ = std::make_shared<PredictRun>(clock_, router_, *std::move(decoded), arrival, deadline,
                                       MakeCallbacks(arrival));
@@ -53,11 +54,34 @@ void PredictResponder::OnCancel() {
   if (run_ != nullptr) run_->Cancel();
 }
 
+void PredictResponder::Admit(InferResponse* response) const {
+  if (!response->status.ok()) return;
+  response->status = unsent_.Admit(client_, response);
+  if (!response->status.ok()) response->outputs.clear();
+}
+
+void PredictResponder::Admit(MergedPredict* merged) const {
+  if (!merged->status.ok()) return;
+  for (MergedResult& result : merged->results) {
+    if (!result.response.status.ok()) continue;
+    merged->status = unsent_.Admit(client_, &result.response);
+    if (!merged->status.ok()) return;
+  }
+  if (merged->combined == nullptr) return;
+  absl::StatusOr<std::shared_ptr<const void>> counted =
+      unsent_.AdmitCopy(client_, merged->combined->bytes.size(), merged->combined);
+  merged->status = counted.status();
+  if (!counted.ok()) return;
+  merged->combined =
+      std::shared_ptr<const CombinedTensor>(*std::move(counted), merged->combined.get());
+}
+
 PredictRun::Callbacks PredictCall::MakeCallbacks(TimePoint) {
   PredictRun::Callbacks callbacks;
   call().Expect();
   callbacks.merged = [this](MergedPredict merged) {
-    call().Answer([this, merged = std::move(merged)] {
+    call().Answer([this, merged = std::move(merged)]() mutable {
+      Admit(&merged);
       if (merged.status.ok()) {
         call().Finish(EncodePredictResponse(merged));
       } else {
@@ -71,10 +95,13 @@ PredictRun::Callbacks PredictCall::MakeCallbacks(TimePoint) {
 PredictRun::Callbacks PredictStreamCall::MakeCallbacks(TimePoint arrival) {
   PredictRun::Callbacks callbacks;
   callbacks.result = [this, arrival](const MergedResult& result) {
-    call().Post([this, message = EncodeStreamResult(result, arrival)] { Send(message); });
+    MergedResult sent = result;
+    Admit(&sent.response);
+    call().Post([this, message = EncodeStreamResult(sent, arrival)] { Send(message); });
   };
   callbacks.merged = [this](MergedPredict merged) {
-    call().Post([this, merged = std::move(merged)] {
+    call().Post([this, merged = std::move(merged)]() mutable {
+      Admit(&merged);
       if (merged.status.ok()) Send(EncodeStreamMerged(merged));
       End(merged.status);
     });

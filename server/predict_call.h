@@ -12,6 +12,7 @@
 #include "server/predict_run.h"
 #include "server/serving_state.h"
 #include "server/unary_responder.h"
+#include "server/unsent_answers.h"
 
 namespace tandem::server {
 
@@ -19,14 +20,20 @@ namespace tandem::server {
 class PredictResponder : public UnaryResponder {
  public:
   // All outlive the call.
-  PredictResponder(Call& call, const Clock& clock, Router& router, const ServingState& state)
-      : UnaryResponder(call), clock_(clock), router_(router), state_(state) {}
+  PredictResponder(Call& call, const Clock& clock, Router& router, const ServingState& state,
+                   UnsentAnswers& unsent)
+      : UnaryResponder(call), clock_(clock), router_(router), state_(state), unsent_(unsent) {}
 
   void OnCancel() override;
 
  protected:
   // Called on any thread, as PredictRun says.
   virtual PredictRun::Callbacks MakeCallbacks(TimePoint arrival) = 0;
+
+  // UnsentAnswers::Admit, for one result and for the whole: what must not be sent has that status
+  // instead. Thread-safe.
+  void Admit(InferResponse* response) const;
+  void Admit(MergedPredict* merged) const;
 
  private:
   void Answer(const grpc::ByteBuffer& request) override;
@@ -36,6 +43,9 @@ class PredictResponder : public UnaryResponder {
   const Clock& clock_;
   Router& router_;
   const ServingState& state_;
+  UnsentAnswers& unsent_;
+  // As InferRequest::client.
+  uint64_t client_ = 0;
   // Shared with the router's callbacks.
   std::shared_ptr<PredictRun> run_;
 };

@@ -1,5 +1,5 @@
-// tandem.v1.PredictionService. Thread-safe. Borrows the router, the clock and the state, which
-// outlive the gRPC server.
+// tandem.v1.PredictionService. Thread-safe. Borrows the router, the clock, the state and the
+// ledger of answers, which outlive the gRPC server.
 #pragma once
 
 #include <utility>
@@ -9,6 +9,7 @@
 #include "server/call.h"
 #include "server/pool_report.h"
 #include "server/serving_state.h"
+#include "server/unsent_answers.h"
 #include "tandem.pb.h"
 
 namespace tandem::server {
@@ -16,10 +17,11 @@ namespace tandem::server {
 class PredictionService {
  public:
   PredictionService(const Clock& clock, Router& router, const ServingState& state,
-                    PoolReporter pools)
+                    UnsentAnswers& unsent, PoolReporter pools)
       : clock_(clock),
         router_(router),
         state_(state),
+        unsent_(unsent),
         pools_(std::move(pools)),
         started_(clock.Now()) {}
 
@@ -32,6 +34,7 @@ class PredictionService {
   const Clock& clock_;
   Router& router_;
   const ServingState& state_;
+  UnsentAnswers& unsent_;
   const PoolReporter pools_;
   const TimePoint started_;
 };

@@ -7,8 +7,8 @@
 namespace tandem::server {
 namespace {
 
-// Up to here a copy costs less than a slice with an owner.
-constexpr size_t kCopyUpTo = 1024;
+// For small tensors behind the fields.
+constexpr size_t kRoomForTensors = 1024;
 constexpr uint64_t kLengthDelimitedType = 2;
 
 void AppendVarint(uint64_t value, std::string* to) {
@@ -33,8 +33,8 @@ void Release(void* keep_alive) { delete static_cast<std::shared_ptr<const void>*
 }  // namespace
 
 void ReplyWriter::AddFields(const google::protobuf::MessageLite& message) {
-  // Room for small tensors behind it, so that the text does not grow step by step.
-  copied_.reserve(copied_.size() + message.ByteSizeLong() + kCopyUpTo);
+  // So that the text does not grow step by step.
+  copied_.reserve(copied_.size() + message.ByteSizeLong() + kRoomForTensors);
   message.AppendToString(&copied_);
 }
 

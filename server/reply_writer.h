@@ -20,6 +20,10 @@ namespace tandem::server {
 
 class ReplyWriter {
  public:
+  // In bytes. Up to here a copy of a piece of a tensor costs less than a slice with an owner, and
+  // the worker has its place back at once.
+  static constexpr size_t kCopyUpTo = 4096;
+
   // Appends the message's fields.
   void AddFields(const google::protobuf::MessageLite& message);
 

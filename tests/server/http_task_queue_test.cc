@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <future>
+#include <mutex>
 #include <vector>
 
 #include "tests/support/catch.h"
@@ -46,6 +47,30 @@ TEST_CASE("There are no more threads than the bound, and no job is lost", "[http
   release.set_value();
   queue.shutdown();
   CHECK(done == 10);
+}
+
+TEST_CASE("The queue tells how many jobs wait, once all threads are taken", "[http]") {
+  std::mutex mutex;
+  std::vector<size_t> told;
+  HttpTaskQueue queue(2, 2, [&](size_t waiting) {
+    const std::lock_guard lock(mutex);
+    told.push_back(waiting);
+  });
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
+  // Also while the threads are being started.
+  for (int i = 0; i < 2; ++i) queue.enqueue([&] { released.wait(); });
+  CHECK(told.empty());
+  for (int i = 0; i < 3; ++i) queue.enqueue([] {});
+  {
+    const std::lock_guard lock(mutex);
+    REQUIRE(told.size() >= 3);
+    // The first two may have waited for their threads yet.
+    CHECK(told.back() >= 3);
+  }
+  release.set_value();
+  queue.shutdown();
+  CHECK(told.back() == 0);
 }
 
 TEST_CASE("Threads that are not needed any more end", "[http]") {

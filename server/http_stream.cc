@@ -1,0 +1,62 @@
+#include "server/http_stream.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace tandem::server {
+
+using Waits = HttpConnections::Waits;
+
+HttpStream::HttpStream(HttpConnections& connections, const Clock& clock, const HttpTimes& times,
+                       int socket)
+    : clock_(clock), times_(times), connection_(connections, socket) {}
+
+bool HttpStream::AwaitRequest() {
+  const TimePoint now = clock_.Now();
+  answering_ = false;
+  connection_.BeginRequest(now);
+  if (begin_ == end_ && !connection_.Wait(Waits::kToRead, now, now + times_.idle)) return false;
+  read_until_ = clock_.Now() + times_.request;
+  return true;
+}
+
+bool HttpStream::is_readable() const { return begin_ < end_ || Wait(Waits::kToRead, read_until_); }
+
+bool HttpStream::is_writable() const {
+  return Wait(Waits::kToWrite, answering_ ? written_until_ : kNever);
+}
+
+bool HttpStream::Wait(Waits what, TimePoint until) const {
+  const TimePoint now = clock_.Now();
+  const Duration step = what == Waits::kToRead ? times_.read : times_.write;
+  return now < until && connection_.Wait(what, now, std::min(until, now + step));
+}
+
+ssize_t HttpStream::read(char* to, size_t size) {
+  if (begin_ == end_) {
+    if (!is_readable()) return -1;
+    const ssize_t received = recv(socket(), buffer_.data(), buffer_.size(), 0);
+    if (received <= 0) return received;
+    begin_ = 0;
+    end_ = static_cast<size_t>(received);
+  }
+  const size_t taken = std::min(size, end_ - begin_);
+  std::copy_n(buffer_.data() + begin_, taken, to);
+  begin_ += taken;
+  return static_cast<ssize_t>(taken);
+}
+
+ssize_t HttpStream::write(const char* from, size_t size) {
+  if (!answering_) {
+    answering_ = true;
+    written_until_ = clock_.Now() + times_.answer;
+  }
+  if (!is_writable()) return -1;
+  // As much as there is room for, since the bounds are for waits above.
+  const ssize_t sent = send(socket(), from, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent < 0 && errno == EAGAIN ? 0 : sent;
+}
+
+}  // namespace tandem::server
