@@ -57,24 +57,32 @@ template <typename Ring>
 class RingConsumer {
  public:
   explicit RingConsumer(Ring* ring) : ring_(ring) {}
+  // Before other threads know it.
+  RingConsumer(RingConsumer&& other) noexcept
+      : ring_(other.ring_), head_(other.head_.load(std::memory_order_relaxed)) {}
 
-  bool HasEntry() const { return ring_->tail.load(std::memory_order_acquire) != head_; }
+  // Also beside the thread that takes.
+  bool HasEntry() const {
+    return ring_->tail.load(std::memory_order_acquire) != head_.load(std::memory_order_relaxed);
+  }
 
+  // By one thread at a time.
   template <typename Entry>
   RingResult Take(Entry& entry) {
+    const uint32_t head = head_.load(std::memory_order_relaxed);
     const uint32_t tail = ring_->tail.load(std::memory_order_acquire);
-    const uint32_t used = tail - head_;
+    const uint32_t used = tail - head;
     if (used == 0) return RingResult::kEmpty;
     if (used > Ring::capacity()) return RingResult::kCorrupt;
-    entry = ring_->entries[head_ % Ring::capacity()];
-    ++head_;
-    ring_->head.store(head_, std::memory_order_release);
+    entry = ring_->entries[head % Ring::capacity()];
+    head_.store(head + 1, std::memory_order_relaxed);
+    ring_->head.store(head + 1, std::memory_order_release);
     return RingResult::kOk;
   }
 
  private:
   Ring* ring_;
-  uint32_t head_ = 0;
+  std::atomic<uint32_t> head_{0};
 };
 
 }  // namespace tandem::ipc

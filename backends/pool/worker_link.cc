@@ -131,9 +131,8 @@ void WorkerLink::ReadCompletions() {
     const size_t in_flight = in_flight_.load(std::memory_order_relaxed);
     const bool spins = in_flight > 0 && in_flight <= kMostInFlightToSpin;
     const TimePoint start = SteadyNow();
-    memory_->region().completed.Wait(
-        [this] { return HasCompletion() || has_refused_.load() || ending_.load(); },
-        spins ? spin.budget() : Duration(0), kLongestSleep);
+    memory_->region().completed.Wait([this] { return HasNews(); },
+                                     spins ? spin.budget() : Duration(0), kLongestSleep);
     if (spins) spin.Observe(SteadyNow() - start);
     DeliverRefused();
     const std::lock_guard lock(taking_);
@@ -146,8 +145,8 @@ void WorkerLink::Linger(Duration most) {
   if (!lock.owns_lock() || violated_ || ending_.load()) return;
   ipc::Doorbell& completed = memory_->region().completed;
   if (completed.LookInPlace([this] { return HasCompletion(); }, most)) DrainLanes();
-  // One that came while nobody could be woken, or would have been woken.
-  if (HasCompletion()) completed.Ring();
+  // What has come while nobody would have been woken for it.
+  if (HasNews()) completed.Ring();
 }
 
 // False where the worker broke the protocol.
@@ -160,6 +159,11 @@ bool WorkerLink::DrainLanes() {
     return false;
   }
   return true;
+}
+
+// What the completion thread waits for.
+bool WorkerLink::HasNews() const {
+  return HasCompletion() || has_refused_.load() || ending_.load();
 }
 
 bool WorkerLink::HasCompletion() const {

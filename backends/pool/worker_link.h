@@ -88,6 +88,7 @@ class WorkerLink {
   absl::Status Refuse(uint32_t lane, uint64_t batch_id, absl::Status status);
 
   void ReadCompletions();
+  bool HasNews() const;
   bool HasCompletion() const;
   void DeliverRefused();
   bool DrainLanes();
