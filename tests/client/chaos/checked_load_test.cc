@@ -120,9 +120,10 @@ TEST_CASE("A load on a good server has nothing to complain of", "[chaos]") {
 TEST_CASE("Answers that are exchanged, or changed, are seen on both ways", "[chaos]") {
   const LedgerTotals totals = Load([](const ModelInferRequest& request) {
     ModelInferResponse reply = Echo(request);
-    // Content of another request.
+    // Content of another request. Not asserted here, on the server's threads, which Catch2 does not
+    // allow: without its number the content is wrong as well.
     uint64_t number = 0;
-    REQUIRE(NumberOfId(request.id(), &number));
+    NumberOfId(request.id(), &number);
     *reply.mutable_raw_output_contents(0) =
         MakeMessage({99, number + 6, request.model_name()}).raw_input_contents(0);
     return std::vector{reply};
