@@ -14,6 +14,9 @@ namespace {
 // Between the end of the control socket and the end of the process, when a worker dies by itself.
 constexpr Duration kDyingTime = std::chrono::seconds(1);
 
+// Between two looks at a worker that starts or loads; stopped at both, it is ended.
+constexpr Duration kStopLook = std::chrono::seconds(1);
+
 // Of what a worker tells of one model.
 constexpr int kMostNotes = 16;
 constexpr size_t kMostNoteBytes = 1024;
@@ -146,6 +149,8 @@ absl::Status Worker::Start(TimePoint now) {
   kill_reason_.clear();
   hung_ = false;
   hello_limit_ = now + kHelloLimit;
+  next_stop_look_ = now + kStopLook;
+  was_stopped_ = false;
   {
     const std::lock_guard lock(mutex_);
     death_wish_.reset();
@@ -242,11 +247,19 @@ void Worker::CheckTime(TimePoint now) {
     hello_limit_ = kNever;
   }
   if (now >= loader_.deadline()) Kill("it took too long to load a model");
+  if (now >= next_stop_look_) LookWhetherStopped(now);
   if (memory_.IsDue(now)) {
     const std::string excess = memory_.Judge(OwnMemory(process_->pid()).value_or(0));
     if (!excess.empty()) Kill(excess);
   }
   if (heartbeat_.has_value()) SendPing(now);
+}
+
+void Worker::LookWhetherStopped(TimePoint now) {
+  next_stop_look_ = now + kStopLook;
+  const bool is_stopped = IsBusyWithItself() && process_->IsStopped();
+  if (is_stopped && was_stopped_) Kill("it was stopped while it started or loaded a model");
+  was_stopped_ = is_stopped;
 }
 
 // A load may keep everything else of a worker waiting; it has a limit of its own.
@@ -285,8 +298,8 @@ void Worker::GrantDeathWish() {
 void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   std::string how = Describe(exit);
   if (!kill_reason_.empty()) absl::StrAppend(&how, ", since ", kill_reason_);
-  // What the server killed it for is its own doing.
-  const bool crashed = !kill_reason_.empty() || !WasSignalled(exit);
+  // What the server killed it for is its own doing, but for a stop from outside.
+  const bool crashed = (!kill_reason_.empty() && !was_stopped_) || !WasSignalled(exit);
   int64_t pid = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -352,6 +365,7 @@ TimePoint Worker::NextDeadline() const {
       std::min({hello_limit_, kill_at_, kill_reason_.empty() ? loader_.deadline() : kNever,
                 kill_reason_.empty() ? memory_.next() : kNever});
   if (heartbeat_.has_value()) next = std::min(next, heartbeat_->next());
+  if (kill_reason_.empty() && IsBusyWithItself()) next = std::min(next, next_stop_look_);
   return next;
 }
 

@@ -97,6 +97,9 @@ class Worker {
   // Ends the process; the reason is for the log and the status.
   void Kill(std::string reason);
   void GrantDeathWish();
+  // While it starts or loads, pings do not tell whether it has been stopped.
+  bool IsBusyWithItself() const { return !ready_ || loader_.is_loading(); }
+  void LookWhetherStopped(TimePoint now);
   void OnExit(const WorkerExit& exit, TimePoint now);
   // What it says of the batches. `crashed`: not by a signal from outside.
   WorkerDeath DeathOf(bool crashed) const;
@@ -131,6 +134,8 @@ class Worker {
   TimePoint start_at_{};
   TimePoint hello_limit_ = kNever;
   TimePoint kill_at_ = kNever;
+  TimePoint next_stop_look_ = kNever;
+  bool was_stopped_ = false;
   // Why the server killed it; empty where it did not.
   std::string kill_reason_;
   // It was killed since a batch took too long.

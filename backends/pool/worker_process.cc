@@ -10,6 +10,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <fstream>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -171,6 +173,15 @@ WorkerProcess::~WorkerProcess() {
 // Safe as a plain kill: the number stays taken until it is reaped here.
 void WorkerProcess::Kill() {
   if (pid_ != 0) kill(pid_, SIGKILL);
+}
+
+bool WorkerProcess::IsStopped() const {
+  std::ifstream stream(absl::StrCat("/proc/", pid_, "/stat"));
+  std::string line;
+  std::getline(stream, line);
+  // The state comes after the name, which may hold anything.
+  const size_t name_end = line.rfind(") ");
+  return name_end != std::string::npos && line.compare(name_end + 2, 1, "T") == 0;
 }
 
 std::optional<WorkerExit> WorkerProcess::Reap() { return Wait(WNOHANG); }

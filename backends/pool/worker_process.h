@@ -49,6 +49,8 @@ class WorkerProcess {
   int fd() const { return pidfd_.get(); }
 
   void Kill();
+  // A signal has stopped it (SIGSTOP), as the kernel tells.
+  bool IsStopped() const;
 
   // How it ended; nothing while it lives. After its end has been told, nothing again.
   std::optional<WorkerExit> Reap();

@@ -1,6 +1,7 @@
 #include "backends/pool/worker.h"
 
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "tests/pool/scripted_pool.h"
 #include "tests/support/catch.h"
@@ -111,6 +112,22 @@ TEST_CASE("A worker whose load never ends is killed at the limit, not before", "
   REQUIRE(manual.TickUntilGone());
   CHECK(manual.log.Holds("it took too long to load a model"));
   CHECK(manual.events.Count(Kind::kModelFailed, 1) == 1);
+}
+
+TEST_CASE("A worker that is stopped while it loads a model is killed soon", "[worker]") {
+  ManualWorker manual("tandem_scripted_worker");
+  REQUIRE(manual.TickUntilReady());
+  manual.worker.Load(ScriptedModel(1, "echo", "hang"));
+  manual.Advance(seconds(1));
+  const auto pid = static_cast<id_t>(manual.worker.Status().pid);
+  REQUIRE(kill(static_cast<pid_t>(pid), SIGSTOP) == 0);
+  siginfo_t stopped;
+  REQUIRE(waitid(P_PID, pid, &stopped, WSTOPPED | WNOWAIT) == 0);
+  manual.Advance(seconds(1));
+  CHECK(!manual.log.Holds("is killed"));
+  manual.Advance(seconds(1));
+  REQUIRE(manual.TickUntilGone());
+  CHECK(manual.log.Holds("it was stopped while it started or loaded a model"));
 }
 
 TEST_CASE("A worker that closes its control socket has a moment to die, and is then killed",
