@@ -1,6 +1,7 @@
 #include "backends/pool/load_plan.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace tandem {
@@ -17,17 +18,17 @@ void LoadPlan::Remove(uint32_t handle) {
 
 std::shared_ptr<const ModelVersion> LoadPlan::StartNext() {
   if (loading_.has_value()) return nullptr;
-  // What is blamed comes before any other can run.
-  for (const bool blamed : {true, false}) {
-    for (Item& item : items_) {
-      const uint32_t handle = item.model->handle;
-      if (item.tried || trials_.IsBlamed(worker_, handle) != blamed) continue;
-      if (!trials_.MayLoad(worker_, handle)) continue;
-      item.tried = true;
-      item.is_put_off = false;
-      loading_ = handle;
-      return item.model;
-    }
+  std::vector<Item*> items;
+  for (Item& item : items_) items.push_back(&item);
+  std::ranges::stable_sort(items, std::less<>(), [this](const Item* item) {
+    return trials_.Rank(worker_, item->model->handle);
+  });
+  for (Item* const item : items) {
+    if (item->tried || !trials_.MayLoad(worker_, item->model->handle)) continue;
+    item->tried = true;
+    item->is_put_off = false;
+    loading_ = item->model->handle;
+    return item->model;
   }
   trials_.SetAway(worker_, false);
   return nullptr;

@@ -22,10 +22,11 @@ bool LoadTrials::MayLoad(uint32_t worker, uint32_t model) {
   return true;
 }
 
-bool LoadTrials::IsBlamed(uint32_t worker, uint32_t model) const {
+int LoadTrials::Rank(uint32_t worker, uint32_t model) const {
   const Record* const record = Find(model);
-  if (record == nullptr || record->left_out()) return false;
-  return record->crashes > 0 && (!record->trier.has_value() || record->trier == worker);
+  if (record == nullptr) return 0;
+  if (record->crashes > 0 && record->trier.value_or(worker) == worker) return -1;
+  return record->signals;
 }
 
 bool LoadTrials::IsLeftOut(uint32_t model) const {

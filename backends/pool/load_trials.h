@@ -6,7 +6,9 @@
 // A worker that dies while it loads a model may have died of another one's run. So the model that
 // is blamed stays with that worker, which loads it first in its next life, before any other can
 // run: if the worker dies again, it is the one, and the whole pool leaves it out. A signal from
-// outside says less; it takes a row of those.
+// outside says less: the kernel's memory killer sends one for what the model does, but so may
+// anybody, while whatever model loads. So that model is loaded after the others from then on, which
+// then come back in any case, and it takes a long row of signals to leave it out.
 //
 // Who is left out gets another chance when a worker starts again for some other reason, after a
 // minute at first, then twice as late each time: it may have been blamed for what came from
@@ -26,7 +28,7 @@ namespace tandem {
 class LoadTrials {
  public:
   static constexpr int kMostCrashes = 2;
-  static constexpr int kMostSignals = 5;
+  static constexpr int kMostSignals = 10;
   static constexpr Duration kFirstChance = std::chrono::minutes(1);
   // After that many chances the time between them grows no more.
   static constexpr int kMostDoublings = 6;
@@ -38,8 +40,9 @@ class LoadTrials {
   // Whether the worker may load the model now. Then a trial, if it is to be one, has begun, and
   // stays with the worker until the load ends without a death or the model is left out.
   bool MayLoad(uint32_t worker, uint32_t model);
-  // A load that the worker may begin would be a trial after a crash.
-  bool IsBlamed(uint32_t worker, uint32_t model) const;
+  // The worker loads what has a lower rank first: what is blamed for a crash before any other can
+  // run, and what was loaded at signals from outside after the others.
+  int Rank(uint32_t worker, uint32_t model) const;
   bool IsLeftOut(uint32_t model) const;
 
   // A load has ended without a death, well or not.

@@ -228,5 +228,40 @@ TEST_CASE("Signals from outside during a load leave the model out only after a r
   CHECK(plans.trials.IsLeftOut(1));
 }
 
+TEST_CASE("What was loaded when a signal came from outside is loaded after the others",
+          "[load_plan]") {
+  Plans plans(3);
+  REQUIRE(LoadAll(plans.first, 3));
+  REQUIRE(LoadAll(plans.second, 3));
+  plans.first.Restart(kDiedAt, false);
+  REQUIRE(Next(plans.first) == 1);
+  plans.first.Restart(kDiedAt, false);
+  REQUIRE(Next(plans.first) == 2);
+  plans.first.Restart(kDiedAt, false);
+  // Also in another worker.
+  plans.second.Restart(kDiedAt, false);
+  for (LoadPlan* plan : {&plans.first, &plans.second}) REQUIRE(Next(*plan) == 3);
+  REQUIRE(plans.first.Finish());
+  REQUIRE(Next(plans.first) == 1);
+  plans.first.Restart(kDiedAt, false);
+  REQUIRE(plans.second.Finish());
+  REQUIRE(Next(plans.second) == 2);
+  // A load makes up for them.
+  REQUIRE(plans.second.Finish());
+  REQUIRE(Next(plans.first) == 2);
+}
+
+TEST_CASE("Signals that come whatever is loaded leave no model out", "[load_plan]") {
+  constexpr uint32_t kModels = 4;
+  Plans plans(kModels);
+  REQUIRE(LoadAll(plans.first, kModels));
+  plans.first.Restart(kDiedAt, false);
+  for (int death = 0; death < static_cast<int>(kModels) * (LoadTrials::kMostSignals - 1); ++death) {
+    REQUIRE(Next(plans.first) != 0);
+    plans.first.Restart(kDiedAt, false);
+  }
+  CHECK(LoadAll(plans.first, kModels));
+}
+
 }  // namespace
 }  // namespace tandem::testing
