@@ -134,7 +134,8 @@ bool ModelTable::IsTried(const ModelEntry& entry) const {
 
 // It has been tried, and will not be again.
 bool ModelTable::HasFailed(const ModelEntry& entry) const {
-  return StateOf(entry) == ModelState::kUnavailable && !CheckReady(entry).ok();
+  return !entry.is_arriving && StateOf(entry) == ModelState::kUnavailable &&
+         !CheckReady(entry).ok();
 }
 
 bool ModelTable::IsArriving(const std::string& model) const {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -13,6 +13,7 @@
 namespace tandem::server {
 namespace {
 
+// Between two looks at what is being loaded.
 constexpr auto kLoadPoll = std::chrono::milliseconds(5);
 
 absl::Status Ending() {
@@ -31,37 +32,6 @@ std::string Line(const ModelStatus& model) {
   if (!model.pools.empty()) absl::StrAppend(&line, " in ", absl::StrJoin(model.pools, ", "));
   if (!model.reason.empty()) absl::StrAppend(&line, ": ", model.reason);
   return line;
-}
-
-// By model and version: what each looks like, and the content behind it.
-using Snapshot =
-    std::map<std::pair<std::string, int64_t>, std::pair<std::string, const ModelVersion*>>;
-
-Snapshot Take(const std::vector<ModelStatus>& models) {
-  Snapshot snapshot;
-  for (const ModelStatus& model : models) {
-    snapshot[{model.name, model.version}] = {Line(model), model.model.get()};
-  }
-  return snapshot;
-}
-
-void LogDifference(const std::vector<ModelStatus>& before, const std::vector<ModelStatus>& after,
-                   const LogSink& log) {
-  const Snapshot old = Take(before);
-  const Snapshot now = Take(after);
-  for (const ModelStatus& model : after) {
-    const auto found = old.find({model.name, model.version});
-    const std::string line = Line(model);
-    if (found != old.end() && found->second == std::pair(line, model.model.get())) continue;
-    const bool fine = model.state == ModelState::kReady && model.reason.empty();
-    log(fine ? LogLevel::kInfo : LogLevel::kWarning, line);
-  }
-  for (const auto& [key, value] : old) {
-    // What could not be read had no version that was served.
-    if (now.count(key) > 0 || key.second == 0) continue;
-    log(LogLevel::kInfo,
-        absl::StrCat("model ", key.first, " version ", key.second, " is served no more"));
-  }
 }
 
 PoolKinds KindsOf(const std::vector<PoolSpec>& pools) {
@@ -98,27 +68,33 @@ void ModelControl::Start(const ModelRepository& repository) {
 }
 
 void ModelControl::Refresh() {
-  Add([this] { return ReadAll(); }, [](const absl::Status&) {});
+  const auto end = [this] {
+    log_(LogLevel::kInfo, "the model repository was read again");
+    return absl::OkStatus();
+  };
+  Add({[this] { return ReadAll(); }, end, [](const absl::Status&) {}});
 }
 
 void ModelControl::Load(std::string model, Done done) {
-  Add([this, model = std::move(model)] { return ReadOne(model); }, std::move(done));
+  Add({[this, model] { return ReadOne(model); }, [this, model] { return Outcome(model); },
+       std::move(done)});
 }
 
 void ModelControl::Unload(std::string model, Done done) {
-  Add([this, model = std::move(model)] { return Drop(model); }, std::move(done));
+  const auto end = [] { return absl::OkStatus(); };
+  Add({[this, model = std::move(model)] { return Drop(model); }, end, std::move(done)});
 }
 
-void ModelControl::Add(std::function<absl::Status()> run, Done done) {
+void ModelControl::Add(Job job) {
   {
     const std::lock_guard lock(mutex_);
     if (!stopping_) {
-      jobs_.push_back({std::move(run), std::move(done)});
+      jobs_.push_back(std::move(job));
       changed_.notify_one();
       return;
     }
   }
-  std::move(done)(Ending());
+  std::move(job.done)(Ending());
 }
 
 void ModelControl::Stop() {
@@ -135,21 +111,90 @@ void ModelControl::Stop() {
 
 void ModelControl::Loop() {
   std::unique_lock lock(mutex_);
+  const auto is_due = [this] { return stopping_ || !jobs_.empty(); };
   while (true) {
-    changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-    if (stopping_) return;
-    Job job = std::move(jobs_.front());
-    jobs_.pop_front();
+    if (begun_.empty()) {
+      changed_.wait(lock, is_due);
+    } else {
+      changed_.wait_for(lock, kLoadPoll, is_due);
+    }
+    if (stopping_) break;
+    std::optional<Job> job;
+    if (!jobs_.empty()) {
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+    }
     lock.unlock();
-    const std::vector<ModelStatus> before = router_.Models();
-    const absl::Status status = job.run();
-    LogDifference(before, router_.Models(), log_);
-    std::move(job.done)(status);
+    if (job.has_value()) Begin(*std::move(job));
+    EndThoseLoaded();
     lock.lock();
+  }
+  lock.unlock();
+  for (Job& job : begun_) std::move(job.done)(Ending());
+}
+
+void ModelControl::Begin(Job job) {
+  if (begun_.empty()) told_ = Look();
+  absl::StatusOr<Names> models = job.begin();
+  if (!models.ok()) return End(job, models.status());
+  job.loading = *std::move(models);
+  begun_.push_back(std::move(job));
+}
+
+void ModelControl::EndThoseLoaded() {
+  for (auto job = begun_.begin(); job != begun_.end();) {
+    std::erase_if(job->loading, [this](const auto& model) { return !router_.IsArriving(model); });
+    if (!job->loading.empty()) {
+      ++job;
+      continue;
+    }
+    End(*job, job->end());
+    job = begun_.erase(job);
   }
 }
 
-absl::Status ModelControl::ReadAll() {
+void ModelControl::End(Job& job, absl::Status status) {
+  LogChanges();
+  std::move(job.done)(std::move(status));
+}
+
+ModelControl::Snapshot ModelControl::Look() const {
+  Snapshot snapshot;
+  for (const ModelStatus& model : router_.Models()) {
+    snapshot[{model.name, model.version}] = model;
+  }
+  return snapshot;
+}
+
+// Tells what has become of the models since it was last told.
+void ModelControl::LogChanges() {
+  const Snapshot now = Look();
+  for (const auto& [key, model] : now) {
+    // Told once it has been tried.
+    if (router_.IsArriving(key.first)) continue;
+    const bool ready = model.state == ModelState::kReady;
+    const auto told = told_.find(key);
+    if (told != told_.end() && told->second.model == model.model) {
+      // One that was ready and is not at present waits for its worker, which is told elsewhere.
+      if (told->second.state == ModelState::kReady && !ready) continue;
+      if (Line(told->second) == Line(model)) continue;
+    }
+    log_(ready && model.reason.empty() ? LogLevel::kInfo : LogLevel::kWarning, Line(model));
+    told_[key] = model;
+  }
+  std::erase_if(told_, [&](const auto& each) {
+    const auto& [name, version] = each.first;
+    if (now.count(each.first) > 0) return false;
+    // What could not be read had no version that was served.
+    if (version > 0) {
+      log_(LogLevel::kInfo,
+           absl::StrCat("model ", name, " version ", version, " is served no more"));
+    }
+    return true;
+  });
+}
+
+absl::StatusOr<ModelControl::Names> ModelControl::ReadAll() {
   const absl::StatusOr<ModelRepository> repository = ScanModelRepository(folder_, pools_);
   if (!repository.ok()) {
     log_(LogLevel::kError,
@@ -167,12 +212,10 @@ absl::Status ModelControl::ReadAll() {
   }
   for (const std::string& name : unloaded_) names.erase(name);
   for (const std::string& name : names) Update(name, *repository);
-  const absl::Status loaded = AwaitLoads({names.begin(), names.end()});
-  if (loaded.ok()) log_(LogLevel::kInfo, "the model repository was read again");
-  return loaded;
+  return Names(names.begin(), names.end());
 }
 
-absl::Status ModelControl::ReadOne(const std::string& model) {
+absl::StatusOr<ModelControl::Names> ModelControl::ReadOne(const std::string& model) {
   const absl::StatusOr<ModelRepository> repository = ScanModelRepository(folder_, pools_);
   if (!repository.ok()) return absl::UnavailableError("the model repository cannot be read");
   const auto is_it = [&](const UnusableModel& each) { return each.name == model; };
@@ -183,23 +226,30 @@ absl::Status ModelControl::ReadOne(const std::string& model) {
   }
   unloaded_.erase(model);
   Update(model, *repository);
-  if (absl::Status loaded = AwaitLoads({model}); !loaded.ok()) return loaded;
+  return Names{model};
+}
+
+absl::Status ModelControl::Outcome(const std::string& model) const {
+  bool is_listed = false;
   for (const ModelStatus& status : router_.Models()) {
     if (status.name != model) continue;
+    is_listed = true;
     if (status.state == ModelState::kReady && status.reason.empty()) continue;
     return absl::UnavailableError(absl::StrCat("model \"", model, "\"",
                                                status.version > 0 ? " version " : "",
                                                VersionText(status.version), ": ", status.reason));
   }
-  return absl::OkStatus();
+  if (is_listed) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("model ", Quoted(model), " was taken away before it was loaded"));
 }
 
-absl::Status ModelControl::Drop(const std::string& model) {
+absl::StatusOr<ModelControl::Names> ModelControl::Drop(const std::string& model) {
   const std::vector<std::string> names = router_.ModelNames();
   if (std::find(names.begin(), names.end(), model) == names.end()) return NoSuchModel(model);
   unloaded_.insert(model);
   router_.UpdateModel({model, {}, {}});
-  return absl::OkStatus();
+  return Names();
 }
 
 void ModelControl::Update(const std::string& model, const ModelRepository& repository) {
@@ -215,16 +265,6 @@ void ModelControl::Update(const std::string& model, const ModelRepository& repos
     if (each.name == model) update.unusable.push_back({each.version, each.reason});
   }
   router_.UpdateModel(update);
-}
-
-absl::Status ModelControl::AwaitLoads(const std::vector<std::string>& models) {
-  for (const std::string& model : models) {
-    while (router_.IsArriving(model)) {
-      std::unique_lock lock(mutex_);
-      if (changed_.wait_for(lock, kLoadPoll, [this] { return stopping_; })) return Ending();
-    }
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace tandem::server

@@ -3,6 +3,8 @@ others serve.
 """
 
 import itertools
+import os
+import shutil
 import signal
 import unittest
 
@@ -94,6 +96,43 @@ class CrashLoopTest(unittest.TestCase):
         self.assertEqual(sum(w.restarts for w in pool.workers), 2)
         # One worker has never gone.
         self.assertEqual(sorted(w.restarts for w in pool.workers), [0, 2])
+
+    def reload(self, server):
+        """Has the repository read again; what tells from the log that this has come to its end."""
+        told = "the model repository was read again"
+        before = server.log().count(told)
+        server.process.send_signal(signal.SIGHUP)
+        return lambda log: log.count(told) > before
+
+    def test_a_model_that_is_removed_amid_its_crash_loop_is_tried_no_more(self):
+        repository = self.enterContext(Repository())
+        repository.synthetic("good")
+        flags = ("--pool=cpu=device:cpu,lanes:1",)
+        server = self.enterContext(Server(repository.path, flags=flags))
+
+        def wait_for_bad(restarts):
+            """Waits until the worker has been started so often and has the bad model to load."""
+            status = wait_until(
+                server,
+                lambda status: status.pools[0].workers[0].restarts == restarts
+                and status.pools[0].workers[0].state == "ready"
+                and any(m.name == "bad" for m in status.models),
+                f"it loads after {restarts} restarts",
+            )
+            return status.pools[0].workers[0]
+
+        # It hangs, and crashes when the test says so.
+        repository.synthetic("bad", parameters={"load_mode": "hang"})
+        self.reload(server)
+        kill(wait_for_bad(restarts=0).pid, signal.SIGSEGV)
+        pid = wait_for_bad(restarts=1).pid
+        shutil.rmtree(os.path.join(repository.path, "bad"))
+        # The first reload has ended by then as well: nothing is left that it waits for.
+        server.wait_for_log(self.reload(server))
+        self.assertNotIn(("bad", "1"), server.index())
+        kill(pid, signal.SIGSEGV)
+        self.wait_for_good(server, 2)
+        self.assert_echo(self.ask(server, "good"))
 
     def test_a_model_whose_requests_crash_one_after_the_other_is_paused_and_the_others_serve(self):
         repository = self.enterContext(Repository())

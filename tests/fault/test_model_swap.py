@@ -12,7 +12,7 @@ import harness
 import numpy as np
 from harness import protos
 from harness.load import Load
-from harness.recovery import footprint, wait_for_footprint, wait_until
+from harness.recovery import footprint, kill, wait_for_footprint, wait_until, worker
 from harness.repository import Repository, config
 from harness.server import CPU_POOL, Server
 from harness.tensors import infer_outputs, infer_request
@@ -203,6 +203,18 @@ class ModelSwapTest(unittest.TestCase):
         self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
         self.assertIn("failed to load as it was told", error.details())
         self.assertEqual(self.code(server), grpc.StatusCode.OK)
+
+    def test_a_client_unloads_what_is_still_being_loaded(self):
+        server = self.start("--model-control=explicit")
+        self.repository.synthetic("late", parameters={"load_mode": "hang"})
+        load = self.change(server, "Load", "late")
+        wait_until(server, lambda status: "late" in {m.name for m in status.models}, "it loads")
+        self.assertEqual(self.change(server, "Unload", "late").code(), grpc.StatusCode.OK)
+        self.assertEqual(load.code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertIn('"late" was taken away before it was loaded', load.details())
+        # Nor does another change wait for it.
+        self.assertEqual(self.change(server, "Load", "other").code(), grpc.StatusCode.OK)
+        kill(worker(server).pid)
 
 
 if __name__ == "__main__":

@@ -93,6 +93,18 @@ TEST_CASE("The old version stays where the new one cannot be loaded, and says so
   CHECK(table.Ready(*again.added[0]).gone == std::vector<ModelEntry*>{&old});
 }
 
+TEST_CASE("A version that ended its worker and is to be tried again is no other try for an update",
+          "[update]") {
+  UpdatedTable table;
+  ModelEntry& next = *table.Want({table.Make(1)}).added.at(0);
+  for (const uint32_t lane : {0u, 1u}) table.LaneDown({0, lane}, absl::UnavailableError("died"));
+  CHECK(table.Fail(next, "the worker died").gone.empty());
+  const ModelChanges again = table.Want({table.Make(1)});
+  CHECK(again.added.empty());
+  CHECK(again.gone.empty());
+  CHECK(table.IsArriving("m"));
+}
+
 TEST_CASE("Files that have changed are loaded beside the version, which they then replace",
           "[update]") {
   UpdatedTable table;
