@@ -14,9 +14,6 @@ namespace {
 // Between the end of the control socket and the end of the process, when a worker dies by itself.
 constexpr Duration kDyingTime = std::chrono::seconds(1);
 
-// Between two looks at a worker that starts or loads; stopped at both, it is ended.
-constexpr Duration kStopLook = std::chrono::seconds(1);
-
 // Of what a worker tells of one model.
 constexpr int kMostNotes = 16;
 constexpr size_t kMostNoteBytes = 1024;
@@ -31,8 +28,7 @@ Worker::Worker(Surroundings surroundings, uint32_t pool, uint32_t index)
       name_(absl::StrCat(around_.options.name, "/", index)),
       backoff_(pool * 1000 + index + 1),
       loader_(around_.options.kind, lane(0), around_.options.lanes, around_.events, around_.trials,
-              index),
-      memory_(around_.options.memory_limit_bytes) {
+              index) {
   status_.name = name_;
   status_.lanes = around_.options.lanes;
   status_.input_arena_bytes = around_.options.input_arena_bytes;
@@ -130,7 +126,11 @@ void Worker::Tick(TimePoint now) {
     OnExit(*exit, now);
     return;
   }
-  CheckTime(now);
+  if (kill_reason_.empty()) {
+    const std::string reason = watch_->Judge(now, loader_.deadline());
+    if (!reason.empty()) Kill(reason);
+  }
+  SendPing(now);
   if (control_.has_value()) {
     if (ready_ && !stopping_ && kill_reason_.empty()) {
       loader_.StartNext(*control_, now);
@@ -148,9 +148,11 @@ absl::Status Worker::Start(TimePoint now) {
   control_.emplace(std::move(launched->control));
   kill_reason_.clear();
   hung_ = false;
-  hello_limit_ = now + kHelloLimit;
-  next_stop_look_ = now + kStopLook;
-  was_stopped_ = false;
+  watch_.emplace(now, options.memory_limit_bytes,
+                 LifeWatch::Readings{
+                     [this] { return process_->IsStopped(); },
+                     [this] { return OwnMemory(process_->pid()).value_or(0); },
+                 });
   {
     const std::lock_guard lock(mutex_);
     death_wish_.reset();
@@ -180,7 +182,7 @@ void Worker::ReadControl(TimePoint now) {
     if (absl::IsUnavailable(message.status())) {
       // It most probably dies at this moment, and the way it does is worth to know.
       control_.reset();
-      if (!stopping_) kill_at_ = now + kDyingTime;
+      if (!stopping_) watch_->EndBy(now + kDyingTime, "it closed its control socket");
       return;
     }
     const absl::Status status = message.ok() ? OnMessage(*message, now) : message.status();
@@ -198,7 +200,7 @@ absl::Status Worker::OnMessage(const worker::v1::FromWorker& message, TimePoint 
     case worker::v1::FromWorker::kModelFailed:
       return loader_.OnFailed(message.model_failed());
     case worker::v1::FromWorker::kPong:
-      heartbeat_->OnPong(message.pong().sequence());
+      watch_->OnPong(message.pong().sequence());
       return absl::OkStatus();
     case worker::v1::FromWorker::kModelUnloaded:
       return absl::OkStatus();
@@ -223,8 +225,7 @@ absl::Status Worker::OnHello(const worker::v1::HelloReply& hello, TimePoint now)
   }
   ready_ = true;
   ready_since_ = now;
-  hello_limit_ = kNever;
-  heartbeat_.emplace(now);
+  watch_->OnHello(now);
   {
     const std::lock_guard lock(mutex_);
     link_ = current_link_;
@@ -237,39 +238,8 @@ absl::Status Worker::OnHello(const worker::v1::HelloReply& hello, TimePoint now)
   return absl::OkStatus();
 }
 
-void Worker::CheckTime(TimePoint now) {
-  if (now >= kill_at_) {
-    Kill(stopping_ ? "it did not end when asked" : "it closed its control socket");
-    kill_at_ = kNever;
-  }
-  if (now >= hello_limit_) {
-    Kill("it did not say hello in time");
-    hello_limit_ = kNever;
-  }
-  if (now >= loader_.deadline()) Kill("it took too long to load a model");
-  if (now >= next_stop_look_) LookWhetherStopped(now);
-  if (memory_.IsDue(now)) {
-    const std::string excess = memory_.Judge(OwnMemory(process_->pid()).value_or(0));
-    if (!excess.empty()) Kill(excess);
-  }
-  if (heartbeat_.has_value()) SendPing(now);
-}
-
-void Worker::LookWhetherStopped(TimePoint now) {
-  next_stop_look_ = now + kStopLook;
-  const bool is_stopped = IsBusyWithItself() && process_->IsStopped();
-  if (is_stopped && was_stopped_) Kill("it was stopped while it started or loaded a model");
-  was_stopped_ = is_stopped;
-}
-
-// A load may keep everything else of a worker waiting; it has a limit of its own.
 void Worker::SendPing(TimePoint now) {
-  if (heartbeat_->IsLost(now) && !loader_.is_loading()) {
-    Kill("it gave no sign of life");
-    heartbeat_.reset();
-    return;
-  }
-  const std::optional<uint64_t> sequence = heartbeat_->Due(now);
+  const std::optional<uint64_t> sequence = watch_->PingDue(now);
   if (!sequence.has_value() || !control_.has_value() || control_->wants_to_write()) return;
   worker::v1::ToWorker message;
   message.mutable_ping()->set_sequence(*sequence);
@@ -299,7 +269,7 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   std::string how = Describe(exit);
   if (!kill_reason_.empty()) absl::StrAppend(&how, ", since ", kill_reason_);
   // What the server killed it for is its own doing, but for a stop from outside.
-  const bool crashed = (!kill_reason_.empty() && !was_stopped_) || !WasSignalled(exit);
+  const bool crashed = (!kill_reason_.empty() && !watch_->was_stopped()) || !WasSignalled(exit);
   int64_t pid = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -318,9 +288,7 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   current_link_.reset();
   process_.reset();
   control_.reset();
-  heartbeat_.reset();
-  hello_limit_ = kNever;
-  if (!stopping_) kill_at_ = kNever;
+  watch_.reset();
   const bool was_ready = std::exchange(ready_, false);
   if (was_ready) {
     const absl::Status reason =
@@ -361,12 +329,8 @@ void Worker::SettleFirstStart(absl::Status status) {
 
 TimePoint Worker::NextDeadline() const {
   if (!process_.has_value()) return stopping_ ? kNever : start_at_;
-  TimePoint next =
-      std::min({hello_limit_, kill_at_, kill_reason_.empty() ? loader_.deadline() : kNever,
-                kill_reason_.empty() ? memory_.next() : kNever});
-  if (heartbeat_.has_value()) next = std::min(next, heartbeat_->next());
-  if (kill_reason_.empty() && IsBusyWithItself()) next = std::min(next, next_stop_look_);
-  return next;
+  // One that has been killed has its end ahead, which is an event.
+  return kill_reason_.empty() ? watch_->next(loader_.deadline()) : kNever;
 }
 
 std::array<pollfd, 2> Worker::Polled() const {
@@ -386,7 +350,7 @@ void Worker::Unload(uint32_t handle) {
 
 void Worker::Stop(TimePoint kill_at) {
   stopping_ = true;
-  kill_at_ = kill_at;
+  if (watch_.has_value()) watch_->EndBy(kill_at, "it did not end when asked");
   {
     const std::lock_guard lock(mutex_);
     Follow(WorkerEvent::kStop);

@@ -16,8 +16,7 @@
 #include "absl/status/status.h"
 #include "backends/pool/control_queue.h"
 #include "backends/pool/hang_judge.h"
-#include "backends/pool/heartbeat.h"
-#include "backends/pool/memory_watch.h"
+#include "backends/pool/life_watch.h"
 #include "backends/pool/model_loader.h"
 #include "backends/pool/pool.h"
 #include "backends/pool/restart_backoff.h"
@@ -28,10 +27,6 @@ namespace tandem {
 
 class Worker {
  public:
-  // A worker that says nothing after its start, and one that does not end when asked, are killed
-  // after so long.
-  static constexpr Duration kHelloLimit = std::chrono::seconds(60);
-
   struct Surroundings {
     // Outlive the worker.
     const PoolOptions& options;
@@ -90,16 +85,12 @@ class Worker {
   // INTERNAL: the worker broke the protocol.
   absl::Status OnMessage(const worker::v1::FromWorker& message, TimePoint now);
   absl::Status OnHello(const worker::v1::HelloReply& hello, TimePoint now);
-  void CheckTime(TimePoint now);
   void SendPing(TimePoint now);
   // On the link's completion thread or one that calls Run.
   void OnViolation(const std::string& violation);
   // Ends the process; the reason is for the log and the status.
   void Kill(std::string reason);
   void GrantDeathWish();
-  // While it starts or loads, pings do not tell whether it has been stopped.
-  bool IsBusyWithItself() const { return !ready_ || loader_.is_loading(); }
-  void LookWhetherStopped(TimePoint now);
   void OnExit(const WorkerExit& exit, TimePoint now);
   // What it says of the batches. `crashed`: not by a signal from outside.
   WorkerDeath DeathOf(bool crashed) const;
@@ -121,10 +112,10 @@ class Worker {
 
   RestartBackoff backoff_;
   ModelLoader loader_;
+  // Of this life: all there from the start of the process to its end, but for a socket that closes.
   std::optional<WorkerProcess> process_;
   std::optional<ControlQueue> control_;
-  std::optional<Heartbeat> heartbeat_;
-  MemoryWatch memory_;
+  std::optional<LifeWatch> watch_;
   // The link of the process, published as link_ once it is ready.
   std::shared_ptr<WorkerLink> current_link_;
   std::optional<absl::Status> first_start_;
@@ -132,10 +123,6 @@ class Worker {
   bool stopping_ = false;
   TimePoint ready_since_{};
   TimePoint start_at_{};
-  TimePoint hello_limit_ = kNever;
-  TimePoint kill_at_ = kNever;
-  TimePoint next_stop_look_ = kNever;
-  bool was_stopped_ = false;
   // Why the server killed it; empty where it did not.
   std::string kill_reason_;
   // It was killed since a batch took too long.

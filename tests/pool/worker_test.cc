@@ -65,7 +65,7 @@ TEST_CASE("A worker that does not say hello within its limit is killed", "[worke
   ManualWorker manual("tandem_scripted_worker_silent");
   manual.Advance(seconds(0));
   REQUIRE(manual.worker.Status().pid > 0);
-  manual.Advance(Worker::kHelloLimit - seconds(1));
+  manual.Advance(LifeWatch::kHelloLimit - seconds(1));
   CHECK(manual.worker.Status().pid > 0);
   CHECK(manual.worker.NextDeadline() == manual.now + seconds(1));
   CHECK(!manual.worker.first_start().has_value());
