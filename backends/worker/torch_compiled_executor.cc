@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -14,7 +15,6 @@
 #include "backends/worker/torch_signature.h"
 #include "backends/worker/torch_thread.h"
 #include "backends/worker/torch_values.h"
-#include "backends/worker/torch_warm_up.h"
 
 namespace tandem::worker {
 namespace {
@@ -137,14 +137,16 @@ absl::Status TorchCompiledExecutor::WarmUp(int64_t rows) {
   // Not on a lane's stream: other models run there.
   const auto run = [&](OutputSink& sink) { return RunOnDevice(lanes_, inputs.inputs(), sink); };
   TrialSink sink;
+  const auto start = std::chrono::steady_clock::now();
   absl::Status tried = run(sink);
+  const auto took = std::chrono::steady_clock::now() - start;
   if (tried.ok()) tried = sink.Check(signature_.outputs, rows, batched);
   if (!tried.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("the compiled model fails on inputs of the configured types and shapes: ",
                      tried.message()));
   }
-  for (const TimedRun& timed : TimeRuns(rows, run)) warm_up_runs_.push_back(timed);
+  warm_up_.Add(rows, took, run);
   return absl::OkStatus();
 }
 

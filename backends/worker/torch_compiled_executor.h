@@ -16,6 +16,7 @@
 #include "backends/worker/torch_device.h"
 #include "backends/worker/torch_outputs.h"
 #include "backends/worker/torch_package.h"
+#include "backends/worker/torch_warm_up.h"
 
 namespace tandem::worker {
 
@@ -29,7 +30,7 @@ class TorchCompiledExecutor : public Executor {
   ~TorchCompiledExecutor() override;
 
   const Signature& signature() const override { return signature_; }
-  std::vector<TimedRun> warm_up_runs() const override { return warm_up_runs_; }
+  std::vector<TimedRun> warm_up_runs() const override { return warm_up_.runs(); }
   absl::Status Run(uint32_t lane, absl::Span<const InputTensor> inputs, OutputSink& sink) override;
 
  private:
@@ -65,7 +66,7 @@ class TorchCompiledExecutor : public Executor {
   // By the batch size that they were compiled for; 0: any.
   std::map<uint32_t, std::unique_ptr<TorchPackage>> packages_;
   std::vector<uint32_t> fixed_sizes_;
-  std::vector<TimedRun> warm_up_runs_;
+  WarmUpTimes warm_up_;
   // By lane: its thread has LibTorch's settings.
   uint32_t lanes_;
 };

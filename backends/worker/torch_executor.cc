@@ -3,6 +3,7 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/runtime/jit_exception.h>
 
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,7 +11,6 @@
 #include "backends/worker/torch_errors.h"
 #include "backends/worker/torch_module.h"
 #include "backends/worker/torch_thread.h"
-#include "backends/worker/torch_warm_up.h"
 
 namespace tandem::worker {
 TorchExecutor::TorchExecutor(TorchDevice& device, const ModelSpec& spec,
@@ -73,16 +73,16 @@ absl::Status TorchExecutor::WarmUp(const torch::jit::Module& module, const Model
     for (const bool vary : {false, true}) {
       if (vary) inputs.Vary();
       TrialSink sink;
+      const auto start = std::chrono::steady_clock::now();
       // Not on a lane's stream: other models run there.
       tried = RunOn(lane, spec.lanes, inputs.inputs(), sink);
+      const auto took = std::chrono::steady_clock::now() - start;
       if (tried.ok()) {
         const absl::Status checked = sink.Check(spec.outputs, size, batched);
         if (!checked.ok()) return checked;
-        for (const TimedRun& run : TimeRuns(size, [&](OutputSink& outputs) {
-               return RunOn(lane, spec.lanes, inputs.inputs(), outputs);
-             })) {
-          warm_up_runs_.push_back(run);
-        }
+        warm_up_.Add(size, took, [&](OutputSink& outputs) {
+          return RunOn(lane, spec.lanes, inputs.inputs(), outputs);
+        });
         break;
       }
     }

@@ -18,6 +18,7 @@
 #include "backends/worker/torch_graphs.h"
 #include "backends/worker/torch_outputs.h"
 #include "backends/worker/torch_signature.h"
+#include "backends/worker/torch_warm_up.h"
 
 namespace tandem::worker {
 
@@ -30,7 +31,7 @@ class TorchExecutor : public Executor {
   ~TorchExecutor() override;
 
   const Signature& signature() const override { return signature_; }
-  std::vector<TimedRun> warm_up_runs() const override { return warm_up_runs_; }
+  std::vector<TimedRun> warm_up_runs() const override { return warm_up_.runs(); }
   std::vector<std::string> notes() const override { return notes_; }
   absl::Status Run(uint32_t lane, absl::Span<const InputTensor> inputs, OutputSink& sink) override;
 
@@ -69,7 +70,7 @@ class TorchExecutor : public Executor {
   OutputBinding outputs_;
   Signature signature_;
   std::vector<Lane> lanes_;
-  std::vector<TimedRun> warm_up_runs_;
+  WarmUpTimes warm_up_;
   std::vector<std::string> notes_;
 };
 

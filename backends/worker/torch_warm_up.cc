@@ -16,7 +16,9 @@ constexpr size_t kMostBytes = size_t{1} << 28;
 
 constexpr int kUntimedRuns = 2;
 constexpr int kTimedRuns = 3;
-constexpr std::chrono::milliseconds kLongestTiming{200};
+constexpr std::chrono::milliseconds kLongestTiming{100};
+// Room for a machine that is not quiet.
+constexpr double kMostOverRows = 1.5;
 
 // The dimensions with the batch's in front.
 Shape FullShape(const TensorSpec& spec, int64_t batch, bool batched) {
@@ -63,10 +65,24 @@ void MadeUpInputs::Vary() {
   }
 }
 
-// The first runs of a size take longer, since LibTorch still works on its plan then.
-std::vector<TimedRun> TimeRuns(int64_t rows, absl::FunctionRef<absl::Status(OutputSink&)> run) {
+// The first runs of a size take longer, since LibTorch still works on its plan then. Of a slow size
+// that is little, unless the run was the model's very first, or the device had to be set up for the
+// size: then it took longer than the rows would one by one.
+bool WarmUpTimes::IsTelling(int64_t rows, std::chrono::nanoseconds first) const {
+  if (first <= kLongestTiming || runs_.empty()) return false;
+  const TimedRun& smaller = runs_.back();
+  const double row_by_row = static_cast<double>(smaller.time.count()) * static_cast<double>(rows) /
+                            static_cast<double>(smaller.rows);
+  return static_cast<double>(first.count()) <= kMostOverRows * row_by_row;
+}
+
+void WarmUpTimes::Add(int64_t rows, std::chrono::nanoseconds first,
+                      absl::FunctionRef<absl::Status(OutputSink&)> run) {
   using std::chrono::steady_clock;
-  std::vector<TimedRun> timed;
+  if (IsTelling(rows, first)) {
+    runs_.push_back({rows, first});
+    return;
+  }
   const auto begin = steady_clock::now();
   for (int i = 0; i < kUntimedRuns + kTimedRuns; ++i) {
     TrialSink sink;
@@ -74,10 +90,9 @@ std::vector<TimedRun> TimeRuns(int64_t rows, absl::FunctionRef<absl::Status(Outp
     if (!run(sink).ok()) break;
     const auto end = steady_clock::now();
     const bool slow = end - begin > kLongestTiming;
-    if (i >= kUntimedRuns || slow) timed.push_back({rows, end - start});
+    if (i >= kUntimedRuns || slow) runs_.push_back({rows, end - start});
     if (slow) break;
   }
-  return timed;
 }
 
 absl::StatusOr<std::vector<std::byte*>> TrialSink::Allocate(std::vector<OutputTensor> outputs) {

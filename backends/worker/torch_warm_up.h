@@ -2,6 +2,7 @@
 // at what comes out. Not thread-safe; one run each.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -31,9 +32,22 @@ class MadeUpInputs {
   std::vector<InputTensor> inputs_;
 };
 
-// Times some runs of `rows` rows; the first ones, which take longer, are not told. Slow models are
-// run less often: their requests tell soon enough. Ends early where a run fails.
-std::vector<TimedRun> TimeRuns(int64_t rows, absl::FunctionRef<absl::Status(OutputSink&)> run);
+// How long a model's runs take, measured while it is loaded, in a fraction of a second for each
+// size: whoever starts the server waits for it. Slow models are run less often; their requests tell
+// soon enough.
+class WarmUpTimes {
+ public:
+  // Times some runs of `rows` rows. `first`: how long a run of that size took that went well just
+  // before. Where it was slow, and tells as much, it stands for them. Ends early where a run fails.
+  void Add(int64_t rows, std::chrono::nanoseconds first,
+           absl::FunctionRef<absl::Status(OutputSink&)> run);
+  const std::vector<TimedRun>& runs() const { return runs_; }
+
+ private:
+  bool IsTelling(int64_t rows, std::chrono::nanoseconds first) const;
+
+  std::vector<TimedRun> runs_;
+};
 
 // Takes outputs and keeps what was announced of them.
 class TrialSink : public OutputSink {
