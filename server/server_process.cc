@@ -129,10 +129,14 @@ class ServerProcess {
 
   // Takes the ports, then starts the workers. Where another server has the ports, it keeps them
   // until the models are ready.
-  absl::Status Start() {
-    if (old_.has_value()) return StartPools();
-    const absl::Status listening = front_end_->Start();
-    if (!listening.ok()) return listening;
+  absl::Status Start(const ModelRepository& repository) {
+    if (!old_.has_value()) {
+      const absl::Status listening = front_end_->Start();
+      if (!listening.ok()) return listening;
+    }
+    // Before the workers: the first that is up loads while the others start still.
+    models_.Start(repository);
+    RestoreCosts();
     return StartPools();
   }
 
@@ -175,12 +179,6 @@ class ServerProcess {
     log_(LogLevel::kInfo, "another server has taken over the ports; waiting for connections to go");
     // gRPC spreads the ages by a tenth.
     ServeOut(ports, options_.max_connection_age * 6 / 5, is_over);
-  }
-
-  void Load(const ModelRepository& repository) {
-    models_.Start(repository);
-    state_.AllModelsAdded();
-    RestoreCosts();
   }
 
   // What was learnt, for the next start.
@@ -283,6 +281,7 @@ class ServerProcess {
     }
     absl::Status first;
     for (std::future<absl::Status>& start : started) first.Update(start.get());
+    if (first.ok()) state_.AllWorkersStarted();
     return first;
   }
 
@@ -342,9 +341,8 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
     old = *found;
   }
   ServerProcess process(options, old);
-  const absl::Status started = process.Start();
+  const absl::Status started = process.Start(*repository);
   if (!started.ok()) return Fail(kExitFailed, started);
-  process.Load(*repository);
   // The signal that asks the server to end, if one came within the time.
   const auto end_within = [&](Duration timeout) {
     std::optional<int> signal = signals.WaitFor(timeout);

@@ -14,8 +14,8 @@ class ServingState {
  public:
   explicit ServingState(const Router& router) : router_(router) {}
 
-  // All models have been handed to the router.
-  void AllModelsAdded() { models_added_.store(true, std::memory_order_release); }
+  // All workers have started once; the router has had all models before.
+  void AllWorkersStarted() { started_.store(true, std::memory_order_release); }
   // The server will end; it takes no new requests.
   void StartDrain() { draining_.store(true, std::memory_order_release); }
 
@@ -34,14 +34,14 @@ class ServingState {
     return true;
   }
   bool ready() const {
-    return models_added_.load(std::memory_order_acquire) && !draining() && settled() &&
+    return started_.load(std::memory_order_acquire) && !draining() && settled() &&
            router_.AllModelsHaveLanes();
   }
 
  private:
   const Router& router_;
   mutable std::atomic<bool> settled_{false};
-  std::atomic<bool> models_added_{false};
+  std::atomic<bool> started_{false};
   std::atomic<bool> draining_{false};
 };
 

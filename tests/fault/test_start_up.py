@@ -213,6 +213,45 @@ class UnusableModelsTest(unittest.TestCase):
         self.server.watch_health("good", "SERVING")
 
 
+GATED_WORKER = """\
+#!/bin/sh
+# The first that is started runs; another one waits until the gate is written to.
+if ! mkdir "{folder}/first" 2>/dev/null; then read -r word < "{folder}/gate"; fi
+exec "{worker}" "$@"
+"""
+
+
+class SlowWorkerTest(unittest.TestCase):
+    def test_a_worker_loads_while_another_one_starts(self):
+        repository = self.enterContext(Repository())
+        repository.synthetic("light")
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        program, gate = os.path.join(folder, "worker"), os.path.join(folder, "gate")
+        os.mkfifo(gate)
+        with open(program, "w", encoding="ascii") as file:
+            file.write(GATED_WORKER.format(folder=folder, worker=build_path("tandem-worker-plain")))
+        os.chmod(program, 0o700)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        flags = ["--pool=cpu=device:cpu,processes:2,lanes:1", f"--grpc-port={port}"]
+        server = Server(repository.path, flags, worker=None)
+        self.addCleanup(server._clean_up)
+        server.environment["TANDEM_WORKER"] = program
+        server.spawn()
+        server.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        server.watch_health("light", "SERVING")
+        # Not before all have started once: one that cannot ends the server.
+        server.watch_health("", "NOT_SERVING")
+        self.assertFalse(os.path.exists(server.port_file))
+        # Read and write: waits for no reader.
+        opened = os.open(gate, os.O_RDWR)
+        self.addCleanup(os.close, opened)
+        os.write(opened, b"go\n")
+        server.watch_health("", "SERVING")
+        server.stop()
+
+
 class ProgramTest(unittest.TestCase):
     def test_the_server_needs_no_libtorch(self):
         done = subprocess.run(
