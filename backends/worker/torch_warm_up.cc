@@ -16,7 +16,7 @@ constexpr size_t kMostBytes = size_t{1} << 28;
 
 constexpr int kUntimedRuns = 2;
 constexpr int kTimedRuns = 3;
-constexpr std::chrono::milliseconds kLongestTiming{100};
+constexpr std::chrono::milliseconds kLongestTiming{50};
 // Room for a machine that is not quiet.
 constexpr double kMostOverRows = 1.5;
 
