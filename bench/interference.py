@@ -27,13 +27,16 @@ POOLS = (
 )
 
 
+def on_core(core, command):
+    return ["taskset", "--cpu-list", str(core), *command]
+
+
 def bare(model, core):
     """A loop over the net of resnet18's size."""
-    return [
-        "taskset", "--cpu-list", str(core), build_path("bench-libtorch-loop"), f"--model={model}",
-        "--input-shape=1,3,224,224", "--optimize=inference", "--profiling=false", "--loops=1",
-        f"--seconds={SECONDS}",
-    ]
+    return on_core(core, [
+        build_path("bench-libtorch-loop"), f"--model={model}", "--input-shape=1,3,224,224",
+        "--optimize=inference", "--profiling=false", "--loops=1", f"--seconds={SECONDS}",
+    ])
 
 
 def measure(command, other=None):
@@ -76,8 +79,8 @@ def machine(models):
 def interference(models, name):
     with repository_of(models, name) as repository:
         with Server(repository.path, flags=POOLS, worker=None) as server:
-            one = load_command(server.address, "first", 2)
-            two = load_command(server.address, "second", 2, 3 * SECONDS + 10)
+            one = on_core(CORES[0], load_command(server.address, "first", 2))
+            two = on_core(CORES[-1], load_command(server.address, "second", 2, 3 * SECONDS + 10))
             rates, tails, spent = [], [], []
             for _ in range(ROUNDS):
                 idle = served(one)

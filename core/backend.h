@@ -35,6 +35,8 @@ struct Batch {
   int64_t rows = 1;
   // Requests come one by one, so that the next batch may come soon after this one has ended.
   bool is_solo = false;
+  // It is predicted to end within a fraction of a millisecond.
+  bool is_short = false;
   // The members' inputs in the model's order: member_inputs[member][input]. All members have the
   // same inputs with equal types, and equal shapes but for the first dimension. An optional input
   // that is left out has type kInvalid.
@@ -82,6 +84,16 @@ struct Overrun {
   Duration budget{0};
 };
 
+// What a thread finds that looks for what workers have ended.
+enum class Ended : uint8_t {
+  // Nothing, and nothing is about to.
+  kNothing,
+  // Nothing yet.
+  kSoon,
+  // Something; OnBatchDone was called for it.
+  kSome,
+};
+
 // A run of a model before it took requests.
 struct WarmUpRun {
   int64_t rows = 1;
@@ -120,6 +132,13 @@ class Backend {
   // OnBatchDone for that, instead of having another thread woken for it. Only for what is to end
   // within microseconds. Any thread, without the locks that OnBatchDone takes.
   virtual void Linger(uint32_t /*lane*/, Duration /*most*/) {}
+
+  // For a thread that is awake with other work: calls OnBatchDone for what workers have ended whose
+  // batches are all short, and lets no other thread be woken for that from then on. To be called
+  // again and again, and StopTaking before the thread sleeps. Any thread, without the locks that
+  // OnBatchDone takes.
+  virtual Ended TakeEnded() { return Ended::kNothing; }
+  virtual void StopTaking() {}
 
   // The batch, which the lane runs, takes long: to be watched, so that EndIfItHangs can judge. Any
   // thread.

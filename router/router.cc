@@ -36,6 +36,10 @@ void Router::SeedCost(const std::string& model, int64_t version, const std::stri
   state_->SeedCost(model, version, pool, alpha, beta);
 }
 
+Ended Router::TakeEnded() { return state_->TakeEnded(); }
+
+void Router::StopTaking() { state_->StopTaking(); }
+
 void Router::Submit(std::unique_ptr<InferRequest> request, ResponseCallback done) {
   state_->Submit(std::move(request), std::move(done));
 }

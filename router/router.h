@@ -109,6 +109,12 @@ class Router : public BackendEvents {
   // memory full; DEADLINE_EXCEEDED; CANCELLED; INTERNAL.
   void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
 
+  // For a thread that is awake with other work, as the front end's are: does what
+  // Backend::TakeEnded says for all pools, so that `done` of requests may be called. StopTaking
+  // before it sleeps.
+  Ended TakeEnded();
+  void StopTaking();
+
   // Every version, by name and number. NOT_FOUND for a name or version (-1: the latest) that is not
   // served.
   std::vector<ModelStatus> Models() const;

@@ -123,6 +123,16 @@ void Router::State::Submit(std::unique_ptr<InferRequest> request, ResponseCallba
   if (lane.has_value()) pools_[lane->pool].backend->Linger(lane->lane, kLongestLinger);
 }
 
+Ended Router::State::TakeEnded() {
+  Ended found = Ended::kNothing;
+  for (const Pool& pool : pools_) found = std::max(found, pool.backend->TakeEnded());
+  return found;
+}
+
+void Router::State::StopTaking() {
+  for (const Pool& pool : pools_) pool.backend->StopTaking();
+}
+
 std::optional<LaneId> Router::State::WorthLingering(const SchedulerActions& actions) const {
   if (!solo_.is_solo() || actions.starts.size() != 1) return std::nullopt;
   const ScheduledBatch& batch = *actions.starts.front();
@@ -194,6 +204,7 @@ void Router::State::Start(ScheduledBatch* batch, SchedulerActions& next) {
   const uint64_t id = batch->batch.id;
   Pool& pool = pools_[lane.pool];
   batch->batch.is_solo = solo_.is_solo();
+  batch->batch.is_short = batch->predicted < Scheduler::kShortBatch;
   absl::Status status;
   {
     const std::lock_guard lane_lock(pool.lanes[lane.lane]);

@@ -36,6 +36,8 @@ class Router::State {
   void SeedCost(const std::string& model, int64_t version, const std::string& pool, Duration alpha,
                 Duration beta);
   void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
+  Ended TakeEnded();
+  void StopTaking();
   std::vector<ModelStatus> Models() const;
   absl::StatusOr<ModelStatus> FindModel(const std::string& name, int64_t version) const;
   bool AllModelsSettled() const;

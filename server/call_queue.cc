@@ -9,8 +9,9 @@
 
 namespace tandem::server {
 
-CallQueue::CallQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, size_t number)
-    : queue_(std::move(queue)), number_(number) {}
+CallQueue::CallQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, size_t number,
+                     Router* router)
+    : queue_(std::move(queue)), number_(number), router_(router) {}
 
 CallQueue::~CallQueue() = default;
 
@@ -20,30 +21,77 @@ void CallQueue::Start() {
 
 void CallQueue::Loop() {
   pthread_setname_np(pthread_self(), absl::StrCat("grpc-", number_).c_str());
-  void* tag = nullptr;
+  Event* event = nullptr;
   bool ok = false;
-  while (queue_->Next(&tag, &ok)) static_cast<Event*>(tag)->OnEvent(ok);
+  while (Await(event, ok)) event->OnEvent(ok);
+  if (router_ != nullptr) router_->StopTaking();
 }
+
+bool CallQueue::Await(Event*& event, bool& ok) {
+  bool has_looked = false;
+  while (true) {
+    const Ended ended = router_ == nullptr ? Ended::kNothing : router_->TakeEnded();
+    const bool is_news = RunPosted() || ended == Ended::kSome;
+    if (!is_news && (ended == Ended::kNothing || has_looked)) return Sleep(event, ok);
+    if (const std::optional<bool> found = Look(event, ok)) return *found;
+    has_looked = true;
+  }
+}
+
+std::optional<bool> CallQueue::Look(Event*& event, bool& ok) {
+  void* tag = nullptr;
+  switch (queue_->AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_MONOTONIC))) {
+    case grpc::CompletionQueue::GOT_EVENT:
+      event = static_cast<Event*>(tag);
+      return true;
+    case grpc::CompletionQueue::SHUTDOWN:
+      return false;
+    case grpc::CompletionQueue::TIMEOUT:
+      break;
+  }
+  return std::nullopt;
+}
+
+bool CallQueue::Sleep(Event*& event, bool& ok) {
+  if (router_ != nullptr) router_->StopTaking();
+  {
+    const std::lock_guard lock(mutex_);
+    awake_ = false;
+    // What was posted since it was last looked at.
+    if (!posted_.empty() && !std::exchange(alarmed_, true)) SetAlarm();
+  }
+  void* tag = nullptr;
+  const bool found = queue_->Next(&tag, &ok);
+  event = static_cast<Event*>(tag);
+  const std::lock_guard lock(mutex_);
+  awake_ = true;
+  return found;
+}
+
+void CallQueue::SetAlarm() { alarm_.Set(queue_.get(), gpr_inf_past(GPR_CLOCK_MONOTONIC), &wake_); }
 
 void CallQueue::Post(Task task) {
   {
     const std::lock_guard lock(mutex_);
     posted_.push_back(std::move(task));
-    if (std::exchange(woken_, true)) return;
+    if (awake_ || std::exchange(alarmed_, true)) return;
   }
-  alarm_.Set(queue_.get(), gpr_inf_past(GPR_CLOCK_MONOTONIC), &wake_);
+  SetAlarm();
 }
 
-void CallQueue::Wake::OnEvent(bool) { queue_.RunPosted(); }
+void CallQueue::Wake::OnEvent(bool) {
+  const std::lock_guard lock(queue_.mutex_);
+  queue_.alarmed_ = false;
+}
 
-void CallQueue::RunPosted() {
+bool CallQueue::RunPosted() {
   std::vector<Task> tasks;
   {
     const std::lock_guard lock(mutex_);
     tasks.swap(posted_);
-    woken_ = false;
   }
   for (Task& task : tasks) task();
+  return !tasks.empty();
 }
 
 void CallQueue::Enter(Member& call) { call.place_ = calls_.insert(calls_.end(), &call); }

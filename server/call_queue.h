@@ -1,6 +1,7 @@
 // One of gRPC's completion queues, and the one thread that waits on it, reads from the connections
 // and writes to them. What happens to the queue's calls happens on this thread: they need no locks,
-// and no two threads hand the work with one connection to each other.
+// and no two threads hand the work with one connection to each other. While the thread is awake it
+// also takes what the workers have ended: under load nobody has to be woken for an answer.
 #pragma once
 
 #include <grpcpp/alarm.h>
@@ -11,12 +12,14 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "router/router.h"
 
 namespace tandem::server {
 
@@ -47,8 +50,9 @@ class CallQueue {
 
   using Task = absl::AnyInvocable<void()>;
 
-  // `number` names the thread.
-  CallQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, size_t number);
+  // `number` names the thread. `router`, whose completions it takes, outlives the queue; may be
+  // null.
+  CallQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, size_t number, Router* router);
   // Stopped, or never started.
   ~CallQueue();
   CallQueue(const CallQueue&) = delete;
@@ -99,19 +103,30 @@ class CallQueue {
   };
 
   void Loop();
-  void RunPosted();
+  // The next event; false at the end of the queue.
+  bool Await(Event*& event, bool& ok);
+  // Without waiting for it; nothing: there is none.
+  std::optional<bool> Look(Event*& event, bool& ok);
+  bool Sleep(Event*& event, bool& ok);
+  void SetAlarm();
+  // False where there was nothing.
+  bool RunPosted();
   void EndIfIdle();
 
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   const size_t number_;
+  Router* const router_;
   Wake wake_{*this};
   // Set to a time that is over, it puts `wake_` into the queue at once.
   grpc::Alarm alarm_;
 
   std::mutex mutex_;
-  // Both guarded by mutex_.
+  // All guarded by mutex_.
   std::vector<Task> posted_;
-  bool woken_ = false;
+  // The thread will look at what is posted before it sleeps.
+  bool awake_ = false;
+  // The alarm is set and has not come yet.
+  bool alarmed_ = false;
 
   std::atomic<int> expected_{0};
 

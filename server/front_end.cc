@@ -70,7 +70,7 @@ class FrontEnd::Parts {
         unsent_(UnsentLimitsOf(options)),
         inference_(clock, router, state, models, unsent_),
         prediction_(clock, router, state, unsent_, pools),
-        grpc_(GrpcOptions(options, shares_ports)),
+        grpc_(GrpcOptions(options, shares_ports), &router),
         http_(HttpOptions(options, shares_ports), clock, router, state),
         metrics_(options.address, options.metrics_port, shares_ports, {&requests, &gauges_}) {}
 

@@ -45,8 +45,9 @@ void SetLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
 
 }  // namespace
 
-GrpcServer::GrpcServer(GrpcServerOptions options)
+GrpcServer::GrpcServer(GrpcServerOptions options, Router* router)
     : options_(std::move(options)),
+      router_(router),
       acceptor_([this](int listener, int connection) { Take(listener, connection); }) {}
 
 GrpcServer::~GrpcServer() { Stop(Duration{0}); }
@@ -64,7 +65,7 @@ absl::Status GrpcServer::Start(Call::Methods methods) {
       grpc::InsecureServerCredentials());
   builder.RegisterAsyncGenericService(&service_);
   for (uint32_t i = 0; i < options_.threads; ++i) {
-    queues_.push_back(std::make_unique<CallQueue>(builder.AddCompletionQueue(), i));
+    queues_.push_back(std::make_unique<CallQueue>(builder.AddCompletionQueue(), i, router_));
   }
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) return absl::InternalError("gRPC does not start a server");

@@ -43,7 +43,8 @@ struct GrpcServerOptions {
 
 class GrpcServer {
  public:
-  explicit GrpcServer(GrpcServerOptions options);
+  // `router` as in CallQueue.
+  explicit GrpcServer(GrpcServerOptions options, Router* router = nullptr);
   // Stops at once.
   ~GrpcServer();
 
@@ -67,6 +68,7 @@ class GrpcServer {
   void Take(int listener, int connection) const;
 
   GrpcServerOptions options_;
+  Router* const router_;
   Call::Methods methods_;
   // Whatever a client calls.
   grpc::AsyncGenericService service_;

@@ -24,6 +24,11 @@ void Doorbell::Ring() {
   }
 }
 
+void Doorbell::RingLoudly() {
+  count_.fetch_add(1, std::memory_order_seq_cst);
+  Futex(&count_, FUTEX_WAKE, INT_MAX, nullptr);
+}
+
 void Doorbell::Sleep(uint32_t count, std::chrono::nanoseconds max_wait) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(max_wait);
   const timespec timeout = {static_cast<time_t>(seconds.count()),

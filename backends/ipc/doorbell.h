@@ -19,18 +19,31 @@ class Doorbell {
  public:
   // Wakes the waiter if it sleeps.
   void Ring();
+  // The same, also while another thread looks in its place.
+  void RingLoudly();
 
   // Looks for what `ready()` says, for at most `spin`, in the place of the waiter, which is not
   // woken meanwhile; for a thread beside it. True if ready. Where something comes later, the waiter
   // is woken as ever.
   template <typename Ready>
   bool LookInPlace(Ready ready, std::chrono::nanoseconds spin) {
-    sleeping_.store(0, std::memory_order_seq_cst);
+    Quieten();
     const bool is_ready = Spin(ready, spin);
     // Perhaps it does not sleep: then it is rung for nothing once.
-    sleeping_.store(1, std::memory_order_seq_cst);
+    Unquieten();
     return is_ready;
   }
+
+  // The waiter is not woken by Ring from now on, for a thread beside it that looks in its place
+  // again and again; and it is woken as ever. What has come before the latter is for that thread to
+  // look for once more, and to ring for. A waiter that goes to sleep meanwhile ends the quiet: so
+  // Quieten goes with each look.
+  void Quieten() {
+    if (sleeping_.load(std::memory_order_relaxed) != 0) {
+      sleeping_.store(0, std::memory_order_seq_cst);
+    }
+  }
+  void Unquieten() { sleeping_.store(1, std::memory_order_seq_cst); }
 
   // Returns when `ready()` is true or `max_wait` has passed; spins for at most `spin` first. True
   // if ready.

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -90,6 +91,17 @@ absl::Status Pool::Run(uint32_t lane, const Batch& batch) {
 
 void Pool::Linger(uint32_t lane, Duration most) {
   impl_->supervisor.worker(lane / impl_->options.lanes).Linger(most);
+}
+
+Ended Pool::TakeEnded() {
+  Ended found = Ended::kNothing;
+  for (uint32_t i = 0; i < impl_->options.processes; ++i)
+    found = std::max(found, impl_->supervisor.worker(i).TakeEnded());
+  return found;
+}
+
+void Pool::StopTaking() {
+  for (uint32_t i = 0; i < impl_->options.processes; ++i) impl_->supervisor.worker(i).StopTaking();
 }
 
 void Pool::WatchBatch(uint32_t lane, uint64_t batch_id) {

@@ -89,6 +89,8 @@ class Pool : public Backend {
   void Unload(uint32_t model_handle) override;
   absl::Status Run(uint32_t lane, const Batch& batch) override;
   void Linger(uint32_t lane, Duration most) override;
+  Ended TakeEnded() override;
+  void StopTaking() override;
   void WatchBatch(uint32_t lane, uint64_t batch_id) override;
   void EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overrun,
                     std::string reason) override;

@@ -34,24 +34,29 @@ Worker::Worker(Surroundings surroundings, uint32_t pool, uint32_t index)
   status_.input_arena_bytes = around_.options.input_arena_bytes;
 }
 
+std::shared_ptr<WorkerLink> Worker::link() const {
+  const std::lock_guard lock(mutex_);
+  return link_;
+}
+
 absl::Status Worker::Run(uint32_t lane, const Batch& batch) {
-  std::shared_ptr<WorkerLink> link;
-  {
-    const std::lock_guard lock(mutex_);
-    link = link_;
-  }
+  const std::shared_ptr<WorkerLink> link = this->link();
   if (link == nullptr)
     return absl::UnavailableError(absl::StrCat("worker ", name_, " is not there"));
   return link->Run(lane, batch);
 }
 
 void Worker::Linger(Duration most) {
-  std::shared_ptr<WorkerLink> link;
-  {
-    const std::lock_guard lock(mutex_);
-    link = link_;
-  }
-  if (link != nullptr) link->Linger(most);
+  if (const std::shared_ptr<WorkerLink> link = this->link()) link->Linger(most);
+}
+
+Ended Worker::TakeEnded() {
+  const std::shared_ptr<WorkerLink> link = this->link();
+  return link == nullptr ? Ended::kNothing : link->TakeEnded();
+}
+
+void Worker::StopTaking() {
+  if (const std::shared_ptr<WorkerLink> link = this->link()) link->StopTaking();
 }
 
 pid_t Worker::HolderOf(uint64_t batch_id) const {

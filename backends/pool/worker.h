@@ -44,6 +44,8 @@ class Worker {
   // Any thread. `lane` is counted within the worker.
   absl::Status Run(uint32_t lane, const Batch& batch);
   void Linger(Duration most);
+  Ended TakeEnded();
+  void StopTaking();
   // As Backend's; `lane` as in Run.
   void WatchBatch(uint32_t lane, uint64_t batch_id);
   void EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overrun, std::string reason);
@@ -71,6 +73,8 @@ class Worker {
   const std::optional<absl::Status>& first_start() const { return first_start_; }
 
  private:
+  // Null while no process can be given batches.
+  std::shared_ptr<WorkerLink> link() const;
   // The process, where it holds the batch; 0 where it does not, or there is none.
   pid_t HolderOf(uint64_t batch_id) const;
   // Of another thread, for the supervisor's to fulfil.

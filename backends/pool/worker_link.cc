@@ -22,6 +22,10 @@ constexpr size_t kMostInFlightToSpin = 4;
 // answer to this one.
 constexpr Duration kSoloSpin = std::chrono::microseconds(300);
 
+// A batch with larger inputs is not short, whatever it computes: the next one's inputs are copied
+// by who takes its completion.
+constexpr size_t kShortBytes = size_t{64} << 10;
+
 // The worker counts on room in the ring of completions for every batch that it was given.
 constexpr uint32_t kMostInFlightOfLane = ipc::kRingCapacity;
 
@@ -81,9 +85,11 @@ absl::Status WorkerLink::Reserve(uint32_t lane, const Batch& batch, size_t bytes
         absl::StrCat("worker ", options_.worker, " has no room for the inputs at present"));
   }
   offset = *place;
-  flights_.emplace(batch.id, Flight{lane, offset, SteadyNow(), 0});
+  const bool is_short = batch.is_short && bytes <= kShortBytes;
+  flights_.emplace(batch.id, Flight{lane, offset, SteadyNow(), 0, is_short});
   ++lanes_[lane].in_flight;
   in_flight_.store(flights_.size(), std::memory_order_relaxed);
+  if (!is_short) long_in_flight_.fetch_add(1, std::memory_order_relaxed);
   return absl::OkStatus();
 }
 
@@ -121,7 +127,7 @@ absl::Status WorkerLink::Refuse(uint32_t lane, uint64_t batch_id, absl::Status s
     refused_.push_back({lane, batch_id, std::move(status)});
     has_refused_.store(true);
   }
-  memory_->region().completed.Ring();
+  memory_->region().completed.RingLoudly();
   return absl::OkStatus();
 }
 
@@ -146,6 +152,28 @@ void WorkerLink::Linger(Duration most) {
   ipc::Doorbell& completed = memory_->region().completed;
   if (completed.LookInPlace([this] { return HasCompletion(); }, most)) DrainLanes();
   // What has come while nobody would have been woken for it.
+  if (HasNews()) completed.Ring();
+}
+
+Ended WorkerLink::TakeEnded() {
+  if (in_flight_.load(std::memory_order_relaxed) == 0) return Ended::kNothing;
+  if (long_in_flight_.load(std::memory_order_relaxed) > 0) {
+    StopTaking();
+    return Ended::kNothing;
+  }
+  is_attended_.store(true);
+  memory_->region().completed.Quieten();
+  if (!HasCompletion()) return Ended::kSoon;
+  const std::unique_lock lock(taking_, std::try_to_lock);
+  if (!lock.owns_lock()) return Ended::kSoon;
+  if (violated_ || ending_.load()) return Ended::kNothing;
+  return DrainLanes() ? Ended::kSome : Ended::kNothing;
+}
+
+void WorkerLink::StopTaking() {
+  if (!is_attended_.exchange(false)) return;
+  ipc::Doorbell& completed = memory_->region().completed;
+  completed.Unquieten();
   if (HasNews()) completed.Ring();
 }
 
@@ -227,6 +255,7 @@ absl::Status WorkerLink::Complete(uint32_t lane, const ipc::CompletionEntry& ent
 
 void WorkerLink::Land(Flights::iterator flight) {
   arena_.Free(flight->second.offset);
+  if (!flight->second.is_short) long_in_flight_.fetch_sub(1, std::memory_order_relaxed);
   --lanes_[flight->second.lane].in_flight;
   flights_.erase(flight);
   in_flight_.store(flights_.size(), std::memory_order_relaxed);
@@ -234,7 +263,7 @@ void WorkerLink::Land(Flights::iterator flight) {
 
 void WorkerLink::Close(const absl::Status& reason, WorkerDeath death) {
   ending_.store(true);
-  memory_->region().completed.Ring();
+  memory_->region().completed.RingLoudly();
   completion_thread_.join();
   // What it had done before its end counts. Else a batch would be blamed that ran well, and the one
   // behind it would not be.
@@ -248,6 +277,7 @@ void WorkerLink::Close(const absl::Status& reason, WorkerDeath death) {
     closed_ = true;
     unanswered.swap(flights_);
     in_flight_.store(0, std::memory_order_relaxed);
+    long_in_flight_.store(0, std::memory_order_relaxed);
   }
   DeliverRefused();
   for (const auto& [batch_id, flight] : unanswered) {

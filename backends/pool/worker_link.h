@@ -45,8 +45,10 @@ class WorkerLink {
   // Backend::Run, with the lane counted within the worker.
   absl::Status Run(uint32_t lane, const Batch& batch);
 
-  // Backend::Linger.
+  // As Backend's.
   void Linger(Duration most);
+  Ended TakeEnded();
+  void StopTaking();
 
   // Ends the completion thread and answers with `reason` and `death` every batch that has no answer
   // yet. A lane runs its batches one after the other: of each, only the first can have been run,
@@ -68,6 +70,8 @@ class WorkerLink {
     TimePoint started{};
     // Its place in the order of submission. 0: the worker does not have it yet.
     uint64_t turn = 0;
+    // It ends soon, and what follows on its end does.
+    bool is_short = false;
   };
   // By batch.
   using Flights = std::unordered_map<uint64_t, Flight>;
@@ -122,6 +126,10 @@ class WorkerLink {
   bool closed_ = false;
 
   std::atomic<size_t> in_flight_{0};
+  // Of those, the ones that are not short.
+  std::atomic<size_t> long_in_flight_{0};
+  // Some thread looks for completions, so that the completion thread is not woken.
+  std::atomic<bool> is_attended_{false};
   std::atomic<bool> has_refused_{false};
   std::atomic<bool> ending_{false};
   // Of the completion thread, until that has ended.

@@ -35,6 +35,31 @@ TEST_CASE("Doorbell finds by spinning what comes without a ring", "[doorbell]") 
   CHECK(bell->Wait([&looks] { return ++looks == 10; }, kPatience, nanoseconds(0)));
 }
 
+TEST_CASE("A doorbell that another thread looks for wakes its waiter only when rung loudly",
+          "[doorbell]") {
+  const auto bell = std::make_unique<Doorbell>();
+  std::atomic<bool> asleep{false};
+  std::atomic<int> news{0};
+  std::thread waiter([&] {
+    bell->Wait(
+        [&] {
+          asleep.store(true);
+          return news.load() > 0;
+        },
+        nanoseconds(0), std::chrono::hours(1));
+  });
+  while (!asleep.load()) std::this_thread::yield();
+  bell->Quieten();
+  news.store(1);
+  SECTION("Loudly") { bell->RingLoudly(); }
+  SECTION("Once nobody looks any more") {
+    bell->Ring();
+    bell->Unquieten();
+    bell->Ring();
+  }
+  waiter.join();
+}
+
 // Two threads hand a number to and fro, each asleep while it is the other's turn: any lost ring
 // would be a wait that runs out.
 void PlayPingPong(int rounds, nanoseconds spin) {
