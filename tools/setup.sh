@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the words given as arguments need (build, demo, bench, test, lint, docker) and is not there
+# Installs what the words given as arguments need (build, demo, bench, peers, test, lint, docker) and is not there
 # yet: Debian packages, the wheels of versions.lock, grpcurl. A second run installs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."

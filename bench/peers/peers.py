@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import sys
+import zipfile
 
 import numpy as np
 
@@ -189,7 +190,10 @@ class MLServer(GrpcPeer):
 
 class RayServe(HttpPeer):
     name = "Ray Serve"
-    settings = "2 replicas of each model, batches of up to 16 and 4 of what waits; raw bytes"
+    settings = (
+        "2 replicas of each model, batches of up to 16 and 4 of what waits, optimised for throughput;"
+        " raw bytes"
+    )
 
     def command(self):
         self.environment.update(
@@ -197,11 +201,78 @@ class RayServe(HttpPeer):
             # Despite its name it decides here too: without clusters, ports are on loopback.
             RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
             RAY_AUTH_TOKEN=secrets.token_hex(32),
-            RAY_SERVE_THROUGHPUT_OPTIMIZED=os.environ.get("TRY_THR", "1"),
+            RAY_SERVE_THROUGHPUT_OPTIMIZED="1",
             PEER_WORK=self.work,
         )
         server = os.path.join(HERE, "servers", "ray_server.py")
         return [Environment("ray").python, server, str(self.port)]
 
 
-ALL = (Tandem, Triton, KServe, MLServer, Mosec, LitServe, BentoML, RayServe)
+class TorchServe(HttpPeer):
+    name = "TorchServe"
+    settings = "2 workers for each model, batches of up to 16 and 4, 1 ms to fill them; raw bytes"
+    prefix = "/predictions/"
+
+    def __init__(self, models, work):
+        super().__init__(models, work)
+        addresses = {
+            name + "_address": f"http://127.0.0.1:{port}"
+            for name, port in (
+                ("inference", self.port),
+                ("management", free_port()),
+                ("metrics", free_port()),
+            )
+        }
+        served = {}
+        for model, batch in (("small", 16), ("resnet18", 4)):
+            self._archive(model)
+            served[model] = {
+                "1.0": {
+                    "defaultVersion": True,
+                    "marName": model + ".mar",
+                    "minWorkers": 2,
+                    "maxWorkers": 2,
+                    "batchSize": batch,
+                    # 0 acts as 100 ms.
+                    "maxBatchDelay": 1,
+                    "responseTimeout": 60,
+                }
+            }
+        properties = {
+            **addresses,
+            "grpc_inference_address": "127.0.0.1",
+            "grpc_inference_port": free_port(),
+            "grpc_management_address": "127.0.0.1",
+            "grpc_management_port": free_port(),
+            "disable_token_authorization": "true",
+            "disable_system_metrics": "true",
+            "job_queue_size": 1000,
+            "load_models": "small.mar,resnet18.mar",
+            "models": json.dumps(served),
+        }
+        self.properties = os.path.join(self.work, "config.properties")
+        with open(self.properties, "w", encoding="ascii") as file:
+            file.writelines(f"{name}={value}\n" for name, value in properties.items())
+
+    def _archive(self, model):
+        """Writes what it takes a model from: the handler loads the model itself."""
+        handler = "torchserve_handler.py"
+        manifest = {
+            "runtime": "python",
+            "model": {"modelName": model, "modelVersion": "1.0", "handler": handler},
+        }
+        with zipfile.ZipFile(os.path.join(self.work, model + ".mar"), "w") as archive:
+            archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+            archive.write(os.path.join(HERE, "servers", handler), handler)
+
+    def command(self):
+        # It holds a file there by which it finds itself running.
+        self.environment.update(TMPDIR=self.work, TEMP=self.work)
+        return [
+            Environment("torchserve").python,
+            *("-m", "ts.model_server", "--start", "--foreground", "--no-config-snapshots"),
+            *("--disable-token-auth", "--model-store", self.work, "--ts-config", self.properties),
+        ]
+
+
+ALL = (Tandem, Triton, KServe, MLServer, Mosec, LitServe, BentoML, RayServe, TorchServe)

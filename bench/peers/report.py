@@ -21,7 +21,17 @@ TITLES = {
 # What bounds a server: a name, and its client.
 LIMITS = (("bare gRPC echo", "tandem bench"), ("bare LibTorch, 2 loops", "none"))
 BEGIN, END = "<!-- peers: written by ./dev bench peers --write -->", "<!-- peers end -->"
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
+COLOURS = (
+    "#D55E00",
+    "#0072B2",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#999999",
+    "#000000",
+    "#A6761D",
+)
 
 
 def rate(reports):
@@ -82,7 +92,7 @@ def ratios(servers, results):
     for head, parts in (("Triton", to_triton), ("the best other server", to_best)):
         if parts:
             lines.append(
-                f"Tandem ÷ {head}, in calls a second and for p99 in time: {'; '.join(parts)}."
+                f"Tandem ÷ {head} (calls a second; of the p99, less is better): {'; '.join(parts)}."
             )
     return "\n\n".join(lines)
 
