@@ -125,6 +125,7 @@ void Router::State::Submit(std::unique_ptr<InferRequest> request, ResponseCallba
 
 Ended Router::State::TakeEnded() {
   Ended found = Ended::kNothing;
+  if (requests_in_flight_.load(std::memory_order_relaxed) == 0) return found;
   for (const Pool& pool : pools_) found = std::max(found, pool.backend->TakeEnded());
   return found;
 }

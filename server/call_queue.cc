@@ -24,13 +24,14 @@ void CallQueue::Loop() {
   Event* event = nullptr;
   bool ok = false;
   while (Await(event, ok)) event->OnEvent(ok);
-  if (router_ != nullptr) router_->StopTaking();
+  StopTaking();
 }
 
 bool CallQueue::Await(Event*& event, bool& ok) {
   bool has_looked = false;
   while (true) {
     const Ended ended = router_ == nullptr ? Ended::kNothing : router_->TakeEnded();
+    takes_ends_ |= ended != Ended::kNothing;
     const bool is_news = RunPosted() || ended == Ended::kSome;
     if (!is_news && (ended == Ended::kNothing || has_looked)) return Sleep(event, ok);
     if (const std::optional<bool> found = Look(event, ok)) return *found;
@@ -53,7 +54,7 @@ std::optional<bool> CallQueue::Look(Event*& event, bool& ok) {
 }
 
 bool CallQueue::Sleep(Event*& event, bool& ok) {
-  if (router_ != nullptr) router_->StopTaking();
+  StopTaking();
   {
     const std::lock_guard lock(mutex_);
     awake_ = false;
@@ -68,12 +69,17 @@ bool CallQueue::Sleep(Event*& event, bool& ok) {
   return found;
 }
 
+void CallQueue::StopTaking() {
+  if (std::exchange(takes_ends_, false)) router_->StopTaking();
+}
+
 void CallQueue::SetAlarm() { alarm_.Set(queue_.get(), gpr_inf_past(GPR_CLOCK_MONOTONIC), &wake_); }
 
 void CallQueue::Post(Task task) {
   {
     const std::lock_guard lock(mutex_);
     posted_.push_back(std::move(task));
+    has_posted_.store(true, std::memory_order_relaxed);
     if (awake_ || std::exchange(alarmed_, true)) return;
   }
   SetAlarm();
@@ -85,10 +91,12 @@ void CallQueue::Wake::OnEvent(bool) {
 }
 
 bool CallQueue::RunPosted() {
+  if (!has_posted_.load(std::memory_order_relaxed)) return false;
   std::vector<Task> tasks;
   {
     const std::lock_guard lock(mutex_);
     tasks.swap(posted_);
+    has_posted_.store(false, std::memory_order_relaxed);
   }
   for (Task& task : tasks) task();
   return !tasks.empty();

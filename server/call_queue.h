@@ -108,6 +108,7 @@ class CallQueue {
   // Without waiting for it; nothing: there is none.
   std::optional<bool> Look(Event*& event, bool& ok);
   bool Sleep(Event*& event, bool& ok);
+  void StopTaking();
   void SetAlarm();
   // False where there was nothing.
   bool RunPosted();
@@ -127,6 +128,8 @@ class CallQueue {
   bool awake_ = false;
   // The alarm is set and has not come yet.
   bool alarmed_ = false;
+  // Written with it; a look without it may be late, which the one before the sleep makes up for.
+  std::atomic<bool> has_posted_{false};
 
   std::atomic<int> expected_{0};
 
@@ -135,6 +138,8 @@ class CallQueue {
   size_t owed_ = 0;
   // To be told when none is owed.
   std::shared_ptr<absl::Notification> paid_;
+  // Nobody else is woken for what it would find.
+  bool takes_ends_ = false;
   bool draining_ = false;
   bool stopping_ = false;
   std::thread thread_;
