@@ -6,12 +6,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "backends/ipc/region_layout.h"
+#include "backends/worker/niceness.h"
 
 namespace tandem::worker {
 namespace {
 
 // An arena above it is a mistake: offsets and sums of sizes stay far from overflow below it.
 constexpr uint64_t kMostArenaBytes = uint64_t{1} << 40;
+
+// Heavy batches stand as far behind the others as those behind nobody.
+uint32_t HeavyNiceness(uint32_t nice) { return std::min(2 * nice, kNicest); }
 
 absl::Status CheckHello(const v1::Hello& hello, size_t descriptors) {
   if (hello.protocol_version() != ipc::kProtocolVersion) {
@@ -137,6 +141,7 @@ void ControlLoop::StartLanes(const v1::Hello& hello) {
       hello.cpu_share() == 0 ? 100U : std::min(hello.cpu_share(), 100U),
       hello.lanes() - hello.express_lanes(),
       hello.nice(),
+      HeavyNiceness(hello.nice()),
       on_broken_,
   };
   for (uint32_t i = 0; i < hello.lanes(); ++i) {

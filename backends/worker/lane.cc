@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
@@ -28,6 +29,16 @@ constexpr nanoseconds kLongestSpin = std::chrono::milliseconds(1);
 
 // A lane that rests cannot end.
 constexpr std::chrono::seconds kLongestRest{10};
+
+// A run that computes for so long runs on the nicer thread: to wake that takes little beside it.
+constexpr nanoseconds kHeavyRun = std::chrono::milliseconds(4);
+
+// Not the time that passes: a run that had to wait for a core shall not wait more for that.
+nanoseconds CpuTimeOfThread() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+}
 
 // The length of the text, cut at a UTF-8 character's start where it is too long.
 size_t TextBytes(absl::string_view text) {
@@ -54,10 +65,9 @@ Lane::~Lane() {
 }
 
 void Lane::Loop() {
-  const bool is_express = index_ >= surroundings_.first_express;
   pthread_setname_np(pthread_self(),
-                     absl::StrCat(is_express ? "express-" : "lane-", index_).c_str());
-  if (!is_express) MakeThreadNice(surroundings_.nice);
+                     absl::StrCat(is_express() ? "express-" : "lane-", index_).c_str());
+  if (!is_express()) MakeThreadNice(surroundings_.nice);
   while (AwaitEntry()) {
     ipc::SubmitEntry entry;
     const ipc::RingResult taken = submitted_.Take(entry);
@@ -118,14 +128,30 @@ absl::Status Lane::RunEntry(const ipc::SubmitEntry& entry, ipc::CompletionEntry&
     return absl::NotFoundError("the model is not loaded in this worker");
   }
   RunOutputs outputs(*surroundings_.outputs);
-  const auto start = steady_clock::now();
-  const absl::Status status = model.executor()->Run(index_, inputs, outputs);
-  completion.compute_ns = static_cast<uint64_t>(nanoseconds(steady_clock::now() - start).count());
+  absl::Status status;
+  RunNicely(model, entry.rows, [&] {
+    const auto start = steady_clock::now();
+    status = model.executor()->Run(index_, inputs, outputs);
+    completion.compute_ns = static_cast<uint64_t>(nanoseconds(steady_clock::now() - start).count());
+  });
   completion.in_parts = outputs.in_parts() ? 1 : 0;
   if (!status.ok()) return status;
   if (!outputs.allocated()) return absl::InternalError("the model returned no outputs");
   outputs.Announce(completion);
   return absl::OkStatus();
+}
+
+void Lane::RunNicely(const ModelTable::Use& model, uint32_t rows, absl::FunctionRef<void()> run) {
+  if (is_express() || surroundings_.heavy_nice <= surroundings_.nice) return run();
+  const auto noted = [&] {
+    const nanoseconds before = CpuTimeOfThread();
+    run();
+    model.Note(rows, CpuTimeOfThread() - before);
+  };
+  if (model.Expect(rows) < kHeavyRun) return noted();
+  if (!heavy_thread_.has_value())
+    heavy_thread_.emplace(absl::StrCat("heavy-", index_), surroundings_.heavy_nice);
+  heavy_thread_->Run(noted);
 }
 
 void Lane::AttachError(const absl::Status& status, ipc::CompletionEntry& completion) {

@@ -7,13 +7,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <thread>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "backends/ipc/adaptive_spin.h"
 #include "backends/ipc/region_layout.h"
 #include "backends/worker/model_table.h"
+#include "backends/worker/nicer_thread.h"
 #include "backends/worker/output_arena.h"
 
 namespace tandem::worker {
@@ -28,8 +31,9 @@ struct LaneSurroundings {
   uint32_t cpu_share;
   // Lanes from this one on are express lanes.
   uint32_t first_express;
-  // Niceness of the others.
+  // Niceness of the others, and of what they run that computes for long, where that is more.
   uint32_t nice;
+  uint32_t heavy_nice;
   // Called, on the lane's thread, when the rings make no sense any more. The lane then ends.
   std::function<void(const absl::Status&)> on_broken;
 };
@@ -46,6 +50,9 @@ class Lane {
   // Waits for an entry. False where the lane is to end and the ring is empty.
   bool AwaitEntry();
   absl::Status RunEntry(const ipc::SubmitEntry& entry, ipc::CompletionEntry& completion);
+  // On this thread, or where it will compute for long on the nicer one.
+  void RunNicely(const ModelTable::Use& model, uint32_t rows, absl::FunctionRef<void()> run);
+  bool is_express() const { return index_ >= surroundings_.first_express; }
   // Lets others have the core, so that the lane keeps to its share.
   void Rest(std::chrono::nanoseconds ran) const;
   void AttachError(const absl::Status& status, ipc::CompletionEntry& completion);
@@ -57,6 +64,8 @@ class Lane {
   ipc::RingProducer<ipc::CompletionRing> completed_;
   // As the last submission says.
   ipc::AdaptiveSpin spin_{std::chrono::nanoseconds(0)};
+  // From its first batch on.
+  std::optional<NicerThread> heavy_thread_;
   std::atomic<bool> stopping_{false};
   // Last: the thread uses all of the above.
   std::thread thread_;

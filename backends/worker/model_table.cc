@@ -1,5 +1,6 @@
 #include "backends/worker/model_table.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tandem::worker {
@@ -10,6 +11,14 @@ ModelTable::Use::~Use() {
   --entry_->runs;
   // Under the lock: the table may be gone once Remove has seen the count.
   if (entry_->leaving) table_->given_back_.notify_all();
+}
+
+std::chrono::nanoseconds ModelTable::Use::Expect(uint32_t rows) const {
+  return std::chrono::nanoseconds(entry_->cpu_ns.load(std::memory_order_relaxed) * rows);
+}
+
+void ModelTable::Use::Note(uint32_t rows, std::chrono::nanoseconds computed) const {
+  entry_->cpu_ns.store(computed.count() / std::max(rows, 1U), std::memory_order_relaxed);
 }
 
 bool ModelTable::Add(uint32_t handle, std::unique_ptr<Executor> executor) {

@@ -1,6 +1,8 @@
 // The models that are loaded in this worker, by handle.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -18,6 +20,8 @@ class ModelTable {
     std::unique_ptr<Executor> executor;
     uint32_t runs = 0;
     bool leaving = false;
+    // Of the last run, for each row.
+    std::atomic<int64_t> cpu_ns{0};
   };
 
  public:
@@ -31,6 +35,11 @@ class ModelTable {
 
     // Null where the model is not loaded.
     Executor* executor() const { return entry_ == nullptr ? nullptr : entry_->executor.get(); }
+
+    // Time that a run of so many rows will compute, going by the last one's; 0: nobody knows. And
+    // that one's.
+    std::chrono::nanoseconds Expect(uint32_t rows) const;
+    void Note(uint32_t rows, std::chrono::nanoseconds computed) const;
 
    private:
     friend class ModelTable;

@@ -6,6 +6,8 @@
 
 namespace tandem::worker {
 
+inline constexpr uint32_t kNicest = 19;
+
 // Of the calling thread, where it is less nice than that. Anybody may be nicer than before; the way
 // back takes a privilege.
 void MakeThreadNice(uint32_t nice);

@@ -11,6 +11,7 @@ import grpc
 import harness
 import numpy as np
 from harness import build_path, has_torch, protos, source_path
+from harness.processes import children
 from harness.repository import Repository, config
 from harness.server import Server
 from harness.tensors import infer_outputs, infer_request, predict_request, result_outputs
@@ -99,6 +100,30 @@ class TorchScriptTest(unittest.TestCase):
         for word in words:
             self.assertIn(word, raised.exception.details())
         self.assertNotRegex(raised.exception.details(), r"(^|[\s'\"(])/\w+/|0x[0-9a-f]{6,}")
+
+    def niceness(self):
+        """Of each thread of each worker, by its name."""
+        found = {}
+        for worker in children(self.server.process.pid):
+            for thread in os.listdir(f"/proc/{worker}/task"):
+                with open(f"/proc/{worker}/task/{thread}/comm", encoding="ascii") as file:
+                    found[file.read().strip()] = os.getpriority(os.PRIO_PROCESS, int(thread))
+        return found
+
+    def test_what_computes_for_long_runs_on_a_nicer_thread_once_that_is_known(self):
+        one = np.zeros((1, 4), np.float32)
+        self.infer("same", {"INPUT__0": one})
+        self.assertNotIn("heavy-0", self.niceness())
+        # Each lane has a thread of its own for it.
+        for _ in range(3):
+            outputs = self.infer("toils", {"INPUT__0": one})
+            np.testing.assert_array_equal(outputs["OUTPUT__0"], one)
+        niceness = self.niceness()
+        heavy = {name: nice for name, nice in niceness.items() if name.startswith("heavy-")}
+        self.assertTrue(heavy, niceness)
+        own = os.getpriority(os.PRIO_PROCESS, self.server.process.pid)
+        self.assertEqual(set(heavy.values()), {19})
+        self.assertEqual(niceness["lane-0"], max(own, 10))
 
     def test_numbers_next_to_zero_are_flushed(self):
         tiny = np.full((1, 4), 1e-39, dtype=np.float32)

@@ -101,5 +101,17 @@ TEST_CASE("ModelTable serves many lanes while models come and go", "[models]") {
   CHECK(seen_destroyed == 0);
 }
 
+TEST_CASE("ModelTable expects of a run what the last one computed for each row", "[models]") {
+  using std::chrono::microseconds;
+  ModelTable models;
+  std::atomic<bool> destroyed{false};
+  REQUIRE(models.Add(7, std::make_unique<Witness>(destroyed)));
+  CHECK(models.Acquire(7).Expect(8).count() == 0);
+  models.Acquire(7).Note(4, microseconds(100));
+  CHECK(models.Acquire(7).Expect(8) == microseconds(200));
+  models.Acquire(7).Note(0, microseconds(30));
+  CHECK(models.Acquire(7).Expect(1) == microseconds(30));
+}
+
 }  // namespace
 }  // namespace tandem::worker

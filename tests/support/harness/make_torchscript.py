@@ -65,6 +65,16 @@ class AddNumber(nn.Module):
         return x + number
 
 
+class Toils(nn.Module):
+    """Computes for longer than other work should wait."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        square = torch.full((600, 600), 1 / 600) + x.mean()
+        for _ in range(8):
+            square = square @ square
+        return x + square.mean() * 0
+
+
 class Multiply(nn.Module):
     """Wants rows of 3 numbers, and has no config.pbtxt that would say so."""
 
@@ -84,6 +94,7 @@ MODELS = {
     "scalars": Scalars,
     "same": Same,
     "raises": Raises,
+    "toils": Toils,
     "multiply": Multiply,
     "add_number": AddNumber,
     "add_single": AddNumber,
