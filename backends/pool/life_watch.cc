@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace tandem {
 
 LifeWatch::LifeWatch(TimePoint now, uint64_t memory_limit, Readings readings)
@@ -31,12 +33,17 @@ std::string LifeWatch::Judge(TimePoint now, TimePoint load_limit) {
   if (now >= load_limit) return "it took too long to load a model";
   if (IsKeptStopped(now, load_limit)) return "it was stopped while it started or loaded a model";
   if (memory_.IsDue(now)) {
-    std::string excess = memory_.Judge(readings_.own_memory());
+    std::string excess = JudgeMemory();
     if (!excess.empty()) return excess;
   }
   // A load may keep everything else of a worker waiting; it has a limit of its own.
   const bool is_lost = heartbeat_.has_value() && heartbeat_->IsLost(now);
   return is_lost && load_limit == kNever ? "it gave no sign of life" : "";
+}
+
+std::string LifeWatch::JudgeMemory() {
+  excess_ = memory_.Judge(readings_.own_memory());
+  return excess_.empty() ? "" : absl::StrCat("it took ", excess_);
 }
 
 std::optional<uint64_t> LifeWatch::PingDue(TimePoint now) {

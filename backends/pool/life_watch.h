@@ -40,6 +40,8 @@ class LifeWatch {
   // Why the process is to be killed; empty where it need not be. `load_limit`: when the load that
   // is under way is to be given up; kNever: there is none.
   std::string Judge(TimePoint now, TimePoint load_limit);
+  // As Judge, of its memory alone, and at once.
+  std::string JudgeMemory();
   // The number of the ping to send now, if one is due.
   std::optional<uint64_t> PingDue(TimePoint now);
   // When to judge it, or to ask for a ping, though nothing has happened.
@@ -47,6 +49,8 @@ class LifeWatch {
 
   // It was when last looked at.
   bool was_stopped() const { return was_stopped_; }
+  // As MemoryWatch::Judge, when last looked at.
+  const std::string& excess() const { return excess_; }
 
  private:
   bool IsBusyWithItself(TimePoint load_limit) const;
@@ -54,6 +58,7 @@ class LifeWatch {
 
   const Readings readings_;
   MemoryWatch memory_;
+  std::string excess_;
   TimePoint hello_limit_;
   TimePoint next_stop_look_;
   bool was_stopped_ = false;

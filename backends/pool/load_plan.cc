@@ -52,13 +52,14 @@ bool LoadPlan::Finish() {
   return true;
 }
 
-std::optional<uint32_t> LoadPlan::Restart(TimePoint now, bool crashed, bool served) {
+std::optional<uint32_t> LoadPlan::Restart(TimePoint now, LoadDeath death, bool served,
+                                          std::string why) {
   const std::optional<uint32_t> blamed = std::exchange(loading_, std::nullopt);
   for (Item& item : items_) item.tried = item.is_put_off = false;
   trials_.SetAway(worker_, served);
   trials_.GiveChances(now);
   if (!blamed.has_value() || !Has(*blamed)) return std::nullopt;
-  trials_.Died(worker_, *blamed, now, crashed);
+  trials_.Died(worker_, *blamed, now, death, std::move(why));
   return blamed;
 }
 

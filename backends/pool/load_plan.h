@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "backends/pool/load_trials.h"
@@ -27,18 +28,22 @@ class LoadPlan {
   std::shared_ptr<const ModelVersion> StartNext();
   // The handle of the model that loads.
   std::optional<uint32_t> loading() const { return loading_; }
+  // It loads, and is still wanted.
+  bool IsLoading(uint32_t handle) const { return loading_ == handle && Has(handle); }
   // Models that were tried in this life; nothing while some are still to be that may be loaded.
   std::optional<size_t> all_tried() const;
   // The load has ended without a death, well or not. True where the model is still wanted.
   bool Finish();
 
-  // The worker has died and will start with no model. `crashed`: by itself, not by a signal from
-  // outside; `served`: it had been ready. Returns the model that it loaded, if any.
-  std::optional<uint32_t> Restart(TimePoint now, bool crashed, bool served = true);
+  // The worker has died and will start with no model. `served`: it had been ready; `why` as in
+  // LoadTrials::Died. Returns the model that it loaded, if any.
+  std::optional<uint32_t> Restart(TimePoint now, LoadDeath death, bool served = true,
+                                  std::string why = "");
   // Nobody knows when it will start.
   void OnCannotStart() { trials_.SetAway(worker_, false); }
 
   bool IsLeftOut(uint32_t handle) const { return trials_.IsLeftOut(handle); }
+  std::string WhyLeftOut(uint32_t handle) const { return trials_.WhyLeftOut(handle); }
   // Those that will not be loaded in this life, for the deaths that they caused. Each once.
   std::vector<uint32_t> TakeLeftOut();
   // Those that wait for another worker's trial. Each once, until they are loaded.

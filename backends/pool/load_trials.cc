@@ -25,7 +25,9 @@ bool LoadTrials::MayLoad(uint32_t worker, uint32_t model) {
 int LoadTrials::Rank(uint32_t worker, uint32_t model) const {
   const Record* const record = Find(model);
   if (record == nullptr) return 0;
-  if (record->crashes > 0 && record->trier.value_or(worker) == worker) return -1;
+  if (record->crashes > 0 && record->trier.value_or(worker) == worker) {
+    return record->was_too_much ? kMostSignals : -1;
+  }
   return record->signals;
 }
 
@@ -42,17 +44,25 @@ void LoadTrials::Survived(uint32_t model) {
   changed_ = true;
 }
 
-void LoadTrials::Died(uint32_t worker, uint32_t model, TimePoint now, bool crashed) {
+void LoadTrials::Died(uint32_t worker, uint32_t model, TimePoint now, LoadDeath death,
+                      std::string why) {
   Record* const record = Find(model);
   // Where another worker tries it since its own death, that trial decides.
   if (record == nullptr || record->left_out() || record->trier.value_or(worker) != worker) return;
-  ++(crashed ? record->crashes : record->signals);
+  ++(death == LoadDeath::kSignal ? record->signals : record->crashes);
+  record->was_too_much = record->was_too_much || death == LoadDeath::kMemory;
+  record->why = std::move(why);
   if (record->needs_trial()) record->trier = worker;
   if (record->left_out()) {
     record->left_out_since = now;
     record->trier.reset();
   }
   changed_ = true;
+}
+
+std::string LoadTrials::WhyLeftOut(uint32_t model) const {
+  const Record* const record = Find(model);
+  return record == nullptr ? "" : record->why;
 }
 
 void LoadTrials::GiveChances(TimePoint now) {

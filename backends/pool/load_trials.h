@@ -10,6 +10,10 @@
 // anybody, while whatever model loads. So that model is loaded after the others from then on, which
 // then come back in any case, and it takes a long row of signals to leave it out.
 //
+// Memory adds up: a worker has more than its pool allows with the model that it loaded last, which
+// by itself would do no harm. So such a model is the last that the worker loads in its next life,
+// and if it is too much again, the pool leaves it out.
+//
 // Who is left out gets another chance when a worker starts again for some other reason, after a
 // minute at first, then twice as late each time: it may have been blamed for what came from
 // outside.
@@ -19,14 +23,26 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 
 #include "core/clock.h"
 
 namespace tandem {
 
+// How a worker ended that loaded a model.
+enum class LoadDeath {
+  // By itself, or it was killed for what it did.
+  kCrash,
+  // By a signal from outside.
+  kSignal,
+  // It was killed since it had more memory than its pool allows.
+  kMemory,
+};
+
 class LoadTrials {
  public:
+  // Those for memory among them.
   static constexpr int kMostCrashes = 2;
   static constexpr int kMostSignals = 10;
   static constexpr Duration kFirstChance = std::chrono::minutes(1);
@@ -41,15 +57,18 @@ class LoadTrials {
   // stays with the worker until the load ends without a death or the model is left out.
   bool MayLoad(uint32_t worker, uint32_t model);
   // The worker loads what has a lower rank first: what is blamed for a crash before any other can
-  // run, and what was loaded at signals from outside after the others.
+  // run, and what was loaded at signals from outside, or was too much for the memory, after the
+  // others.
   int Rank(uint32_t worker, uint32_t model) const;
   bool IsLeftOut(uint32_t model) const;
 
   // A load has ended without a death, well or not.
   void Survived(uint32_t model);
-  // The worker has died while it loaded the model. `crashed`: by itself, not by a signal from
-  // outside.
-  void Died(uint32_t worker, uint32_t model, TimePoint now, bool crashed);
+  // The worker has died while it loaded the model. `why`: what is to be told of it where the model
+  // is left out for this death.
+  void Died(uint32_t worker, uint32_t model, TimePoint now, LoadDeath death, std::string why = "");
+  // Of a model that is left out.
+  std::string WhyLeftOut(uint32_t model) const;
   // A worker starts again; see above.
   void GiveChances(TimePoint now);
 
@@ -67,6 +86,10 @@ class LoadTrials {
     // In a row.
     int crashes = 0;
     int signals = 0;
+    // One of the crashes was for memory.
+    bool was_too_much = false;
+    // Of the last death.
+    std::string why;
     int chances = 0;
     TimePoint left_out_since{};
     // Whose trial it is.

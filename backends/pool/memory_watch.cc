@@ -27,8 +27,7 @@ bool MemoryWatch::IsDue(TimePoint now) {
 
 std::string MemoryWatch::Judge(uint64_t bytes) const {
   if (limit_ == 0 || bytes <= limit_) return "";
-  return absl::StrCat("it took ", bytes >> 20, " MiB of memory and its pool allows ", limit_ >> 20,
-                      " MiB");
+  return absl::StrCat(bytes >> 20, " MiB of memory and its pool allows ", limit_ >> 20, " MiB");
 }
 
 }  // namespace tandem

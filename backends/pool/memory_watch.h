@@ -27,7 +27,8 @@ class MemoryWatch {
   TimePoint next() const { return limit_ == 0 ? kNever : next_; }
   // True, once an interval, where it is time to look.
   bool IsDue(TimePoint now);
-  // Why the process is to be killed that has so much; empty where it is within its limit.
+  // What a process has and may have, as in "403 MiB of memory and its pool allows 400 MiB"; empty
+  // where it is within its limit.
   std::string Judge(uint64_t bytes) const;
 
  private:

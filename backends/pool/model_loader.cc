@@ -86,7 +86,8 @@ void ModelLoader::Remove(uint32_t handle, ControlQueue* control) {
 
 void ModelLoader::StartNext(ControlQueue& control, TimePoint now) {
   for (const uint32_t handle : plan_.TakeLeftOut()) {
-    Fail(handle, absl::InternalError("its load ended a worker again and again, so it is left out"));
+    Fail(handle,
+         absl::InternalError(absl::StrCat(plan_.WhyLeftOut(handle), ", so it is left out")));
   }
   while (const std::shared_ptr<const ModelVersion> model = plan_.StartNext()) {
     for (uint32_t lane = 0; lane < lanes_; ++lane) {
@@ -154,12 +155,15 @@ absl::Status ModelLoader::OnFailed(const worker::v1::ModelFailed& message) {
   return absl::OkStatus();
 }
 
-bool ModelLoader::OnWorkerDied(TimePoint now, const std::string& how, bool crashed, bool served) {
+bool ModelLoader::OnWorkerDied(TimePoint now, LoadDeath death, const std::string& how,
+                               bool served) {
   deadline_ = kNever;
-  const std::optional<uint32_t> blamed = plan_.Restart(now, crashed, served);
+  std::string reason = absl::StrCat("the worker died while it loaded the model (", how, ")");
+  std::string why = "its load ended a worker again and again";
+  if (death == LoadDeath::kMemory) why = reason = absl::StrCat("with it the worker holds ", how);
+  const std::optional<uint32_t> blamed = plan_.Restart(now, death, served, std::move(why));
   if (!blamed.has_value()) return false;
-  Fail(*blamed,
-       absl::InternalError(absl::StrCat("the worker died while it loaded the model (", how, ")")));
+  Fail(*blamed, absl::InternalError(reason));
   return plan_.IsLeftOut(*blamed);
 }
 

@@ -32,6 +32,7 @@ class ModelLoader {
   // load, or not yet.
   void StartNext(ControlQueue& control, TimePoint now);
   bool is_loading() const { return plan_.loading().has_value(); }
+  bool IsLoading(uint32_t handle) const { return plan_.IsLoading(handle); }
   // As in LoadPlan.
   std::optional<size_t> all_tried() const { return plan_.all_tried(); }
   // When the current load is to be given up. kNever: none is under way.
@@ -41,9 +42,10 @@ class ModelLoader {
   absl::Status OnLoaded(const worker::v1::ModelLoaded& message);
   absl::Status OnFailed(const worker::v1::ModelFailed& message);
 
-  // The worker has died; `how` as in "exited with code 1", the others as in LoadPlan::Restart. True
-  // where a model's load is to blame and will not be tried again.
-  bool OnWorkerDied(TimePoint now, const std::string& how, bool crashed, bool served);
+  // The worker has died; `how` as in "exited with code 1", but of kMemory as in LifeWatch::excess;
+  // the others as in LoadPlan::Restart. True where a model's load is to blame and will not be tried
+  // again.
+  bool OnWorkerDied(TimePoint now, LoadDeath death, const std::string& how, bool served);
   void OnCannotStart() { plan_.OnCannotStart(); }
 
  private:

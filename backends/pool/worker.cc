@@ -91,7 +91,7 @@ void Worker::EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overr
     verdict = hang_judge_.Judge(lane, batch_id, now, waits, overrun);
     // Another life has nothing to do with it.
     if (verdict == HangJudge::Verdict::kHangs && status_.pid == pid && link_ != nullptr) {
-      death_wish_ = {reason, /*hung=*/true};
+      death_wish_ = {reason, KillCause::kHang};
     }
   }
   if (verdict == HangJudge::Verdict::kHangs) around_.wake();
@@ -152,7 +152,7 @@ absl::Status Worker::Start(TimePoint now) {
   process_.emplace(std::move(launched->process));
   control_.emplace(std::move(launched->control));
   kill_reason_.clear();
-  hung_ = false;
+  kill_cause_ = KillCause::kFault;
   watch_.emplace(now, options.memory_limit_bytes,
                  LifeWatch::Readings{
                      [this] { return process_->IsStopped(); },
@@ -175,7 +175,7 @@ absl::Status Worker::Start(TimePoint now) {
 void Worker::OnViolation(const std::string& violation) {
   {
     const std::lock_guard lock(mutex_);
-    death_wish_ = {absl::StrCat("it broke the protocol: ", violation), /*hung=*/false};
+    death_wish_ = {absl::StrCat("it broke the protocol: ", violation), KillCause::kFault};
   }
   around_.wake();
 }
@@ -201,9 +201,9 @@ absl::Status Worker::OnMessage(const worker::v1::FromWorker& message, TimePoint 
   switch (message.message_case()) {
     case worker::v1::FromWorker::kModelLoaded:
       LogNotes(message.model_loaded());
-      return loader_.OnLoaded(message.model_loaded());
+      return OnLoadEnded(message);
     case worker::v1::FromWorker::kModelFailed:
-      return loader_.OnFailed(message.model_failed());
+      return OnLoadEnded(message);
     case worker::v1::FromWorker::kPong:
       watch_->OnPong(message.pong().sequence());
       return absl::OkStatus();
@@ -212,6 +212,21 @@ absl::Status Worker::OnMessage(const worker::v1::FromWorker& message, TimePoint 
     default:
       return absl::InternalError("it sent an unknown message");
   }
+}
+
+absl::Status Worker::OnLoadEnded(const worker::v1::FromWorker& message) {
+  const bool loaded = message.has_model_loaded();
+  const uint32_t handle =
+      loaded ? message.model_loaded().handle() : message.model_failed().handle();
+  // What it holds before any request can have run the model is the load's own doing. One that is
+  // not wanted any more is about to be unloaded.
+  std::string excess = loader_.IsLoading(handle) ? watch_->JudgeMemory() : "";
+  if (!excess.empty()) {
+    Kill(std::move(excess), KillCause::kLoadedTooMuch);
+    return absl::OkStatus();
+  }
+  return loaded ? loader_.OnLoaded(message.model_loaded())
+                : loader_.OnFailed(message.model_failed());
 }
 
 absl::Status Worker::OnHello(const worker::v1::HelloReply& hello, TimePoint now) {
@@ -251,10 +266,11 @@ void Worker::SendPing(TimePoint now) {
   [[maybe_unused]] const absl::Status posted = control_->Post(std::move(message));
 }
 
-void Worker::Kill(std::string reason) {
+void Worker::Kill(std::string reason, KillCause cause) {
   if (!kill_reason_.empty()) return;
   Log(LogLevel::kError, absl::StrCat("is killed: ", reason));
   kill_reason_ = std::move(reason);
+  kill_cause_ = cause;
   process_->Kill();
   control_.reset();
 }
@@ -266,8 +282,7 @@ void Worker::GrantDeathWish() {
     wish.swap(death_wish_);
   }
   if (!wish.has_value() || !kill_reason_.empty()) return;
-  hung_ = wish->hung;
-  Kill(std::move(wish->reason));
+  Kill(std::move(wish->reason), wish->cause);
 }
 
 void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
@@ -290,6 +305,8 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   current_link_->Close(absl::UnavailableError(absl::StrCat("worker ", name_, " died (", how,
                                                            ") while it ran the request")),
                        DeathOf(crashed));
+  const LoadDeath load_death = LoadDeathOf(crashed);
+  const std::string load_how = load_death == LoadDeath::kMemory ? watch_->excess() : how;
   current_link_.reset();
   process_.reset();
   control_.reset();
@@ -301,8 +318,8 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
     for (uint32_t i = 0; i < around_.options.lanes; ++i) around_.events.OnLaneDown(lane(i), reason);
   }
   // After the lanes: what it says of a model holds for the next life.
-  if (loader_.OnWorkerDied(now, how, crashed, was_ready)) backoff_.Reset();
-  const bool makes_loop = crashed && !hung_ && !death_explained_;
+  if (loader_.OnWorkerDied(now, load_death, load_how, was_ready)) backoff_.Reset();
+  const bool makes_loop = crashed && kill_cause_ != KillCause::kHang && !death_explained_;
   SettleFirstStart(absl::FailedPreconditionError(absl::StrCat(
       "worker ", name_, " ended before it was ready (", how, "); ", AdviceAtStart(exit))));
   ScheduleRestart(was_ready ? now - ready_since_ : Duration(0), makes_loop, now);
@@ -311,7 +328,14 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
 WorkerDeath Worker::DeathOf(bool crashed) const {
   if (stopping_) return WorkerDeath::kNone;
   if (!crashed) return WorkerDeath::kFromOutside;
+  // No batch is the reason.
+  if (kill_cause_ == KillCause::kLoadedTooMuch) return WorkerDeath::kFromOutside;
   return loader_.is_loading() ? WorkerDeath::kWhileLoading : WorkerDeath::kFromInside;
+}
+
+LoadDeath Worker::LoadDeathOf(bool crashed) const {
+  if (!crashed) return LoadDeath::kSignal;
+  return watch_->excess().empty() ? LoadDeath::kCrash : LoadDeath::kMemory;
 }
 
 void Worker::ScheduleRestart(Duration healthy_for, bool crashed, TimePoint now) {

@@ -77,27 +77,37 @@ class Worker {
   std::shared_ptr<WorkerLink> link() const;
   // The process, where it holds the batch; 0 where it does not, or there is none.
   pid_t HolderOf(uint64_t batch_id) const;
+  // What the server killed it for.
+  enum class KillCause {
+    kFault,
+    // A batch took too long.
+    kHang,
+    // At the end of a load it had more memory than its pool allows.
+    kLoadedTooMuch,
+  };
   // Of another thread, for the supervisor's to fulfil.
   struct DeathWish {
     std::string reason;
-    // A batch took too long.
-    bool hung = false;
+    KillCause cause = KillCause::kFault;
   };
 
   absl::Status Start(TimePoint now);
   void ReadControl(TimePoint now);
   // INTERNAL: the worker broke the protocol.
   absl::Status OnMessage(const worker::v1::FromWorker& message, TimePoint now);
+  absl::Status OnLoadEnded(const worker::v1::FromWorker& message);
   absl::Status OnHello(const worker::v1::HelloReply& hello, TimePoint now);
   void SendPing(TimePoint now);
   // On the link's completion thread or one that calls Run.
   void OnViolation(const std::string& violation);
   // Ends the process; the reason is for the log and the status.
-  void Kill(std::string reason);
+  void Kill(std::string reason, KillCause cause = KillCause::kFault);
   void GrantDeathWish();
   void OnExit(const WorkerExit& exit, TimePoint now);
   // What it says of the batches. `crashed`: not by a signal from outside.
   WorkerDeath DeathOf(bool crashed) const;
+  // And of a load.
+  LoadDeath LoadDeathOf(bool crashed) const;
   // With mutex_ held.
   void Follow(WorkerEvent event);
   void ScheduleRestart(Duration healthy_for, bool crashed, TimePoint now);
@@ -129,8 +139,7 @@ class Worker {
   TimePoint start_at_{};
   // Why the server killed it; empty where it did not.
   std::string kill_reason_;
-  // It was killed since a batch took too long.
-  bool hung_ = false;
+  KillCause kill_cause_ = KillCause::kFault;
   // Written while the router hears of the batches that the process held.
   std::atomic<bool> death_explained_{false};
   // The end of the life before; nothing in the first, and once it is made up for.

@@ -1,10 +1,12 @@
 """Memory that runs out: the worker that takes too much is ended, the server never."""
 
+import signal
 import unittest
 
 import grpc
 import harness
 import numpy as np
+from harness.load import Load
 from harness.processes import children
 from harness.recovery import (
     footprint,
@@ -56,6 +58,29 @@ class MemoryTest(unittest.TestCase):
         self.assertIn("its pool allows 256 MiB", self.server.log().split(told)[1])
         self.assertEqual(worker(self.server, "gpu").restarts, 0)
         wait_for_footprint(self.server, before)
+
+    def test_a_model_that_takes_too_much_at_load_is_left_out_and_no_request_is_blamed(self):
+        repository = self.enterContext(Repository())
+        repository.synthetic("good")
+        flags = ("--pool=cpu=device:cpu,processes:2,lanes:1,memory:256MiB",)
+        server = self.enterContext(Server(repository.path, flags))
+        with Load(server.address, "good") as load:
+            load.wait_for_more(10)
+            repository.synthetic("huge", parameters={"load_mode": "eat"})
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for_log("model huge version 1: UNAVAILABLE")
+            load.wait_for_more(10)
+        self.assertEqual(load.failures, [])
+        state, reason = server.index()["huge", "1"]
+        self.assertEqual(state, "UNAVAILABLE")
+        self.assertRegex(
+            reason, r"with it the worker holds \d+ MiB of memory and its pool allows 256 MiB"
+        )
+        self.assertIn("so it is left out", reason)
+        (pool,) = server.status().pools
+        self.assertEqual(sorted(w.restarts for w in pool.workers), [0, 2])
+        self.assertNotIn("is refused", server.log())
+        self.assertEqual(metric(server, "tandem_quarantined_requests"), 0)
 
     def test_the_kernel_ends_a_worker_before_the_server(self):
         def score(pid):

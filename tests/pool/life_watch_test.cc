@@ -90,6 +90,19 @@ TEST_CASE("A worker's memory is looked at once an interval", "[life]") {
   CHECK(life.Judge(MemoryWatch::kInterval) == "it took 9 MiB of memory and its pool allows 8 MiB");
 }
 
+TEST_CASE("A worker's memory is looked at when asked, whatever the time", "[life]") {
+  WatchedLife life;
+  life.memory = kLimit;
+  CHECK(life.Judge(Duration(0)).empty());
+  CHECK(life.watch.JudgeMemory().empty());
+  life.memory = kLimit + (uint64_t{1} << 20);
+  CHECK(life.watch.JudgeMemory() == "it took 9 MiB of memory and its pool allows 8 MiB");
+  CHECK(life.watch.excess() == "9 MiB of memory and its pool allows 8 MiB");
+  life.memory = kLimit;
+  CHECK(life.watch.JudgeMemory().empty());
+  CHECK(life.watch.excess().empty());
+}
+
 TEST_CASE("A worker that is to end has until then, and the last word on it holds", "[life]") {
   WatchedLife life;
   life.watch.EndBy(kStart + seconds(1), "it closed its control socket");

@@ -51,7 +51,7 @@ TEST_CASE("Models load one after the other, each once, and all again after a res
   CHECK(Next(plans.first) == 2);
   CHECK(plans.first.Finish());
   CHECK(Next(plans.first) == 0);
-  CHECK(!plans.first.Restart(kDiedAt, true).has_value());
+  CHECK(!plans.first.Restart(kDiedAt, LoadDeath::kCrash).has_value());
   CHECK(Next(plans.first) == 1);
 }
 
@@ -81,7 +81,7 @@ TEST_CASE("What has been loaded once is loaded by all workers at the same time",
   Plans plans(1);
   REQUIRE(LoadAll(plans.first, 1));
   REQUIRE(LoadAll(plans.second, 1));
-  for (LoadPlan* plan : {&plans.first, &plans.second}) plan->Restart(kDiedAt, true);
+  for (LoadPlan* plan : {&plans.first, &plans.second}) plan->Restart(kDiedAt, LoadDeath::kCrash);
   CHECK(Next(plans.first) == 1);
   CHECK(Next(plans.second) == 1);
 }
@@ -114,11 +114,11 @@ TEST_CASE(
   plans.Add(2);
   plans.Add(3);
   REQUIRE(Next(plans.first) == 2);
-  CHECK(plans.first.Restart(kDiedAt, true) == 2u);
+  CHECK(plans.first.Restart(kDiedAt, LoadDeath::kCrash) == 2u);
   CHECK(plans.first.TakeLeftOut().empty());
   CHECK(Next(plans.second) == 0);
   REQUIRE(Next(plans.first) == 2);
-  CHECK(plans.first.Restart(kDiedAt, true) == 2u);
+  CHECK(plans.first.Restart(kDiedAt, LoadDeath::kCrash) == 2u);
   for (LoadPlan* plan : {&plans.first, &plans.second}) {
     CHECK(plan->TakeLeftOut() == std::vector<uint32_t>{2});
     CHECK(plan->TakeLeftOut().empty());
@@ -137,7 +137,7 @@ TEST_CASE("A worker that is back and tries what is not wanted any more keeps nob
           "[load_plan]") {
   Plans plans(2);
   REQUIRE(Next(plans.first) == 1);
-  plans.first.Restart(kDiedAt, true);
+  plans.first.Restart(kDiedAt, LoadDeath::kCrash);
   REQUIRE(Next(plans.first) == 1);
   CHECK(Next(plans.second) == 0);
   for (LoadPlan* plan : {&plans.first, &plans.second}) plan->Remove(1);
@@ -149,10 +149,12 @@ TEST_CASE("A worker that is not known to come back keeps nobody from a trial", "
   REQUIRE(LoadAll(plans.first, 1));
   REQUIRE(LoadAll(plans.second, 1));
   plans.Add(2);
-  plans.second.Restart(kDiedAt, true);
+  plans.second.Restart(kDiedAt, LoadDeath::kCrash);
   CHECK(Next(plans.first) == 0);
   SECTION("It cannot be started") { plans.second.OnCannotStart(); }
-  SECTION("It dies before it is ready") { plans.second.Restart(kDiedAt, true, /*served=*/false); }
+  SECTION("It dies before it is ready") {
+    plans.second.Restart(kDiedAt, LoadDeath::kCrash, /*served=*/false);
+  }
   CHECK(Next(plans.first) == 2);
 }
 
@@ -162,12 +164,12 @@ TEST_CASE("A worker that dies of a model that others have loaded is the only one
   REQUIRE(LoadAll(plans.first, 1));
   REQUIRE(LoadAll(plans.second, 1));
   for (LoadPlan* plan : {&plans.first, &plans.second}) {
-    plan->Restart(kDiedAt, true);
+    plan->Restart(kDiedAt, LoadDeath::kCrash);
     REQUIRE(Next(*plan) == 1);
   }
-  CHECK(plans.first.Restart(kDiedAt, true) == 1u);
+  CHECK(plans.first.Restart(kDiedAt, LoadDeath::kCrash) == 1u);
   // Its own trial is the proof, not that another one died with it.
-  CHECK(plans.second.Restart(kDiedAt, true) == 1u);
+  CHECK(plans.second.Restart(kDiedAt, LoadDeath::kCrash) == 1u);
   CHECK(plans.second.TakeLeftOut().empty());
   CHECK(Next(plans.second) == 0);
   CHECK(Next(plans.first) == 1);
@@ -181,27 +183,27 @@ TEST_CASE("Who is left out gets a chance at a later restart, each time after twi
   LoadPlan& plan = plans.first;
   for (int death = 0; death < LoadTrials::kMostCrashes; ++death) {
     REQUIRE(Next(plan) == 1);
-    plan.Restart(kDiedAt, true);
+    plan.Restart(kDiedAt, LoadDeath::kCrash);
   }
   REQUIRE(plans.trials.IsLeftOut(1));
   TimePoint now = kDiedAt;
   Duration wait = LoadTrials::kFirstChance;
   for (int chance = 0; chance < 3; ++chance) {
-    plan.Restart(now + wait - seconds(1), false);
+    plan.Restart(now + wait - seconds(1), LoadDeath::kSignal);
     CHECK(Next(plan) == 0);
     now += wait;
-    plan.Restart(now, false);
+    plan.Restart(now, LoadDeath::kSignal);
     REQUIRE(Next(plan) == 1);
     // One more crash is enough.
-    plan.Restart(now, true);
+    plan.Restart(now, LoadDeath::kCrash);
     CHECK(plans.trials.IsLeftOut(1));
     wait *= 2;
   }
   now += wait;
-  plan.Restart(now, false);
+  plan.Restart(now, LoadDeath::kSignal);
   REQUIRE(Next(plan) == 1);
   CHECK(plan.Finish());
-  plan.Restart(now, true);
+  plan.Restart(now, LoadDeath::kCrash);
   CHECK_FALSE(plans.trials.IsLeftOut(1));
 }
 
@@ -209,10 +211,10 @@ TEST_CASE("A load that succeeds makes up for a death before it", "[load_plan]") 
   Plans plans(1);
   for (int death = 1; death <= 5; ++death) {
     REQUIRE(Next(plans.first) == 1);
-    CHECK(plans.first.Restart(kDiedAt, true) == 1u);
+    CHECK(plans.first.Restart(kDiedAt, LoadDeath::kCrash) == 1u);
     REQUIRE(Next(plans.first) == 1);
     CHECK(plans.first.Finish());
-    CHECK(!plans.first.Restart(kDiedAt, true).has_value());
+    CHECK(!plans.first.Restart(kDiedAt, LoadDeath::kCrash).has_value());
   }
   CHECK_FALSE(plans.trials.IsLeftOut(1));
 }
@@ -223,7 +225,7 @@ TEST_CASE("Signals from outside during a load leave the model out only after a r
   for (int death = 1; death <= LoadTrials::kMostSignals; ++death) {
     CHECK_FALSE(plans.trials.IsLeftOut(1));
     REQUIRE(Next(plans.first) == 1);
-    CHECK(plans.first.Restart(kDiedAt, false) == 1u);
+    CHECK(plans.first.Restart(kDiedAt, LoadDeath::kSignal) == 1u);
   }
   CHECK(plans.trials.IsLeftOut(1));
 }
@@ -233,17 +235,17 @@ TEST_CASE("What was loaded when a signal came from outside is loaded after the o
   Plans plans(3);
   REQUIRE(LoadAll(plans.first, 3));
   REQUIRE(LoadAll(plans.second, 3));
-  plans.first.Restart(kDiedAt, false);
+  plans.first.Restart(kDiedAt, LoadDeath::kSignal);
   REQUIRE(Next(plans.first) == 1);
-  plans.first.Restart(kDiedAt, false);
+  plans.first.Restart(kDiedAt, LoadDeath::kSignal);
   REQUIRE(Next(plans.first) == 2);
-  plans.first.Restart(kDiedAt, false);
+  plans.first.Restart(kDiedAt, LoadDeath::kSignal);
   // Also in another worker.
-  plans.second.Restart(kDiedAt, false);
+  plans.second.Restart(kDiedAt, LoadDeath::kSignal);
   for (LoadPlan* plan : {&plans.first, &plans.second}) REQUIRE(Next(*plan) == 3);
   REQUIRE(plans.first.Finish());
   REQUIRE(Next(plans.first) == 1);
-  plans.first.Restart(kDiedAt, false);
+  plans.first.Restart(kDiedAt, LoadDeath::kSignal);
   REQUIRE(plans.second.Finish());
   REQUIRE(Next(plans.second) == 2);
   // A load makes up for them.
@@ -251,14 +253,50 @@ TEST_CASE("What was loaded when a signal came from outside is loaded after the o
   REQUIRE(Next(plans.first) == 2);
 }
 
+TEST_CASE(
+    "What was too much for the memory is loaded after the others, and left out the second time",
+    "[load_plan]") {
+  Plans plans(3);
+  REQUIRE(LoadAll(plans.first, 1) == false);
+  REQUIRE(plans.first.loading() == 2u);
+  CHECK(plans.first.Restart(kDiedAt, LoadDeath::kMemory, true, "it is large") == 2u);
+  CHECK(plans.first.TakeLeftOut().empty());
+  REQUIRE(Next(plans.first) == 1);
+  REQUIRE(plans.first.Finish());
+  // Its own trial goes on, so that no other one begins.
+  CHECK(Next(plans.second) == 1);
+  REQUIRE(plans.second.Finish());
+  CHECK(Next(plans.second) == 0);
+  REQUIRE(Next(plans.first) == 2);
+  SECTION("for memory") { plans.first.Restart(kDiedAt, LoadDeath::kMemory, true, "it is large"); }
+  SECTION("in another way") {
+    plans.first.Restart(kDiedAt, LoadDeath::kCrash, true, "it is large");
+  }
+  for (LoadPlan* plan : {&plans.first, &plans.second}) {
+    CHECK(plan->TakeLeftOut() == std::vector<uint32_t>{2});
+    CHECK(plan->WhyLeftOut(2) == "it is large");
+  }
+  for (const uint32_t handle : {1u, 3u}) {
+    REQUIRE(Next(plans.first) == handle);
+    REQUIRE(plans.first.Finish());
+  }
+  CHECK(Next(plans.first) == 0);
+  // Its chance comes after the others too.
+  plans.first.Restart(kDiedAt + LoadTrials::kFirstChance, LoadDeath::kSignal);
+  for (const uint32_t handle : {1u, 3u, 2u}) {
+    REQUIRE(Next(plans.first) == handle);
+    REQUIRE(plans.first.Finish());
+  }
+}
+
 TEST_CASE("Signals that come whatever is loaded leave no model out", "[load_plan]") {
   constexpr uint32_t kModels = 4;
   Plans plans(kModels);
   REQUIRE(LoadAll(plans.first, kModels));
-  plans.first.Restart(kDiedAt, false);
+  plans.first.Restart(kDiedAt, LoadDeath::kSignal);
   for (int death = 0; death < static_cast<int>(kModels) * (LoadTrials::kMostSignals - 1); ++death) {
     REQUIRE(Next(plans.first) != 0);
-    plans.first.Restart(kDiedAt, false);
+    plans.first.Restart(kDiedAt, LoadDeath::kSignal);
   }
   CHECK(LoadAll(plans.first, kModels));
 }

@@ -121,8 +121,7 @@ TEST_CASE("A worker's memory is looked at once an interval, and only where there
   CHECK_FALSE(watch.IsDue(start + MemoryWatch::kInterval - Duration(1)));
   CHECK(watch.IsDue(watch.next()));
   CHECK(watch.Judge(uint64_t{512} << 20).empty());
-  CHECK(watch.Judge(uint64_t{700} << 20) ==
-        "it took 700 MiB of memory and its pool allows 512 MiB");
+  CHECK(watch.Judge(uint64_t{700} << 20) == "700 MiB of memory and its pool allows 512 MiB");
 }
 
 TEST_CASE("Time without a CPU does not count against a batch, up to four budgets", "[hang]") {

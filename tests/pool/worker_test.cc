@@ -16,8 +16,8 @@ using std::chrono::seconds;
 // really does.
 class ManualWorker {
  public:
-  explicit ManualWorker(const std::string& program)
-      : options_(ScriptedOptions(program)),
+  explicit ManualWorker(const std::string& program, uint64_t memory_limit_bytes = 0)
+      : options_(OptionsOf(program, memory_limit_bytes)),
         log_sink_(log.sink()),
         worker(Worker::Surroundings{options_, events, log_sink_, trials_, [] {}}, 0, 0) {}
   ~ManualWorker() {
@@ -53,6 +53,12 @@ class ManualWorker {
   TimePoint now{seconds(1000)};
 
  private:
+  static PoolOptions OptionsOf(const std::string& program, uint64_t memory_limit_bytes) {
+    PoolOptions options = ScriptedOptions(program);
+    options.memory_limit_bytes = memory_limit_bytes;
+    return options;
+  }
+
   const PoolOptions options_;
   LoadTrials trials_;
   const LogSink log_sink_;
@@ -112,6 +118,36 @@ TEST_CASE("A worker whose load never ends is killed at the limit, not before", "
   REQUIRE(manual.TickUntilGone());
   CHECK(manual.log.Holds("it took too long to load a model"));
   CHECK(manual.events.Count(Kind::kModelFailed, 1) == 1);
+}
+
+TEST_CASE(
+    "A model with which the worker has too much memory is left out, and no request is to blame",
+    "[worker]") {
+  const std::string load = GENERATE("eat", "eat_and_fail");
+  ManualWorker manual("tandem_scripted_worker", uint64_t{256} << 20);
+  RecordedEvents& events = manual.events;
+  manual.worker.Load(ScriptedModel(1, "hang"));
+  manual.worker.Load(ScriptedModel(2, "echo", load));
+  const std::string reason = " MiB of memory and its pool allows 256 MiB";
+  for (uint64_t life = 1; life <= 2; ++life) {
+    // The time stands still from the worker's start on, so that nothing but the end of the load has
+    // its memory looked at.
+    REQUIRE(manual.TickUntil([&] { return events.Count(Kind::kModelReady, 1) == life; }));
+    REQUIRE(manual.worker.Run(0, TestBatch(life, 1).Add({1.0f}).get()).ok());
+    REQUIRE(manual.TickUntilGone());
+    CHECK(events.TakeResult(life).death == WorkerDeath::kFromOutside);
+    CHECK(events.Count(Kind::kModelReady, 2) == 0);
+    REQUIRE(events.Count(Kind::kModelFailed, 2) == life);
+    const std::string told(events.Last(Kind::kModelFailed).status.message());
+    CHECK(told.starts_with("with it the worker holds "));
+    CHECK(told.ends_with(reason));
+    manual.Advance(manual.worker.NextDeadline() - manual.now);
+  }
+  REQUIRE(manual.TickUntil([&] { return events.Count(Kind::kModelFailed, 2) == 3; }));
+  const std::string told(events.Last(Kind::kModelFailed).status.message());
+  CHECK(told.ends_with(reason + ", so it is left out"));
+  REQUIRE(manual.TickUntil([&] { return events.Count(Kind::kModelReady, 1) == 3; }));
+  CHECK(manual.worker.Status().restarts == 2);
 }
 
 TEST_CASE("A worker that is stopped while it loads a model is killed soon", "[worker]") {

@@ -9,8 +9,9 @@ namespace tandem::testing {
 
 // For `load`, "echo" and "" load; "fail" gives a reason with control characters; "crash" ends the
 // worker; "hang" never answers, nor does "close_socket", which closes the control socket besides;
-// "bad_signature" tells a tensor of too many dimensions; "notes" tells more, and longer, notes than
-// are taken, with control characters; "unasked" tells of a handle that nobody gave.
+// "bad_signature" tells a tensor of too many dimensions; "eat" takes 512 MiB of memory and loads,
+// "eat_and_fail" fails then; "notes" tells more, and longer, notes than are taken, with control
+// characters; "unasked" tells of a handle that nobody gave.
 //
 // For `run`, "echo" and "" return the inputs under their names, and these return them and one thing
 // that is wrong: unknown_batch, twice, bad_slot, reused_slot, no_outputs, bad_status,

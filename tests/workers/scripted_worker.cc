@@ -103,12 +103,13 @@ class ScriptedWorker {
       shutdown(kControlFd, SHUT_RDWR);
       while (true) pause();
     }
+    if (behaviour.load.starts_with("eat")) eaten_.assign(size_t{512} << 20, 1);
     {
       const std::lock_guard lock(mutex_);
       runs_[load.handle()] = behaviour.run;
     }
     worker::v1::FromWorker reply;
-    if (behaviour.load == "fail") {
+    if (behaviour.load == "fail" || behaviour.load == "eat_and_fail") {
       reply.mutable_model_failed()->set_handle(load.handle());
       reply.mutable_model_failed()->set_reason("the file is\nno TorchScript archive");
     } else {
@@ -143,6 +144,7 @@ class ScriptedWorker {
   // At most one; in a list since its lanes keep a reference.
   std::list<Regions> regions_;
   std::list<ScriptedLane> lanes_;
+  std::vector<char> eaten_;
   std::mutex mutex_;
   // Guarded by mutex_: what the parameter `run` of each model says.
   std::map<uint32_t, std::string> runs_;
