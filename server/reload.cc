@@ -22,6 +22,7 @@ absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after) 
       {"max-network-bytes", before.max_network_bytes == after.max_network_bytes},
       {"max-connection-age", before.max_connection_age == after.max_connection_age},
       {"restart-patience", before.restart_patience == after.restart_patience},
+      {"load-timeout", before.load_timeout == after.load_timeout},
       {"quarantine", before.quarantine == after.quarantine},
       {"grpc-threads", before.grpc_threads == after.grpc_threads},
       {"state-file", before.state_file == after.state_file},

@@ -42,6 +42,8 @@ constexpr Setting kSettings[] = {
     {"max-bytes-in-flight", "SIZE", "Bytes of inputs of all requests (default 1GiB)"},
     {"restart-patience", "TIME",
      "Time that requests wait for a worker that is started again (default 10s)"},
+    {"load-timeout", "TIME",
+     "Time that a model may take to load; then it is left out (default 10m; 0s: no limit)"},
     {"quarantine", "TIME", "Time that a request which ended two workers is refused (default 10m)"},
     {"front-end-cores", "CORES", "Cores of the front end, as in 0-1 (default: by the machine)"},
     {"grpc-threads", "COUNT",
@@ -137,6 +139,8 @@ absl::Status Apply(absl::string_view name, const std::string& value, ServeOption
     return ReadDuration(value, &options->max_connection_age);
   } else if (name == "restart-patience") {
     return ReadDuration(value, &options->restart_patience);
+  } else if (name == "load-timeout") {
+    return ReadDuration(value, &options->load_timeout);
   } else if (name == "quarantine") {
     return ReadDuration(value, &options->quarantine);
   } else if (name == "max-message-bytes") {

@@ -55,6 +55,8 @@ struct ServeOptions {
   uint64_t max_bytes_in_flight = uint64_t{1} << 30;
   // How long requests wait for a worker that died and is started again, where no other runs them.
   Duration restart_patience = std::chrono::seconds(10);
+  // How long a worker may load one model. 0: for ever.
+  Duration load_timeout = std::chrono::minutes(10);
   // How long a request that ended two workers is refused. 0: not at all.
   Duration quarantine = std::chrono::minutes(10);
   // A file that gets the ports and the process id when the server is ready. Empty: none.

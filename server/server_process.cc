@@ -61,7 +61,7 @@ std::string WorkerProgram(bool gpu) {
   return (self.parent_path() / (gpu ? "tandem-worker-cuda" : "tandem-worker")).string();
 }
 
-PoolOptions MakePoolOptions(const PoolSpec& spec) {
+PoolOptions MakePoolOptions(const PoolSpec& spec, const ServeOptions& serve) {
   PoolOptions options;
   options.name = spec.name;
   options.kind = spec.serves;
@@ -75,6 +75,7 @@ PoolOptions MakePoolOptions(const PoolSpec& spec) {
   options.output_arena_bytes = spec.output_arena_bytes;
   options.memory_limit_bytes = spec.memory_bytes;
   options.device_memory_bytes = spec.device_memory_bytes;
+  options.load_timeout = serve.load_timeout;
   options.nice = spec.nice;
   options.cpu_share = spec.cpu_share;
   options.memory_node = spec.memory_node;
@@ -112,7 +113,7 @@ class ServerProcess {
         models_(options, router_, log_) {
     TakeProtobufLog(log_);
     for (const PoolSpec& spec : options.pools) {
-      pools_.push_back(std::make_unique<Pool>(MakePoolOptions(spec),
+      pools_.push_back(std::make_unique<Pool>(MakePoolOptions(spec, options),
                                               static_cast<uint32_t>(pools_.size()), router_, log_));
       router_.AddBackend(*pools_.back());
     }

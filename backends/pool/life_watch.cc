@@ -27,18 +27,17 @@ void LifeWatch::EndBy(TimePoint limit, std::string otherwise) {
   end_reason_ = std::move(otherwise);
 }
 
-std::string LifeWatch::Judge(TimePoint now, TimePoint load_limit) {
+std::string LifeWatch::Judge(TimePoint now, bool is_loading) {
   if (now >= end_limit_) return end_reason_;
   if (now >= hello_limit_) return "it did not say hello in time";
-  if (now >= load_limit) return "it took too long to load a model";
-  if (IsKeptStopped(now, load_limit)) return "it was stopped while it started or loaded a model";
+  if (IsKeptStopped(now, is_loading)) return "it was stopped while it started or loaded a model";
   if (memory_.IsDue(now)) {
     std::string excess = JudgeMemory();
     if (!excess.empty()) return excess;
   }
   // A load may keep everything else of a worker waiting; it has a limit of its own.
   const bool is_lost = heartbeat_.has_value() && heartbeat_->IsLost(now);
-  return is_lost && load_limit == kNever ? "it gave no sign of life" : "";
+  return is_lost && !is_loading ? "it gave no sign of life" : "";
 }
 
 std::string LifeWatch::JudgeMemory() {
@@ -50,21 +49,21 @@ std::optional<uint64_t> LifeWatch::PingDue(TimePoint now) {
   return heartbeat_.has_value() ? heartbeat_->Due(now) : std::nullopt;
 }
 
-TimePoint LifeWatch::next(TimePoint load_limit) const {
-  TimePoint next = std::min({end_limit_, hello_limit_, load_limit, memory_.next()});
+TimePoint LifeWatch::next(bool is_loading) const {
+  TimePoint next = std::min({end_limit_, hello_limit_, memory_.next()});
   if (heartbeat_.has_value()) next = std::min(next, heartbeat_->next());
-  if (IsBusyWithItself(load_limit)) next = std::min(next, next_stop_look_);
+  if (IsBusyWithItself(is_loading)) next = std::min(next, next_stop_look_);
   return next;
 }
 
-bool LifeWatch::IsBusyWithItself(TimePoint load_limit) const {
-  return !heartbeat_.has_value() || load_limit != kNever;
+bool LifeWatch::IsBusyWithItself(bool is_loading) const {
+  return !heartbeat_.has_value() || is_loading;
 }
 
-bool LifeWatch::IsKeptStopped(TimePoint now, TimePoint load_limit) {
+bool LifeWatch::IsKeptStopped(TimePoint now, bool is_loading) {
   if (now < next_stop_look_) return false;
   next_stop_look_ = now + kStopLook;
-  const bool is_stopped = IsBusyWithItself(load_limit) && readings_.is_stopped();
+  const bool is_stopped = IsBusyWithItself(is_loading) && readings_.is_stopped();
   return std::exchange(was_stopped_, is_stopped) && is_stopped;
 }
 

@@ -1,6 +1,6 @@
-// What one life of a worker is held to: it says hello in time, gives signs of life, is done with a
-// load in time, is not stopped where nobody would notice, stays within its memory, and ends when
-// that is due. Pure but for the readings; not thread-safe.
+// What one life of a worker is held to: it says hello in time, gives signs of life, is not stopped
+// where nobody would notice, stays within its memory, and ends when that is due. Pure but for the
+// readings; not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -37,15 +37,14 @@ class LifeWatch {
   // It is to end by then; `otherwise` is why it is killed if it does not. The last one holds.
   void EndBy(TimePoint limit, std::string otherwise);
 
-  // Why the process is to be killed; empty where it need not be. `load_limit`: when the load that
-  // is under way is to be given up; kNever: there is none.
-  std::string Judge(TimePoint now, TimePoint load_limit);
+  // Why the process is to be killed; empty where it need not be. `is_loading`: a load is under way.
+  std::string Judge(TimePoint now, bool is_loading);
   // As Judge, of its memory alone, and at once.
   std::string JudgeMemory();
   // The number of the ping to send now, if one is due.
   std::optional<uint64_t> PingDue(TimePoint now);
   // When to judge it, or to ask for a ping, though nothing has happened.
-  TimePoint next(TimePoint load_limit) const;
+  TimePoint next(bool is_loading) const;
 
   // It was when last looked at.
   bool was_stopped() const { return was_stopped_; }
@@ -53,8 +52,8 @@ class LifeWatch {
   const std::string& excess() const { return excess_; }
 
  private:
-  bool IsBusyWithItself(TimePoint load_limit) const;
-  bool IsKeptStopped(TimePoint now, TimePoint load_limit);
+  bool IsBusyWithItself(bool is_loading) const;
+  bool IsKeptStopped(TimePoint now, bool is_loading);
 
   const Readings readings_;
   MemoryWatch memory_;

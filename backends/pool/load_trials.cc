@@ -50,6 +50,7 @@ void LoadTrials::Died(uint32_t worker, uint32_t model, TimePoint now, LoadDeath 
   // Where another worker tries it since its own death, that trial decides.
   if (record == nullptr || record->left_out() || record->trier.value_or(worker) != worker) return;
   ++(death == LoadDeath::kSignal ? record->signals : record->crashes);
+  record->took_too_long = death == LoadDeath::kTooLong;
   record->was_too_much = record->was_too_much || death == LoadDeath::kMemory;
   record->why = std::move(why);
   if (record->needs_trial()) record->trier = worker;
@@ -68,7 +69,7 @@ std::string LoadTrials::WhyLeftOut(uint32_t model) const {
 void LoadTrials::GiveChances(TimePoint now) {
   for (auto& [model, record] : records_) {
     const Duration wait = kFirstChance * (1 << std::min(record.chances, kMostDoublings));
-    if (!record.left_out() || now - record.left_out_since < wait) continue;
+    if (!record.left_out() || record.took_too_long || now - record.left_out_since < wait) continue;
     ++record.chances;
     record.crashes = kMostCrashes - 1;
     record.signals = 0;

@@ -14,8 +14,11 @@
 // by itself would do no harm. So such a model is the last that the worker loads in its next life,
 // and if it is too much again, the pool leaves it out.
 //
-// Who is left out gets another chance when a worker starts again for some other reason, after a
-// minute at first, then twice as late each time: it may have been blamed for what came from
+// A load that went on beyond its limit of time has cost enough: such a model is left out at once,
+// and for good.
+//
+// Who else is left out gets another chance when a worker starts again for some other reason, after
+// a minute at first, then twice as late each time: it may have been blamed for what came from
 // outside.
 #pragma once
 
@@ -38,6 +41,8 @@ enum class LoadDeath {
   kSignal,
   // It was killed since it had more memory than its pool allows.
   kMemory,
+  // It was killed since the load went on beyond its limit of time.
+  kTooLong,
 };
 
 class LoadTrials {
@@ -88,6 +93,7 @@ class LoadTrials {
     int signals = 0;
     // One of the crashes was for memory.
     bool was_too_much = false;
+    bool took_too_long = false;
     // Of the last death.
     std::string why;
     int chances = 0;
@@ -95,7 +101,9 @@ class LoadTrials {
     // Whose trial it is.
     std::optional<uint32_t> trier;
 
-    bool left_out() const { return crashes >= kMostCrashes || signals >= kMostSignals; }
+    bool left_out() const {
+      return took_too_long || crashes >= kMostCrashes || signals >= kMostSignals;
+    }
     bool needs_trial() const { return !survived || crashes > 0; }
   };
   const Record* Find(uint32_t model) const;

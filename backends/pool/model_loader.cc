@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/time.h"
 #include "backends/pool/tensor_specs.h"
 #include "core/printable.h"
 
@@ -21,6 +22,7 @@ namespace {
 
 constexpr size_t kMostReasonBytes = 4096;
 constexpr size_t kMostRuns = 256;
+constexpr Duration kLongestRun = std::chrono::minutes(10);
 
 // Non-blocking, so that a pipe in the file's place cannot stop the server; then nothing but a
 // regular file is taken.
@@ -72,11 +74,17 @@ worker::v1::ToWorker LoadMessage(const ModelVersion& model, PoolKind kind) {
 
 }  // namespace
 
-ModelLoader::ModelLoader(PoolKind kind, LaneId first_lane, uint32_t lanes, BackendEvents& events,
+ModelLoader::ModelLoader(const PoolOptions& options, LaneId first_lane, BackendEvents& events,
                          LoadTrials& trials, uint32_t worker)
-    : kind_(kind), first_lane_(first_lane), lanes_(lanes), events_(events), plan_(trials, worker) {}
+    : kind_(options.kind),
+      first_lane_(first_lane),
+      lanes_(options.lanes),
+      events_(events),
+      plan_(trials, worker),
+      watch_(options.load_timeout) {}
 
-void ModelLoader::Remove(uint32_t handle, ControlQueue* control) {
+void ModelLoader::Remove(uint32_t handle, ControlQueue* control, TimePoint now) {
+  if (plan_.IsLoading(handle)) watch_.OnUnwanted(now);
   plan_.Remove(handle);
   if (control == nullptr) return;
   worker::v1::ToWorker message;
@@ -95,7 +103,8 @@ void ModelLoader::StartNext(ControlQueue& control, TimePoint now) {
     }
     const absl::Status sent = Send(*model, control);
     if (sent.ok()) {
-      deadline_ = now + kLongestLoad;
+      watch_.Begin(now);
+      loading_name_ = absl::StrCat("model ", model->config.name, " version ", model->version);
       return;
     }
     plan_.Finish();
@@ -106,6 +115,11 @@ void ModelLoader::StartNext(ControlQueue& control, TimePoint now) {
       events_.OnLoadPutOff({first_lane_.pool, first_lane_.lane + lane}, handle);
     }
   }
+}
+
+std::optional<std::string> ModelLoader::TakeSlow(TimePoint now) {
+  if (!watch_.TakeSlow(now)) return std::nullopt;
+  return loading_name_;
 }
 
 absl::Status ModelLoader::Send(const ModelVersion& model, ControlQueue& control) {
@@ -128,12 +142,12 @@ absl::Status ModelLoader::OnLoaded(const worker::v1::ModelLoaded& message) {
   if (!inputs.ok()) return inputs.status();
   absl::StatusOr<std::vector<TensorSpec>> outputs = FromMessages(message.outputs());
   if (!outputs.ok()) return outputs.status();
-  deadline_ = kNever;
+  watch_.End();
   if (!plan_.Finish()) return absl::OkStatus();
   std::vector<WarmUpRun> runs;
   for (const worker::v1::WarmUpRun& run : message.warm_up_runs()) {
     // Checked, as all that a worker says.
-    const auto ns = static_cast<int64_t>(std::min<uint64_t>(run.ns(), kLongestLoad.count()));
+    const auto ns = static_cast<int64_t>(std::min<uint64_t>(run.ns(), kLongestRun.count()));
     if (run.rows() > 0 && ns > 0 && runs.size() < kMostRuns)
       runs.push_back({run.rows(), Duration{ns}});
   }
@@ -149,7 +163,7 @@ absl::Status ModelLoader::OnFailed(const worker::v1::ModelFailed& message) {
   if (absl::Status status = CheckIsLoading(message.handle()); !status.ok()) return status;
   if (message.reason().size() > kMostReasonBytes)
     return absl::InternalError("a reason is too long");
-  deadline_ = kNever;
+  watch_.End();
   if (plan_.Finish())
     Fail(message.handle(), absl::FailedPreconditionError(Printable(message.reason())));
   return absl::OkStatus();
@@ -157,14 +171,24 @@ absl::Status ModelLoader::OnFailed(const worker::v1::ModelFailed& message) {
 
 bool ModelLoader::OnWorkerDied(TimePoint now, LoadDeath death, const std::string& how,
                                bool served) {
-  deadline_ = kNever;
-  std::string reason = absl::StrCat("the worker died while it loaded the model (", how, ")");
-  std::string why = "its load ended a worker again and again";
-  if (death == LoadDeath::kMemory) why = reason = absl::StrCat("with it the worker holds ", how);
+  watch_.End();
+  const std::string reason = Reason(death, how);
+  const bool tells_all = death == LoadDeath::kMemory || death == LoadDeath::kTooLong;
+  std::string why = tells_all ? reason : "its load ended a worker again and again";
   const std::optional<uint32_t> blamed = plan_.Restart(now, death, served, std::move(why));
   if (!blamed.has_value()) return false;
   Fail(*blamed, absl::InternalError(reason));
   return plan_.IsLeftOut(*blamed);
+}
+
+std::string ModelLoader::Reason(LoadDeath death, const std::string& how) const {
+  if (death == LoadDeath::kMemory) return absl::StrCat("with it the worker holds ", how);
+  if (death == LoadDeath::kTooLong) {
+    return absl::StrCat("its load did not end within the ",
+                        absl::FormatDuration(absl::FromChrono(watch_.limit())),
+                        " that --load-timeout allows");
+  }
+  return absl::StrCat("the worker died while it loaded the model (", how, ")");
 }
 
 absl::Status ModelLoader::CheckIsLoading(uint32_t handle) const {

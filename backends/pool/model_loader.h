@@ -10,23 +10,22 @@
 #include "absl/status/status.h"
 #include "backends/pool/control_queue.h"
 #include "backends/pool/load_plan.h"
+#include "backends/pool/load_watch.h"
+#include "backends/pool/pool.h"
 #include "core/backend.h"
 
 namespace tandem {
 
 class ModelLoader {
  public:
-  // A load that takes longer is given up with its worker.
-  static constexpr Duration kLongestLoad = std::chrono::minutes(10);
-
   // `events` and `trials`, which the pool's workers share, outlive the loader. `worker`: the number
   // within the pool.
-  ModelLoader(PoolKind kind, LaneId first_lane, uint32_t lanes, BackendEvents& events,
+  ModelLoader(const PoolOptions& options, LaneId first_lane, BackendEvents& events,
               LoadTrials& trials, uint32_t worker);
 
   void Add(std::shared_ptr<const ModelVersion> model) { plan_.Add(std::move(model)); }
   // `control` is null while the worker is not ready.
-  void Remove(uint32_t handle, ControlQueue* control);
+  void Remove(uint32_t handle, ControlQueue* control, TimePoint now);
 
   // Sends the next model to the worker, if none is on its way, and tells of those that it will not
   // load, or not yet.
@@ -35,8 +34,12 @@ class ModelLoader {
   bool IsLoading(uint32_t handle) const { return plan_.IsLoading(handle); }
   // As in LoadPlan.
   std::optional<size_t> all_tried() const { return plan_.all_tried(); }
-  // When the current load is to be given up. kNever: none is under way.
-  TimePoint deadline() const { return deadline_; }
+  // Whether the load that is under way is to be given up with its worker.
+  LoadWatch::Verdict Judge(TimePoint now) const { return watch_.Judge(now); }
+  // The model whose load has become a slow one, as in "model a version 1"; once for each load.
+  std::optional<std::string> TakeSlow(TimePoint now);
+  // When to ask for these two though nothing has happened.
+  TimePoint next() const { return watch_.next(); }
 
   // INTERNAL, with what is wrong: the worker broke the protocol.
   absl::Status OnLoaded(const worker::v1::ModelLoaded& message);
@@ -50,6 +53,8 @@ class ModelLoader {
 
  private:
   absl::Status Send(const ModelVersion& model, ControlQueue& control);
+  // Of a model that loaded when the worker died; `how` as in OnWorkerDied.
+  std::string Reason(LoadDeath death, const std::string& how) const;
   absl::Status CheckIsLoading(uint32_t handle) const;
   void Fail(uint32_t handle, const absl::Status& reason);
 
@@ -58,7 +63,9 @@ class ModelLoader {
   const uint32_t lanes_;
   BackendEvents& events_;
   LoadPlan plan_;
-  TimePoint deadline_ = kNever;
+  LoadWatch watch_;
+  // Of the model that loads, for the log.
+  std::string loading_name_;
 };
 
 }  // namespace tandem

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "backends/pool/worker_state.h"
 #include "core/backend.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/model_config.h"
 
@@ -41,6 +42,8 @@ struct PoolOptions {
   // The NUMA node whose memory the workers and their arenas take first. Nothing: the kernel's
   // choice.
   std::optional<int> memory_node;
+  // A load that takes longer is given up with its worker. 0: no limit.
+  Duration load_timeout = std::chrono::minutes(10);
   // Niceness of the workers, 0 to 19. Their express lanes stand half-way to the server.
   uint32_t nice = 0;
   // The worker's program file.

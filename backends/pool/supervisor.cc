@@ -59,7 +59,7 @@ void Supervisor::Load(std::shared_ptr<const ModelVersion> model) {
 }
 
 void Supervisor::Unload(uint32_t handle) {
-  Post([handle](Worker& worker) { worker.Unload(handle); });
+  Post([handle](Worker& worker) { worker.Unload(handle, Now()); });
 }
 
 void Supervisor::Watch() {

@@ -27,8 +27,7 @@ Worker::Worker(Surroundings surroundings, uint32_t pool, uint32_t index)
       first_lane_(index * around_.options.lanes),
       name_(absl::StrCat(around_.options.name, "/", index)),
       backoff_(pool * 1000 + index + 1),
-      loader_(around_.options.kind, lane(0), around_.options.lanes, around_.events, around_.trials,
-              index) {
+      loader_(around_.options, lane(0), around_.events, around_.trials, index) {
   status_.name = name_;
   status_.lanes = around_.options.lanes;
   status_.input_arena_bytes = around_.options.input_arena_bytes;
@@ -132,8 +131,9 @@ void Worker::Tick(TimePoint now) {
     return;
   }
   if (kill_reason_.empty()) {
-    const std::string reason = watch_->Judge(now, loader_.deadline());
+    const std::string reason = watch_->Judge(now, loader_.is_loading());
     if (!reason.empty()) Kill(reason);
+    JudgeLoad(now);
   }
   SendPing(now);
   if (control_.has_value()) {
@@ -258,6 +258,22 @@ absl::Status Worker::OnHello(const worker::v1::HelloReply& hello, TimePoint now)
   return absl::OkStatus();
 }
 
+void Worker::JudgeLoad(TimePoint now) {
+  switch (loader_.Judge(now)) {
+    case LoadWatch::Verdict::kFine:
+      break;
+    case LoadWatch::Verdict::kTooLong:
+      return Kill("it took too long to load a model", KillCause::kLoadTooLong);
+    case LoadWatch::Verdict::kUnwanted:
+      return Kill("it still loaded a model that was removed", KillCause::kLoadUnwanted);
+  }
+  const std::optional<std::string> model = loader_.TakeSlow(now);
+  if (!model.has_value()) return;
+  constexpr auto kSeconds = std::chrono::duration_cast<std::chrono::seconds>(LoadWatch::kSlow);
+  Log(LogLevel::kWarning, absl::StrCat("is still loading ", *model, " after ", kSeconds.count(),
+                                       " s; --load-timeout limits that"));
+}
+
 void Worker::SendPing(TimePoint now) {
   const std::optional<uint64_t> sequence = watch_->PingDue(now);
   if (!sequence.has_value() || !control_.has_value() || control_->wants_to_write()) return;
@@ -288,8 +304,11 @@ void Worker::GrantDeathWish() {
 void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   std::string how = Describe(exit);
   if (!kill_reason_.empty()) absl::StrAppend(&how, ", since ", kill_reason_);
-  // What the server killed it for is its own doing, but for a stop from outside.
-  const bool crashed = (!kill_reason_.empty() && !watch_->was_stopped()) || !WasSignalled(exit);
+  // What the server killed it for is its own doing, but for a stop from outside, and for a load
+  // that is of no use any more.
+  const bool is_own_doing =
+      !kill_reason_.empty() && !watch_->was_stopped() && kill_cause_ != KillCause::kLoadUnwanted;
+  const bool crashed = is_own_doing || !WasSignalled(exit);
   int64_t pid = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -319,7 +338,9 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   }
   // After the lanes: what it says of a model holds for the next life.
   if (loader_.OnWorkerDied(now, load_death, load_how, was_ready)) backoff_.Reset();
-  const bool makes_loop = crashed && kill_cause_ != KillCause::kHang && !death_explained_;
+  // What was killed after a long time has waited already.
+  const bool took_long = kill_cause_ == KillCause::kHang || kill_cause_ == KillCause::kLoadTooLong;
+  const bool makes_loop = crashed && !took_long && !death_explained_;
   SettleFirstStart(absl::FailedPreconditionError(absl::StrCat(
       "worker ", name_, " ended before it was ready (", how, "); ", AdviceAtStart(exit))));
   ScheduleRestart(was_ready ? now - ready_since_ : Duration(0), makes_loop, now);
@@ -329,12 +350,14 @@ WorkerDeath Worker::DeathOf(bool crashed) const {
   if (stopping_) return WorkerDeath::kNone;
   if (!crashed) return WorkerDeath::kFromOutside;
   // No batch is the reason.
-  if (kill_cause_ == KillCause::kLoadedTooMuch) return WorkerDeath::kFromOutside;
+  if (kill_cause_ == KillCause::kLoadedTooMuch || kill_cause_ == KillCause::kLoadTooLong)
+    return WorkerDeath::kFromOutside;
   return loader_.is_loading() ? WorkerDeath::kWhileLoading : WorkerDeath::kFromInside;
 }
 
 LoadDeath Worker::LoadDeathOf(bool crashed) const {
   if (!crashed) return LoadDeath::kSignal;
+  if (kill_cause_ == KillCause::kLoadTooLong) return LoadDeath::kTooLong;
   return watch_->excess().empty() ? LoadDeath::kCrash : LoadDeath::kMemory;
 }
 
@@ -359,7 +382,8 @@ void Worker::SettleFirstStart(absl::Status status) {
 TimePoint Worker::NextDeadline() const {
   if (!process_.has_value()) return stopping_ ? kNever : start_at_;
   // One that has been killed has its end ahead, which is an event.
-  return kill_reason_.empty() ? watch_->next(loader_.deadline()) : kNever;
+  return kill_reason_.empty() ? std::min(watch_->next(loader_.is_loading()), loader_.next())
+                              : kNever;
 }
 
 std::array<pollfd, 2> Worker::Polled() const {
@@ -373,8 +397,8 @@ std::array<pollfd, 2> Worker::Polled() const {
   return polled;
 }
 
-void Worker::Unload(uint32_t handle) {
-  loader_.Remove(handle, ready_ && control_.has_value() ? &*control_ : nullptr);
+void Worker::Unload(uint32_t handle, TimePoint now) {
+  loader_.Remove(handle, ready_ && control_.has_value() ? &*control_ : nullptr, now);
 }
 
 void Worker::Stop(TimePoint kill_at) {

@@ -62,7 +62,7 @@ class Worker {
   std::array<pollfd, 2> Polled() const;
 
   void Load(std::shared_ptr<const ModelVersion> model) { loader_.Add(std::move(model)); }
-  void Unload(uint32_t handle);
+  void Unload(uint32_t handle, TimePoint now);
 
   // Asks the process to end, kills it at `kill_at`, and starts none again.
   void Stop(TimePoint kill_at);
@@ -84,6 +84,9 @@ class Worker {
     kHang,
     // At the end of a load it had more memory than its pool allows.
     kLoadedTooMuch,
+    // A load did not end: in time, or soon after its model was removed.
+    kLoadTooLong,
+    kLoadUnwanted,
   };
   // Of another thread, for the supervisor's to fulfil.
   struct DeathWish {
@@ -97,6 +100,7 @@ class Worker {
   absl::Status OnMessage(const worker::v1::FromWorker& message, TimePoint now);
   absl::Status OnLoadEnded(const worker::v1::FromWorker& message);
   absl::Status OnHello(const worker::v1::HelloReply& hello, TimePoint now);
+  void JudgeLoad(TimePoint now);
   void SendPing(TimePoint now);
   // On the link's completion thread or one that calls Run.
   void OnViolation(const std::string& violation);

@@ -125,14 +125,30 @@ class CrashLoopTest(unittest.TestCase):
         repository.synthetic("bad", parameters={"load_mode": "hang"})
         self.reload(server)
         kill(wait_for_bad(restarts=0).pid, signal.SIGSEGV)
-        pid = wait_for_bad(restarts=1).pid
+        wait_for_bad(restarts=1)
         shutil.rmtree(os.path.join(repository.path, "bad"))
         # The first reload has ended by then as well: nothing is left that it waits for.
         server.wait_for_log(self.reload(server))
         self.assertNotIn(("bad", "1"), server.index())
-        kill(pid, signal.SIGSEGV)
+        # The load that hangs still is ended, for nobody wants it any more.
         self.wait_for_good(server, 2)
+        self.assertIn("it still loaded a model that was removed", worker(server).last_exit)
         self.assert_echo(self.ask(server, "good"))
+
+    def test_a_model_whose_load_takes_too_long_is_left_out_at_once(self):
+        repository = self.enterContext(Repository())
+        repository.synthetic("good")
+        repository.synthetic("slow", parameters={"load_mode": "hang"})
+        flags = ("--pool=cpu=device:cpu,lanes:1", "--load-timeout=300ms")
+        server = self.enterContext(Server(repository.path, flags=flags))
+        self.wait_for_good(server, 1)
+        self.assert_echo(self.ask(server, "good"))
+        state, reason = server.index()["slow", "1"]
+        self.assertEqual(state, "UNAVAILABLE")
+        self.assertIn(
+            "its load did not end within the 300ms that --load-timeout allows, so it is left out",
+            reason,
+        )
 
     def test_a_model_whose_requests_crash_one_after_the_other_is_paused_and_the_others_serve(self):
         repository = self.enterContext(Repository())

@@ -289,6 +289,20 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("A load that took too long leaves its model out at once and for good", "[load_plan]") {
+  Plans plans(2);
+  REQUIRE(Next(plans.first) == 1);
+  CHECK(plans.first.Restart(kDiedAt, LoadDeath::kTooLong, true, "it is slow") == 1u);
+  for (LoadPlan* plan : {&plans.first, &plans.second}) {
+    CHECK(plan->TakeLeftOut() == std::vector<uint32_t>{1});
+    CHECK(plan->WhyLeftOut(1) == "it is slow");
+  }
+  REQUIRE(Next(plans.first) == 2);
+  REQUIRE(plans.first.Finish());
+  plans.first.Restart(kDiedAt + 100 * LoadTrials::kFirstChance, LoadDeath::kSignal);
+  CHECK(Next(plans.first) == 2);
+}
+
 TEST_CASE("Signals that come whatever is loaded leave no model out", "[load_plan]") {
   constexpr uint32_t kModels = 4;
   Plans plans(kModels);

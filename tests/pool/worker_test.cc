@@ -107,17 +107,55 @@ TEST_CASE("A stopped worker is killed when three pings have had no answer", "[wo
   CHECK(manual.events.Count(Kind::kLaneDown) == 1);
 }
 
-TEST_CASE("A worker whose load never ends is killed at the limit, not before", "[worker]") {
+TEST_CASE("A load that never ends is told of, ends its worker at the limit, and is not tried again",
+          "[worker]") {
   ManualWorker manual("tandem_scripted_worker");
-  REQUIRE(manual.TickUntilReady());
-  manual.worker.Load(ScriptedModel(1, "echo", "hang"));
-  manual.Advance(seconds(0));
-  manual.Advance(ModelLoader::kLongestLoad - seconds(1));
+  RecordedEvents& events = manual.events;
+  manual.worker.Load(ScriptedModel(1, "hang"));
+  manual.worker.Load(ScriptedModel(2, "echo", "hang"));
+  REQUIRE(manual.TickUntil([&] { return events.Count(Kind::kModelReady, 1) == 1; }));
+  REQUIRE(manual.worker.Run(0, TestBatch(5, 1).Add({1.0f}).get()).ok());
+  manual.Advance(LoadWatch::kSlow - seconds(1));
+  CHECK(!manual.log.Holds("still loading"));
+  manual.Advance(seconds(1));
+  CHECK(manual.log.Holds("worker test/0 is still loading model scripted version 1 after 30 s"));
+  manual.Advance(PoolOptions().load_timeout - LoadWatch::kSlow - seconds(1));
   CHECK(!manual.log.Holds("is killed"));
   manual.Advance(seconds(1));
   REQUIRE(manual.TickUntilGone());
   CHECK(manual.log.Holds("it took too long to load a model"));
-  CHECK(manual.events.Count(Kind::kModelFailed, 1) == 1);
+  // The batch is not to blame.
+  CHECK(events.TakeResult(5).death == WorkerDeath::kFromOutside);
+  const std::string reason = "its load did not end within the 10m that --load-timeout allows";
+  REQUIRE(events.Count(Kind::kModelFailed, 2) == 1);
+  CHECK(events.Last(Kind::kModelFailed).status.message() == reason);
+  // The wait was long enough.
+  CHECK(manual.worker.NextDeadline() <= manual.now + RestartBackoff::kFirst);
+  manual.Advance(RestartBackoff::kFirst);
+  REQUIRE(manual.TickUntil([&] { return events.Count(Kind::kModelReady, 1) == 2; }));
+  REQUIRE(manual.TickUntil([&] { return events.Count(Kind::kModelFailed, 2) == 2; }));
+  CHECK(events.Last(Kind::kModelFailed).status.message() == reason + ", so it is left out");
+}
+
+TEST_CASE("A load whose model is removed ends its worker soon, with blame on nobody", "[worker]") {
+  ManualWorker manual("tandem_scripted_worker");
+  RecordedEvents& events = manual.events;
+  manual.worker.Load(ScriptedModel(1, "hang"));
+  manual.worker.Load(ScriptedModel(2, "echo", "hang"));
+  REQUIRE(manual.TickUntil([&] { return events.Count(Kind::kModelReady, 1) == 1; }));
+  REQUIRE(manual.worker.Run(0, TestBatch(5, 1).Add({1.0f}).get()).ok());
+  manual.Advance(seconds(3));
+  manual.worker.Unload(2, manual.now);
+  manual.Advance(LoadWatch::kUnwantedGrace - Duration(1));
+  CHECK(!manual.log.Holds("is killed"));
+  manual.Advance(Duration(1));
+  REQUIRE(manual.TickUntilGone());
+  CHECK(manual.log.Holds("it still loaded a model that was removed"));
+  CHECK(events.TakeResult(5).death == WorkerDeath::kFromOutside);
+  CHECK(manual.worker.NextDeadline() <= manual.now + RestartBackoff::kFirst);
+  manual.Advance(RestartBackoff::kFirst);
+  REQUIRE(manual.TickUntil([&] { return events.Count(Kind::kModelReady, 1) == 2; }));
+  CHECK(events.Count(Kind::kModelFailed) == 0);
 }
 
 TEST_CASE(

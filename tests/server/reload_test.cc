@@ -36,6 +36,7 @@ TEST_CASE("A setting that only a new start can change is refused by its name", "
           o.model_control = ModelControlMode::kExplicit;
         }).find("model-control") == 0);
   CHECK(refusal([](ServeOptions& o) { o.log_format = LogFormat::kJson; }).find("log-format") == 0);
+  CHECK(refusal([](ServeOptions& o) { o.load_timeout = Duration{0}; }).find("load-t") == 0);
   CHECK(refusal([](ServeOptions& o) { o.quarantine = Duration{0}; }).find("quarantine") == 0);
   CHECK(refusal([](ServeOptions& o) { o.restart_patience = Duration{0}; }).find("restart-") == 0);
   CHECK(refusal([](ServeOptions& o) { o.max_message_bytes = 9; }).find("max-message-bytes") == 0);

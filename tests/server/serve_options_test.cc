@@ -44,6 +44,7 @@ TEST_CASE("Without settings the server has its documented defaults", "[serve_opt
   CHECK(options->http_port == 8000);
   CHECK(options->metrics_port == 8002);
   CHECK(options->drain_timeout == std::chrono::seconds(30));
+  CHECK(options->load_timeout == std::chrono::minutes(10));
   CHECK(options->max_message_bytes == uint64_t{64} << 20);
   REQUIRE(options->pools.size() == 1);
   CHECK(options->pools[0].lanes == 2);
@@ -53,6 +54,7 @@ TEST_CASE("A flag goes before a variable, a variable before the file", "[serve_o
   TemporaryFolder folder;
   const std::string path = folder.Write("server.pbtxt",
                                         "grpc_port: 1\nhttp_port: 1\nmetrics_port: 1\n"
+                                        "load_timeout: '90s'\n"
                                         "pools { name: 'from-file' }\n");
   ServeFlags flags = Flags({{"grpc-port", "3"}});
   flags.config = path;
@@ -61,6 +63,7 @@ TEST_CASE("A flag goes before a variable, a variable before the file", "[serve_o
   CHECK(options->grpc_port == 3);
   CHECK(options->http_port == 2);
   CHECK(options->metrics_port == 1);
+  CHECK(options->load_timeout == std::chrono::seconds(90));
   CHECK(options->pools[0].name == "from-file");
   flags.pools = {"from-flag=device:cpu"};
   const auto with_pools = Resolve(flags, {{"TANDEM_POOL", "a=device:cpu;b=device:cpu"}});
@@ -74,6 +77,7 @@ TEST_CASE("A bad value is told with its flag, variable or line", "[serve_options
   CheckOptionsRefused(Flags({{"log-format", "xml"}}), "--log-format=xml: expected text or json");
   CheckOptionsRefused(Flags({{"log-level", "loud"}}), "--log-level=loud: expected debug");
   CheckOptionsRefused(Flags({{"drain-timeout", "soon"}}), "--drain-timeout=soon");
+  CheckOptionsRefused(Flags({{"load-timeout", "-1s"}}), "--load-timeout=-1s");
   CheckOptionsRefused(Flags({{"max-message-bytes", "3GiB"}}), "--max-message-bytes=3GiB");
   CheckOptionsRefused(Flags({}), "TANDEM_HTTP_PORT=x", {{"TANDEM_HTTP_PORT", "x"}});
   TemporaryFolder folder;
