@@ -282,89 +282,6 @@ void Worker::SendPing(TimePoint now) {
   [[maybe_unused]] const absl::Status posted = control_->Post(std::move(message));
 }
 
-void Worker::Kill(std::string reason, KillCause cause) {
-  if (!kill_reason_.empty()) return;
-  Log(LogLevel::kError, absl::StrCat("is killed: ", reason));
-  kill_reason_ = std::move(reason);
-  kill_cause_ = cause;
-  process_->Kill();
-  control_.reset();
-}
-
-void Worker::GrantDeathWish() {
-  std::optional<DeathWish> wish;
-  {
-    const std::lock_guard lock(mutex_);
-    wish.swap(death_wish_);
-  }
-  if (!wish.has_value() || !kill_reason_.empty()) return;
-  Kill(std::move(wish->reason), wish->cause);
-}
-
-void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
-  std::string how = Describe(exit);
-  if (!kill_reason_.empty()) absl::StrAppend(&how, ", since ", kill_reason_);
-  // What the server killed it for is its own doing, but for a stop from outside, and for a load
-  // that is of no use any more.
-  const bool is_own_doing =
-      !kill_reason_.empty() && !watch_->was_stopped() && kill_cause_ != KillCause::kLoadUnwanted;
-  const bool crashed = is_own_doing || !WasSignalled(exit);
-  int64_t pid = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    link_.reset();
-    pid = std::exchange(status_.pid, 0);
-    Follow(WorkerEvent::kEnded);
-    status_.last_exit = how;
-  }
-  Log(stopping_ ? LogLevel::kInfo : LogLevel::kWarning,
-      absl::StrCat("process ", pid, " ended: ", how));
-  away_since_ = now;
-  death_explained_ = false;
-  current_link_->Close(absl::UnavailableError(absl::StrCat("worker ", name_, " died (", how,
-                                                           ") while it ran the request")),
-                       DeathOf(crashed));
-  const LoadDeath load_death = LoadDeathOf(crashed);
-  const std::string load_how = load_death == LoadDeath::kMemory ? watch_->excess() : how;
-  current_link_.reset();
-  process_.reset();
-  control_.reset();
-  watch_.reset();
-  const bool was_ready = std::exchange(ready_, false);
-  if (was_ready) {
-    const absl::Status reason =
-        absl::UnavailableError(absl::StrCat("worker ", name_, " died (", how, ")"));
-    for (uint32_t i = 0; i < around_.options.lanes; ++i) around_.events.OnLaneDown(lane(i), reason);
-  }
-  // After the lanes: what it says of a model holds for the next life.
-  if (loader_.OnWorkerDied(now, load_death, load_how, was_ready)) backoff_.Reset();
-  // What was killed after a long time has waited already.
-  const bool took_long = kill_cause_ == KillCause::kHang || kill_cause_ == KillCause::kLoadTooLong;
-  const bool makes_loop = crashed && !took_long && !death_explained_;
-  SettleFirstStart(absl::FailedPreconditionError(absl::StrCat(
-      "worker ", name_, " ended before it was ready (", how, "); ", AdviceAtStart(exit))));
-  ScheduleRestart(was_ready ? now - ready_since_ : Duration(0), makes_loop, now);
-}
-
-WorkerDeath Worker::DeathOf(bool crashed) const {
-  if (stopping_) return WorkerDeath::kNone;
-  if (!crashed) return WorkerDeath::kFromOutside;
-  // No batch is the reason.
-  if (kill_cause_ == KillCause::kLoadedTooMuch || kill_cause_ == KillCause::kLoadTooLong)
-    return WorkerDeath::kFromOutside;
-  return loader_.is_loading() ? WorkerDeath::kWhileLoading : WorkerDeath::kFromInside;
-}
-
-LoadDeath Worker::LoadDeathOf(bool crashed) const {
-  if (!crashed) return LoadDeath::kSignal;
-  if (kill_cause_ == KillCause::kLoadTooLong) return LoadDeath::kTooLong;
-  return watch_->excess().empty() ? LoadDeath::kCrash : LoadDeath::kMemory;
-}
-
-void Worker::ScheduleRestart(Duration healthy_for, bool crashed, TimePoint now) {
-  start_at_ = now + backoff_.Next(healthy_for, crashed);
-}
-
 void Worker::TellThatItIsBack(TimePoint now) {
   if (!away_since_.has_value()) return;
   const std::optional<size_t> models = loader_.all_tried();
@@ -373,10 +290,6 @@ void Worker::TellThatItIsBack(TimePoint now) {
   Log(LogLevel::kInfo, absl::StrCat("process ", process_->pid(), " is back with ", *models,
                                     " models after ", away.count(), " ms"));
   away_since_.reset();
-}
-
-void Worker::SettleFirstStart(absl::Status status) {
-  if (!first_start_.has_value()) first_start_ = std::move(status);
 }
 
 TimePoint Worker::NextDeadline() const {
