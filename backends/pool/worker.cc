@@ -163,7 +163,7 @@ absl::Status Worker::Start(TimePoint now) {
     death_wish_.reset();
     status_.pid = process_->pid();
     Follow(WorkerEvent::kStarted);
-    if (first_start_.has_value()) ++status_.restarts;
+    if (first_start_.has_value() || early_deaths_ > 0) ++status_.restarts;
   }
   current_link_ = std::make_shared<WorkerLink>(
       WorkerLink::Options{name_, lane(0), options.lanes, SpinTime(options)},
@@ -320,6 +320,10 @@ void Worker::Stop(TimePoint kill_at) {
   {
     const std::lock_guard lock(mutex_);
     Follow(WorkerEvent::kStop);
+  }
+  if (!process_.has_value()) {
+    SettleFirstStart(
+        absl::CancelledError(absl::StrCat("worker ", name_, " was stopped before it was ready")));
   }
   if (!control_.has_value()) return;
   worker::v1::ToWorker message;

@@ -69,6 +69,9 @@ class Worker {
   // There is no process and there will be none.
   bool is_finished() const { return stopping_ && !process_.has_value(); }
 
+  // A first start goes on through so many deaths by a signal that came before the hello. Whoever
+  // exits by itself does so again: that is told at once.
+  static constexpr int kMostEarlyDeaths = 3;
   // The outcome of the first start: nothing while it is open.
   const std::optional<absl::Status>& first_start() const { return first_start_; }
 
@@ -118,6 +121,9 @@ class Worker {
   // Once in each life but the first, when it holds its models again.
   void TellThatItIsBack(TimePoint now);
   void SettleFirstStart(absl::Status status);
+  // The process has ended, before its hello where the first start is open still: `how` as in the
+  // log. Either settles that or leaves it open for another process.
+  void JudgeFirstStart(const WorkerExit& exit, const std::string& how, bool killed, int64_t pid);
   void LogNotes(const worker::v1::ModelLoaded& message) const;
   void Log(LogLevel level, const std::string& text) const;
   LaneId lane(uint32_t lane_of_worker) const { return {pool_, first_lane_ + lane_of_worker}; }
@@ -137,6 +143,8 @@ class Worker {
   // The link of the process, published as link_ once it is ready.
   std::shared_ptr<WorkerLink> current_link_;
   std::optional<absl::Status> first_start_;
+  // Deaths by a signal before that is settled.
+  int early_deaths_ = 0;
   bool ready_ = false;
   bool stopping_ = false;
   TimePoint ready_since_{};

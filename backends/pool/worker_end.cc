@@ -49,6 +49,8 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
                                                            ") while it ran the request")),
                        DeathOf(crashed));
   const LoadDeath load_death = LoadDeathOf(crashed);
+  // A stop from outside is as good as a signal.
+  const bool killed = !kill_reason_.empty() && !watch_->was_stopped();
   const std::string load_how = load_death == LoadDeath::kMemory ? watch_->excess() : how;
   current_link_.reset();
   process_.reset();
@@ -65,8 +67,7 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   // What was killed after a long time has waited already.
   const bool took_long = kill_cause_ == KillCause::kHang || kill_cause_ == KillCause::kLoadTooLong;
   const bool makes_loop = crashed && !took_long && !death_explained_;
-  SettleFirstStart(absl::FailedPreconditionError(absl::StrCat(
-      "worker ", name_, " ended before it was ready (", how, "); ", AdviceAtStart(exit))));
+  JudgeFirstStart(exit, how, killed, pid);
   ScheduleRestart(was_ready ? now - ready_since_ : Duration(0), makes_loop, now);
 }
 
@@ -87,6 +88,22 @@ LoadDeath Worker::LoadDeathOf(bool crashed) const {
 
 void Worker::ScheduleRestart(Duration healthy_for, bool crashed, TimePoint now) {
   start_at_ = now + backoff_.Next(healthy_for, crashed);
+}
+
+void Worker::JudgeFirstStart(const WorkerExit& exit, const std::string& how, bool killed,
+                             int64_t pid) {
+  if (first_start_.has_value()) return;
+  if (exit.signal != 0 && !killed && !stopping_ && ++early_deaths_ <= kMostEarlyDeaths) {
+    // Not Log, which leaves the first start to the caller of Pool::Start.
+    around_.log(LogLevel::kWarning,
+                absl::StrCat("worker ", name_, " process ", pid,
+                             " ended before it was ready: ", how, "; it is started again"));
+    return;
+  }
+  const std::string times =
+      early_deaths_ > kMostEarlyDeaths ? absl::StrCat(", the ", early_deaths_, "th time") : "";
+  SettleFirstStart(absl::FailedPreconditionError(absl::StrCat(
+      "worker ", name_, " ended before it was ready (", how, times, "); ", AdviceAtStart(exit))));
 }
 
 void Worker::SettleFirstStart(absl::Status status) {

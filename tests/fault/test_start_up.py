@@ -221,6 +221,37 @@ exec "{worker}" "$@"
 """
 
 
+FRAIL_WORKER = """\
+#!/bin/sh
+# The first two that are started end by a signal.
+if mkdir "{folder}/first" 2>/dev/null; then kill -SEGV $$; fi
+if mkdir "{folder}/second" 2>/dev/null; then kill -KILL $$; fi
+exec "{worker}" "$@"
+"""
+
+
+class FrailWorkerTest(unittest.TestCase):
+    def test_signals_before_a_worker_is_ready_do_not_end_the_start(self):
+        repository = self.enterContext(Repository())
+        repository.synthetic("light")
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        program = os.path.join(folder, "worker")
+        with open(program, "w", encoding="ascii") as file:
+            file.write(FRAIL_WORKER.format(folder=folder, worker=build_path("tandem-worker-plain")))
+        os.chmod(program, 0o700)
+        server = Server(repository.path, ["--pool=cpu=device:cpu,lanes:1"], worker=None)
+        server.environment["TANDEM_WORKER"] = program
+        with server:
+            reply = server.infer.ModelInfer(
+                infer_request("light", {"INPUT0": ROW}), timeout=TIMEOUT
+            )
+            np.testing.assert_array_equal(infer_outputs(reply)["OUTPUT0"], ROW)
+            for name in ("SIGSEGV", "SIGKILL"):
+                self.assertIn(f"({name}); it is started again", server.log())
+            (pool,) = server.status().pools
+            self.assertEqual(pool.workers[0].restarts, 2)
+
+
 class SlowWorkerTest(unittest.TestCase):
     def test_a_worker_loads_while_another_one_starts(self):
         repository = self.enterContext(Repository())

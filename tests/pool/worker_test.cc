@@ -82,6 +82,38 @@ TEST_CASE("A worker that does not say hello within its limit is killed", "[worke
   CHECK(!manual.worker.first_start()->ok());
 }
 
+TEST_CASE("A first start goes on through signals before the hello, but not for ever", "[worker]") {
+  ManualWorker manual("tandem_scripted_worker_silent");
+  manual.Advance(seconds(0));
+  for (int death = 1; death <= Worker::kMostEarlyDeaths + 1; ++death) {
+    REQUIRE(!manual.worker.first_start().has_value());
+    const auto pid = static_cast<pid_t>(manual.worker.Status().pid);
+    REQUIRE(pid > 0);
+    REQUIRE(kill(pid, death == 1 ? SIGSEGV : SIGKILL) == 0);
+    REQUIRE(manual.TickUntilGone());
+    manual.Advance(manual.worker.NextDeadline() - manual.now);
+    CHECK(manual.worker.Status().restarts == static_cast<uint64_t>(death));
+  }
+  REQUIRE(manual.worker.first_start().has_value());
+  CHECK(*manual.worker.first_start() ==
+        absl::FailedPreconditionError(
+            "worker test/0 ended before it was ready (killed by signal 9 (SIGKILL), the 4th time); "
+            "its own messages say why"));
+  CHECK(
+      manual.log.Holds("ended before it was ready: killed by signal 11 (SIGSEGV); it is started"));
+}
+
+TEST_CASE("A first start is over when the worker is stopped, also between two processes",
+          "[worker]") {
+  ManualWorker manual("tandem_scripted_worker_silent");
+  manual.Advance(seconds(0));
+  REQUIRE(kill(static_cast<pid_t>(manual.worker.Status().pid), SIGKILL) == 0);
+  REQUIRE(manual.TickUntilGone());
+  REQUIRE(!manual.worker.first_start().has_value());
+  manual.worker.Stop(manual.now);
+  CHECK(absl::IsCancelled(manual.worker.first_start().value()));
+}
+
 TEST_CASE("A worker that answers pings lives on", "[worker]") {
   ManualWorker manual("tandem_scripted_worker");
   REQUIRE(manual.TickUntilReady());
