@@ -98,18 +98,25 @@ void ConnectionAcceptor::Loop() {
   while (true) {
     pollfd polled[] = {{stop_, POLLIN, 0}, {listener_, POLLIN, 0}};
     poll(polled, 2, -1);
-    if (polled[0].revents != 0) return;
-    const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0) {
-      const int yes = 1;
-      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-      take_(listener_, fd);
-      continue;
-    }
+    if (polled[0].revents != 0) break;
+    if (TakeOne()) continue;
     // Whoever waits to be taken waits on; a connection that broke meanwhile is of no interest.
     const bool is_short = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
-    if (is_short && AwaitStop(kShortageMs)) return;
+    if (is_short && AwaitStop(kShortageMs)) break;
   }
+  // The system resets what waits when the listener is closed. No more than could wait, since others
+  // may come all the time.
+  for (int i = 0; i < SOMAXCONN && TakeOne(); ++i) {
+  }
+}
+
+bool ConnectionAcceptor::TakeOne() {
+  const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (fd < 0) return false;
+  const int yes = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+  take_(listener_, fd);
+  return true;
 }
 
 bool ConnectionAcceptor::AwaitStop(int milliseconds) const {

@@ -1,6 +1,7 @@
-// Listens on a port and hands on the connections that come. gRPC could do that itself, but its
-// listener takes no connection any more once the process has been without a descriptor for a
-// moment. This one waits until there is one again.
+// Listens on a port and hands on the connections that come. gRPC and the HTTP library could do that
+// themselves, but gRPC's listener takes no connection any more once the process has been without a
+// descriptor for a moment, and neither can leave its port while it serves. This one waits until
+// there is a descriptor again, and loses no connection when it stops.
 #pragma once
 
 #include <cstdint>
@@ -28,11 +29,13 @@ class ConnectionAcceptor {
 
   // After Listen: takes connections from now on, also those that came meanwhile.
   void Start();
-  // Takes none any more, and leaves the port. Idempotent.
+  // Takes those that wait to be taken, then none any more, and leaves the port. Idempotent.
   void Stop();
 
  private:
   void Loop();
+  // False where there is none, or it cannot be taken: errno tells why.
+  bool TakeOne();
   bool AwaitStop(int milliseconds) const;
 
   const std::function<void(int, int)> take_;

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -13,17 +14,33 @@
 
 namespace tandem::server {
 
-// The library's server, but for how long its clients may take.
+// The library's routes and protocol. Connections, threads and how long clients may take are ours.
 class HttpListener::Server final : public httplib::Server {
  public:
-  explicit Server(const HttpListenerOptions& options) : times_(options.times) {
-    new_task_queue = [this, least = options.least_threads, most = options.most_threads] {
-      return new HttpTaskQueue(least, most,
-                               [this](size_t waiting) { connections_.OnCrowd(waiting); });
-    };
+  explicit Server(const HttpListenerOptions& options)
+      : times_(options.times),
+        least_threads_(options.least_threads),
+        most_threads_(options.most_threads) {
     set_keep_alive_max_count(options.calls_per_connection);
     // Which it tells its clients.
     set_keep_alive_timeout(std::chrono::duration_cast<std::chrono::seconds>(times_.idle).count());
+  }
+
+  void Start() {
+    threads_ = std::make_unique<HttpTaskQueue>(
+        least_threads_, most_threads_, [this](size_t waiting) { connections_.OnCrowd(waiting); });
+  }
+
+  // Owns the socket. After Start, before Stop.
+  void Take(int socket) {
+    threads_->enqueue([this, socket] { process_and_close_socket(socket); });
+  }
+
+  // Ends connections once they have the answers that they wait for.
+  void Stop() {
+    stopping_.store(true);
+    if (threads_ != nullptr) threads_->shutdown();
+    threads_.reset();
   }
 
  private:
@@ -39,7 +56,7 @@ class HttpListener::Server final : public httplib::Server {
   bool Serve(socket_t socket) {
     HttpStream stream(connections_, clock_, times_, socket);
     bool served = false;
-    for (size_t left = keep_alive_max_count_; left > 0 && svr_sock_ != INVALID_SOCKET; --left) {
+    for (size_t left = keep_alive_max_count_; left > 0 && !stopping_.load(); --left) {
       if (!stream.AwaitRequest()) break;
       bool closed = false;
       served = Process(*this, stream, left == 1, closed);
@@ -61,51 +78,36 @@ class HttpListener::Server final : public httplib::Server {
 
   const SystemClock clock_;
   const HttpTimes times_;
+  const size_t least_threads_;
+  const size_t most_threads_;
+  std::atomic<bool> stopping_{false};
   HttpConnections connections_;
+  std::unique_ptr<HttpTaskQueue> threads_;
 };
 
 HttpListener::HttpListener(HttpListenerOptions options)
-    : options_(std::move(options)), server_(std::make_unique<Server>(options_)) {
-  // The library's default always shares the port with other servers (SO_REUSEPORT).
-  server_->set_socket_options([this, shares = options_.shares_port](int fd) {
-    socket_ = fd;
-    const int yes = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-    if (shares) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
-  });
-}
+    : options_(std::move(options)),
+      server_(std::make_unique<Server>(options_)),
+      acceptor_([this](int, int connection) { server_->Take(connection); }) {}
 
 HttpListener::~HttpListener() { Stop(); }
 
 httplib::Server& HttpListener::routes() { return *server_; }
 
 absl::Status HttpListener::Start() {
-  int port = options_.port;
-  bool bound = false;
-  if (port == 0) {
-    port = server_->bind_to_any_port(options_.address);
-    bound = port > 0;
-  } else {
-    bound = server_->bind_to_port(options_.address, port);
+  if (!acceptor_.Listen(options_.address, options_.port, options_.shares_port).ok()) {
+    return WhyNotListening(options_.address, options_.port, options_.port_flag);
   }
-  if (!bound) return WhyNotListening(options_.address, options_.port, options_.port_flag);
-  // The library has five wait to be taken, and the system drops more that come at a time.
-  listen(socket_, SOMAXCONN);
-  port_ = static_cast<uint16_t>(port);
-  ended_.store(false);
-  thread_ = std::thread([this] {
-    server_->listen_after_bind();
-    ended_.store(true);
-  });
+  server_->Start();
+  acceptor_.Start();
   return absl::OkStatus();
 }
 
+void HttpListener::StopListening() { acceptor_.Stop(); }
+
 void HttpListener::Stop() {
-  if (!thread_.joinable()) return;
-  // The library forgets a stop that comes before its loop has begun.
-  while (!server_->is_running() && !ended_.load()) std::this_thread::yield();
-  server_->stop();
-  thread_.join();
+  StopListening();
+  server_->Stop();
 }
 
 }  // namespace tandem::server

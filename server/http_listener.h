@@ -5,15 +5,14 @@
 
 #include <httplib.h>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "absl/status/status.h"
 #include "core/clock.h"
+#include "server/connection_acceptor.h"
 #include "server/http_stream.h"
 
 namespace tandem::server {
@@ -49,22 +48,19 @@ class HttpListener {
   // Takes the port and answers on it. See WhyNotListening for its errors.
   absl::Status Start();
 
+  // Takes no more connections, and leaves the port. Those that are there are served on. Idempotent.
+  void StopListening();
   // Returns when the last answer has gone. Idempotent.
   void Stop();
 
-  uint16_t port() const { return port_; }
+  uint16_t port() const { return acceptor_.port(); }
 
  private:
   class Server;
 
   const HttpListenerOptions options_;
   const std::unique_ptr<Server> server_;
-  // The library's socket, once it listens.
-  int socket_ = -1;
-  uint16_t port_ = 0;
-  std::thread thread_;
-  // The library's loop is over, asked or not.
-  std::atomic<bool> ended_{false};
+  ConnectionAcceptor acceptor_;
 };
 
 }  // namespace tandem::server

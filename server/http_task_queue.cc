@@ -14,7 +14,7 @@ HttpTaskQueue::HttpTaskQueue(size_t least, size_t most, OnCrowd on_crowd)
   for (size_t i = 0; i < least_; ++i) StartThread();
 }
 
-HttpTaskQueue::Taken HttpTaskQueue::enqueue(std::function<void()> job) {
+void HttpTaskQueue::enqueue(std::function<void()> job) {
   Threads ended;
   {
     const std::lock_guard lock(mutex_);
@@ -27,7 +27,6 @@ HttpTaskQueue::Taken HttpTaskQueue::enqueue(std::function<void()> job) {
   }
   changed_.notify_one();
   for (std::thread& thread : ended) thread.join();
-  return static_cast<Taken>(true);
 }
 
 void HttpTaskQueue::shutdown() {

@@ -3,8 +3,6 @@
 // what exceeds the few that stay ends as soon as nothing waits. Thread-safe.
 #pragma once
 
-#include <httplib.h>
-
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -12,11 +10,10 @@
 #include <list>
 #include <mutex>
 #include <thread>
-#include <utility>
 
 namespace tandem::server {
 
-class HttpTaskQueue : public httplib::TaskQueue {
+class HttpTaskQueue {
  public:
   // Told how many jobs wait when all threads are taken, and each time until none does; on any
   // thread, with the queue locked.
@@ -25,13 +22,13 @@ class HttpTaskQueue : public httplib::TaskQueue {
   // `least` threads are always there, and at most `most` at a time.
   HttpTaskQueue(size_t least, size_t most, OnCrowd on_crowd = nullptr);
   // shutdown() has been called.
-  ~HttpTaskQueue() override = default;
+  ~HttpTaskQueue() = default;
+  HttpTaskQueue(const HttpTaskQueue&) = delete;
+  HttpTaskQueue& operator=(const HttpTaskQueue&) = delete;
 
-  // bool in later versions of the library, where false would mean that the job is not taken.
-  using Taken = decltype(std::declval<httplib::TaskQueue&>().enqueue(nullptr));
-  Taken enqueue(std::function<void()> job) override;
+  void enqueue(std::function<void()> job);
   // Returns when all that was enqueued is done.
-  void shutdown() override;
+  void shutdown();
 
   size_t threads() const;
 
