@@ -93,6 +93,12 @@ class FrontEnd::Parts {
     if (reporter_.has_value()) reporter_->Refresh();
   }
 
+  void StopListening() {
+    grpc_.StopListening();
+    http_.StopListening();
+    metrics_.StopListening();
+  }
+
   void Drain() {
     RefreshHealth();
     grpc_.Drain();
@@ -135,6 +141,8 @@ FrontEnd::~FrontEnd() { Stop(Duration{0}); }
 absl::Status FrontEnd::Start() { return parts_->Start(); }
 
 void FrontEnd::RefreshHealth() { parts_->RefreshHealth(); }
+
+void FrontEnd::StopListening() { parts_->StopListening(); }
 
 void FrontEnd::Drain() { parts_->Drain(); }
 

@@ -41,6 +41,9 @@ class FrontEnd {
   // Health tells the present state when it returns. Thread-safe after Start.
   void RefreshHealth();
 
+  // Leaves the ports, and serves on the connections that are there. After Start. Idempotent.
+  void StopListening();
+
   // Health tells it, and open streams end once they owe no answer. After Start, before Stop.
   void Drain();
 

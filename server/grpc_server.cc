@@ -84,6 +84,8 @@ void GrpcServer::Take(int listener, int connection) const {
   entrance_->HandleNewConnection(&taken);
 }
 
+void GrpcServer::StopListening() { acceptor_.Stop(); }
+
 void GrpcServer::Drain() {
   for (const std::unique_ptr<CallQueue>& queue : queues_) queue->Drain();
 }
@@ -95,7 +97,7 @@ void GrpcServer::AwaitAnswers(Duration most) {
 }
 
 void GrpcServer::Stop(Duration grace) {
-  acceptor_.Stop();
+  StopListening();
   if (server_ == nullptr) return;
   server_->Shutdown(std::chrono::system_clock::now() +
                     std::chrono::duration_cast<std::chrono::system_clock::duration>(grace));

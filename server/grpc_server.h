@@ -51,6 +51,9 @@ class GrpcServer {
   // Takes the port and serves the methods. See WhyNotListening for its errors.
   absl::Status Start(Call::Methods methods);
 
+  // Leaves the port, and serves on the connections that are there. Idempotent.
+  void StopListening();
+
   // Asks streams to end once they owe no answer. After Start, before Stop.
   void Drain();
   // Returns when every call that has brought a message has its answer, or after `most`. After

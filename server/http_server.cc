@@ -187,6 +187,8 @@ HttpServer::~HttpServer() = default;
 
 absl::Status HttpServer::Start() { return impl_->listener().Start(); }
 
+void HttpServer::StopListening() { impl_->listener().StopListening(); }
+
 void HttpServer::Stop() { impl_->listener().Stop(); }
 
 uint16_t HttpServer::port() const { return impl_->listener().port(); }

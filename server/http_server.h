@@ -32,6 +32,8 @@ class HttpServer {
   // Takes the port and answers on it. See WhyNotListening for its errors.
   absl::Status Start();
 
+  // Leaves the port, and serves on the connections that are there. Idempotent.
+  void StopListening();
   // Returns when the last answer has gone. Idempotent.
   void Stop();
 

@@ -46,6 +46,8 @@ MetricsServer::~MetricsServer() = default;
 
 absl::Status MetricsServer::Start() { return listener_->Start(); }
 
+void MetricsServer::StopListening() { listener_->StopListening(); }
+
 void MetricsServer::Stop() { listener_->Stop(); }
 
 uint16_t MetricsServer::port() const { return listener_->port(); }

@@ -28,6 +28,8 @@ class MetricsServer {
   // Takes the port and answers on it; 0: a free one. See WhyNotListening for its errors.
   absl::Status Start();
 
+  // Leaves the port, and serves on the connections that are there. Idempotent.
+  void StopListening();
   // Returns when the last answer has gone. Idempotent.
   void Stop();
 

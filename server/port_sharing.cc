@@ -5,10 +5,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <set>
 #include <sstream>
@@ -32,10 +34,10 @@ constexpr auto kSharePoll = std::chrono::milliseconds(5);
 constexpr char kConnected[] = "01";
 constexpr char kListening[] = "0A";
 
-// Inodes of the TCP sockets on the local port that are in that state.
-std::set<uint64_t> SocketsOn(uint16_t port, const std::string& state) {
+// The TCP sockets on the local port that are in that state: inode → local address.
+std::map<uint64_t, std::string> SocketsOn(uint16_t port, const std::string& state) {
   const std::string ending = absl::StrFormat(":%04X", port);
-  std::set<uint64_t> inodes;
+  std::map<uint64_t, std::string> sockets;
   for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
     std::ifstream stream(table);
     for (std::string line; std::getline(stream, line);) {
@@ -44,10 +46,10 @@ std::set<uint64_t> SocketsOn(uint16_t port, const std::string& state) {
       uint64_t inode = 0;
       words >> number >> local >> remote >> is >> queues >> timer >> again >> user >> timeout >>
           inode;
-      if (words && is == state && absl::EndsWith(local, ending)) inodes.insert(inode);
+      if (words && is == state && absl::EndsWith(local, ending)) sockets[inode] = local;
     }
   }
-  return inodes;
+  return sockets;
 }
 
 // Descriptors of a process that are sockets, with their inodes.
@@ -72,7 +74,7 @@ std::vector<Socket> SocketsOf(const std::string& process) {
 }
 
 std::vector<int> Own(uint16_t port, const std::string& state, const std::string& process = "self") {
-  const std::set<uint64_t> on_port = SocketsOn(port, state);
+  const std::map<uint64_t, std::string> on_port = SocketsOn(port, state);
   std::vector<int> fds;
   for (const Socket& socket : SocketsOf(process)) {
     if (on_port.count(socket.inode) > 0) fds.push_back(socket.fd);
@@ -103,9 +105,19 @@ bool ListensOn(pid_t process, uint16_t port) {
   return !Own(port, kListening, absl::StrCat(process)).empty();
 }
 
-size_t ListenersOn(uint16_t port) { return SocketsOn(port, kListening).size(); }
-
-size_t OwnListenersOn(uint16_t port) { return Own(port, kListening).size(); }
+size_t OthersBeside(pid_t process, uint16_t port) {
+  std::map<uint64_t, std::string> others = SocketsOn(port, kListening);
+  std::set<std::string> addresses;
+  for (const Socket& socket : SocketsOf(absl::StrCat(process))) {
+    const auto own = others.find(socket.inode);
+    if (own == others.end()) continue;
+    addresses.insert(own->second);
+    others.erase(own);
+  }
+  return static_cast<size_t>(
+      std::count_if(others.begin(), others.end(),
+                    [&addresses](const auto& other) { return addresses.count(other.second) > 0; }));
+}
 
 size_t OwnConnectionsOn(uint16_t port) { return Own(port, kConnected).size(); }
 

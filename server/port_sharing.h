@@ -18,9 +18,8 @@ namespace tandem::server {
 
 // Whether the process listens on the port.
 bool ListensOn(pid_t process, uint16_t port);
-// Sockets that listen on the port, of this process and of others.
-size_t ListenersOn(uint16_t port);
-size_t OwnListenersOn(uint16_t port);
+// Sockets of others that listen on the port, at an address where the process does.
+size_t OthersBeside(pid_t process, uint16_t port);
 // Connections that this process holds on its port.
 size_t OwnConnectionsOn(uint16_t port);
 

@@ -179,7 +179,9 @@ class ServerProcess {
     if (!AreTakenOver(ports)) return;
     log_(LogLevel::kInfo, "another server has taken over the ports; waiting for connections to go");
     // gRPC spreads the ages by a tenth.
-    ServeOut(ports, options_.max_connection_age * 6 / 5, is_over);
+    ServeOut(
+        ports, options_.max_connection_age * 6 / 5, [this] { front_end_->StopListening(); },
+        is_over);
   }
 
   // What was learnt, for the next start.

@@ -1,13 +1,13 @@
 #include "server/take_over.h"
 
 #include <signal.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <vector>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "core/file_text.h"
@@ -18,13 +18,34 @@ namespace {
 
 constexpr Duration kLongestWait = std::chrono::seconds(5);
 constexpr Duration kServeOutPoll = std::chrono::milliseconds(100);
-// Connections that were being made when the others began to go to the new server.
-constexpr Duration kLeastTime = std::chrono::seconds(1);
+// For connections that were being made when the others began to go to the new server.
+constexpr Duration kLastConnections = std::chrono::seconds(1);
+// For the server before the old one to leave the ports, with room for a machine that is busy.
+constexpr Duration kLongestLeave = 10 * kLastConnections;
+constexpr Duration kLeavePoll = std::chrono::milliseconds(20);
 
 std::array<uint16_t, 3> All(const Ports& ports) { return {ports.grpc, ports.http, ports.metrics}; }
 
 absl::Status Refusal(const std::string& port_file, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("--take-over=", port_file, ": ", why));
+}
+
+// Waits until nobody but the old server listens on the port. A third one may still do that which
+// the old one has taken over from: where it leaves later, the kernel numbers the sockets anew, and
+// new connections go to a server that is about to end.
+absl::Status AwaitSoleListener(const RunningServer& old, uint16_t port) {
+  const auto end = std::chrono::steady_clock::now() + kLongestLeave;
+  while (OthersBeside(old.process, port) > 0) {
+    if (std::chrono::steady_clock::now() >= end) {
+      return absl::UnavailableError(absl::StrCat(
+          "a third server listens on port ", port, " beside the one of process ", old.process,
+          "; is it being taken over already? Start again when that is done"));
+    }
+    std::this_thread::sleep_for(kLeavePoll);
+  }
+  if (ListensOn(old.process, port)) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("the server of process ", old.process,
+                                             " does not listen on port ", port, " any more"));
 }
 
 }  // namespace
@@ -62,16 +83,15 @@ absl::Status TakePorts(const RunningServer& old, const std::string& address,
         absl::StrCat("the server of process ", old.process,
                      " cannot be asked to share its ports: ", strerrordesc_np(errno)));
   }
-  std::vector<size_t> others;
   for (const uint16_t port : All(old.ports)) {
+    if (absl::Status sole = AwaitSoleListener(old, port); !sole.ok()) return sole;
     if (absl::Status shared = AwaitSharedPort(address, port, kLongestWait); !shared.ok()) {
       return shared;
     }
-    others.push_back(ListenersOn(port));
   }
   if (absl::Status listening = listen(); !listening.ok()) return listening;
-  for (size_t i = 0; i < others.size(); ++i) {
-    const absl::Status steered = SteerToSelf(All(old.ports)[i], others[i]);
+  for (const uint16_t port : All(old.ports)) {
+    const absl::Status steered = SteerToSelf(port, /*others=*/1);
     if (!steered.ok()) log(LogLevel::kWarning, std::string(steered.message()));
   }
   return absl::OkStatus();
@@ -86,18 +106,22 @@ absl::Status SharePorts(const Ports& ports) {
   return absl::OkStatus();
 }
 
-bool AreTakenOver(const Ports& ports) {
-  return ListenersOn(ports.grpc) > OwnListenersOn(ports.grpc);
-}
+bool AreTakenOver(const Ports& ports) { return OthersBeside(getpid(), ports.grpc) > 0; }
 
-void ServeOut(const Ports& ports, Duration longest, const std::function<bool(Duration)>& is_over) {
-  const auto start = std::chrono::steady_clock::now();
-  Duration passed{0};
-  while (passed < std::max(longest, kLeastTime) && !is_over(kServeOutPoll)) {
-    passed = std::chrono::steady_clock::now() - start;
-    if (passed < kLeastTime) continue;
-    if (OwnConnectionsOn(ports.grpc) + OwnConnectionsOn(ports.http) == 0) return;
-  }
+void ServeOut(const Ports& ports, Duration longest, const std::function<void()>& stop_listening,
+              const std::function<bool(Duration)>& is_over) {
+  const auto passes = [&is_over](Duration time, const std::function<bool()>& is_done) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    while (std::chrono::steady_clock::now() < end && !is_done()) {
+      if (is_over(kServeOutPoll)) return false;
+    }
+    return true;
+  };
+  if (!passes(kLastConnections, [] { return false; })) return;
+  // Before the connections have gone: another server that takes over awaits it.
+  stop_listening();
+  passes(longest,
+         [&ports] { return OwnConnectionsOn(ports.grpc) + OwnConnectionsOn(ports.http) == 0; });
 }
 
 }  // namespace tandem::server

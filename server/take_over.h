@@ -1,6 +1,7 @@
 // One server takes the ports over from another, and no request is dropped: the two sides of it. The
 // new one loads its models first, then joins the ports, has new connections come to itself, and
-// asks the old one to end; that one serves the connections that it has until they have moved.
+// asks the old one to end; that one leaves the ports, and serves the connections that it has until
+// they have moved. No third server joins before it has left.
 // Signals carry the word: SIGUSR2, "share your ports", and SIGTERM. By one thread.
 #pragma once
 
@@ -35,8 +36,10 @@ void Dismiss(const RunningServer& old);
 absl::Status SharePorts(const Ports& ports);
 // Another server listens on the ports too.
 bool AreTakenOver(const Ports& ports);
-// Returns when no connection is left, when `longest` has passed, or when `is_over` says so, which
-// waits as long as it is told.
-void ServeOut(const Ports& ports, Duration longest, const std::function<bool(Duration)>& is_over);
+// Has the ports left by `stop_listening` once no new connection comes. Returns when none is left
+// either, when `longest` has passed since, or when `is_over` says so, which waits as long as it is
+// told.
+void ServeOut(const Ports& ports, Duration longest, const std::function<void()>& stop_listening,
+              const std::function<bool(Duration)>& is_over);
 
 }  // namespace tandem::server

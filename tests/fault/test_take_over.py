@@ -12,6 +12,7 @@ import urllib.request
 import grpc
 import harness
 import numpy as np
+from harness import protos
 from harness.load import Load
 from harness.recovery import wait_until, worker
 from harness.repository import Repository
@@ -61,6 +62,34 @@ class TakeOverTest(unittest.TestCase):
             f"each), {len(failures)} dropped"
         )
         self.assertEqual(failures, [])
+
+    def test_a_third_server_takes_over_while_the_first_still_has_a_connection(self):
+        self.repository.synthetic("slow", parameters={"alpha_us": 5_000_000})
+        first = self.servers.enter_context(
+            Server(self.repository.path, (CPU_POOL, "--max-connection-age=1h"))
+        )
+        self.assertEqual(self.code(first), grpc.StatusCode.OK)
+        with Load(first.address, "m", connection_each=True) as fresh:
+            second = self.start("--take-over=" + first.port_file)
+            # Keeps the second one at its drain, in which it refuses what is new.
+            channel = self.servers.enter_context(
+                grpc.insecure_channel(
+                    second.address, options=[("grpc.use_local_subchannel_pool", 1)]
+                )
+            )
+            request = infer_request("slow", {"INPUT0": ROW})
+            call = protos.infer_service(channel).ModelInfer.future(request, timeout=TIMEOUT)
+            grpc.channel_ready_future(channel).result(TIMEOUT)
+            third = self.start("--take-over=" + second.port_file)
+            self.assertIsNone(first.process.poll())
+            # The connection goes, which the harness's channels share, and so does the first server.
+            for server in (first, second, third):
+                server.channel.close()
+            for old in (first, second):
+                self.assertEqual(old.process.wait(STOP_SECONDS), 0, old.log())
+            fresh.wait_for_more(20)
+        self.assertEqual(fresh.failures, [])
+        self.assertEqual(call.code(), grpc.StatusCode.OK)
 
     def test_http_and_metrics_move_too(self):
         server = self.start()
