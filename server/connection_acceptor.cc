@@ -14,11 +14,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/connection_limit.h"
 
 namespace tandem::server {
 namespace {
 
-// Between two tries while descriptors or memory are short.
+// Between two tries while descriptors or memory are short, or connections are many.
 constexpr int kShortageMs = 20;
 
 // Listens, or -1.
@@ -46,8 +47,9 @@ uint16_t PortOf(int fd) {
 
 }  // namespace
 
-ConnectionAcceptor::ConnectionAcceptor(std::function<void(int, int)> take)
-    : take_(std::move(take)) {}
+ConnectionAcceptor::ConnectionAcceptor(std::function<void(int, int)> take,
+                                       ConnectionLimit* connections)
+    : take_(std::move(take)), connections_(connections) {}
 
 ConnectionAcceptor::~ConnectionAcceptor() { Stop(); }
 
@@ -99,6 +101,10 @@ void ConnectionAcceptor::Loop() {
     pollfd polled[] = {{stop_, POLLIN, 0}, {listener_, POLLIN, 0}};
     poll(polled, 2, -1);
     if (polled[0].revents != 0) break;
+    if (connections_ != nullptr && !connections_->MakeRoom()) {
+      if (AwaitStop(kShortageMs)) break;
+      continue;
+    }
     if (TakeOne()) continue;
     // Whoever waits to be taken waits on; a connection that broke meanwhile is of no interest.
     const bool is_short = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
@@ -115,6 +121,7 @@ bool ConnectionAcceptor::TakeOne() {
   if (fd < 0) return false;
   const int yes = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+  if (connections_ != nullptr) connections_->Add(fd);
   take_(listener_, fd);
   return true;
 }

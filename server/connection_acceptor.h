@@ -13,10 +13,14 @@
 
 namespace tandem::server {
 
+class ConnectionLimit;
+
 class ConnectionAcceptor {
  public:
   // `take` owns the connection that it is given; called on the acceptor's thread.
-  explicit ConnectionAcceptor(std::function<void(int listener, int connection)> take);
+  // Takes none beyond `connections`, which is borrowed and outlives it; nullptr: as many as come.
+  ConnectionAcceptor(std::function<void(int listener, int connection)> take,
+                     ConnectionLimit* connections);
   // Stops.
   ~ConnectionAcceptor();
   ConnectionAcceptor(const ConnectionAcceptor&) = delete;
@@ -39,6 +43,7 @@ class ConnectionAcceptor {
   bool AwaitStop(int milliseconds) const;
 
   const std::function<void(int, int)> take_;
+  ConnectionLimit* const connections_;
   int listener_ = -1;
   // Readable once it is to stop.
   int stop_ = -1;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "server/connection_limit.h"
 #include "server/core_plan.h"
 #include "server/gauge_collector.h"
 #include "server/grpc_server.h"
@@ -26,16 +27,20 @@ namespace {
 // For connections to be closed in order. Some clients never answer.
 constexpr Duration kGoodbye = std::chrono::milliseconds(200);
 
-GrpcServerOptions GrpcOptions(const ServeOptions& options, bool shares_ports) {
-  return {options.address,
-          options.grpc_port,
-          options.max_message_bytes,
-          options.max_streams_per_connection,
-          options.max_metadata_bytes,
-          options.max_network_bytes,
-          options.max_connection_age,
-          shares_ports,
-          options.grpc_threads > 0 ? options.grpc_threads : PlanGrpcThreads(options)};
+GrpcServerOptions GrpcOptions(const ServeOptions& options, bool shares_ports,
+                              ConnectionLimit* connections) {
+  GrpcServerOptions grpc;
+  grpc.address = options.address;
+  grpc.port = options.grpc_port;
+  grpc.max_message_bytes = options.max_message_bytes;
+  grpc.max_streams_per_connection = options.max_streams_per_connection;
+  grpc.max_metadata_bytes = options.max_metadata_bytes;
+  grpc.max_network_bytes = options.max_network_bytes;
+  grpc.max_connection_age = options.max_connection_age;
+  grpc.shares_port = shares_ports;
+  grpc.threads = options.grpc_threads > 0 ? options.grpc_threads : PlanGrpcThreads(options);
+  grpc.connections = connections;
+  return grpc;
 }
 
 // A worker's output arena holds so many answers (docs/worker_protocol.md).
@@ -53,8 +58,9 @@ UnsentLimits UnsentLimitsOf(const ServeOptions& options) {
   return limits;
 }
 
-HttpServerOptions HttpOptions(const ServeOptions& options, bool shares_ports) {
-  return {options.address, options.http_port, options.max_message_bytes, shares_ports};
+HttpServerOptions HttpOptions(const ServeOptions& options, bool shares_ports,
+                              ConnectionLimit* connections) {
+  return {options.address, options.http_port, options.max_message_bytes, shares_ports, connections};
 }
 
 }  // namespace
@@ -63,16 +69,18 @@ class FrontEnd::Parts {
  public:
   Parts(const ServeOptions& options, const Clock& clock, Router& router, const ServingState& state,
         ModelControl& models, const PoolReporter& pools, const prometheus::Registry& requests,
-        bool shares_ports)
+        bool shares_ports, const LogSink& log)
       : router_(router),
         state_(state),
-        gauges_(router, pools),
+        connections_(options.max_connections, clock, log),
+        gauges_(router, pools, connections_),
         unsent_(UnsentLimitsOf(options)),
         inference_(clock, router, state, models, unsent_),
         prediction_(clock, router, state, unsent_, pools),
-        grpc_(GrpcOptions(options, shares_ports), &router),
-        http_(HttpOptions(options, shares_ports), clock, router, state),
-        metrics_(options.address, options.metrics_port, shares_ports, {&requests, &gauges_}) {}
+        grpc_(GrpcOptions(options, shares_ports, &connections_), &router),
+        http_(HttpOptions(options, shares_ports, &connections_), clock, router, state),
+        metrics_(options.address, options.metrics_port, shares_ports, {&requests, &gauges_},
+                 &connections_) {}
 
   absl::Status Start() {
     // Not before the models have loaded.
@@ -118,6 +126,7 @@ class FrontEnd::Parts {
  private:
   const Router& router_;
   const ServingState& state_;
+  ConnectionLimit connections_;
   const GaugeCollector gauges_;
   UnsentAnswers unsent_;
   InferenceService inference_;
@@ -132,9 +141,9 @@ class FrontEnd::Parts {
 
 FrontEnd::FrontEnd(const ServeOptions& options, const Clock& clock, Router& router,
                    const ServingState& state, ModelControl& models, const PoolReporter& pools,
-                   const prometheus::Registry& requests, bool shares_ports)
+                   const prometheus::Registry& requests, bool shares_ports, const LogSink& log)
     : parts_(std::make_unique<Parts>(options, clock, router, state, models, pools, requests,
-                                     shares_ports)) {}
+                                     shares_ports, log)) {}
 
 FrontEnd::~FrontEnd() { Stop(Duration{0}); }
 

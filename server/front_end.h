@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "core/clock.h"
+#include "core/log.h"
 #include "router/router.h"
 #include "server/model_control.h"
 #include "server/pool_report.h"
@@ -31,7 +32,7 @@ class FrontEnd {
   // too, for the time of a take-over.
   FrontEnd(const ServeOptions& options, const Clock& clock, Router& router,
            const ServingState& state, ModelControl& models, const PoolReporter& pools,
-           const prometheus::Registry& requests, bool shares_ports);
+           const prometheus::Registry& requests, bool shares_ports, const LogSink& log);
   // Stops at once.
   ~FrontEnd();
 

@@ -83,6 +83,16 @@ void AppendRequests(const RouterGauges& gauges, std::vector<MetricFamily>* famil
   }
 }
 
+void AppendConnections(ConnectionLimit& connections, std::vector<MetricFamily>* families) {
+  MetricFamily open = NewFamily("tandem_connections", "Connections of all ports.");
+  Add(open, {}, static_cast<double>(connections.open()));
+  MetricFamily shut_down = NewFamily(
+      "tandem_connections_shut_down_total",
+      "Idle connections that were shut down to make room for new ones.", MetricType::Counter);
+  Add(shut_down, {}, static_cast<double>(connections.shut_down()));
+  for (MetricFamily* family : {&open, &shut_down}) families->push_back(std::move(*family));
+}
+
 void AppendProcesses(const std::vector<PoolReport>& pools, std::vector<MetricFamily>* families) {
   MetricFamily memory = NewFamily("tandem_process_resident_memory_bytes",
                                   "Resident memory of the server and of each worker.");
@@ -132,6 +142,7 @@ std::vector<MetricFamily> GaugeCollector::Collect() const {
   std::vector<MetricFamily> families;
   AppendModels(router_, &families);
   AppendRequests(router_.Gauges(), &families);
+  AppendConnections(connections_, &families);
   const std::vector<PoolReport> pools = pools_();
   AppendWorkers(pools, &families);
   AppendProcesses(pools, &families);

@@ -28,6 +28,11 @@ void SetLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
         std::chrono::duration_cast<std::chrono::milliseconds>(options.max_connection_age);
     builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, static_cast<int>(age.count()));
   }
+  // Its own is two minutes, which is longer than keepalive has patience.
+  const auto greeting =
+      std::chrono::duration_cast<std::chrono::milliseconds>(options.greeting_timeout);
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                              static_cast<int>(greeting.count()));
   // gRPC inflates a message before it looks at its size: a megabyte could take a gigabyte.
   for (const grpc_compression_algorithm algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP}) {
     builder->SetCompressionAlgorithmSupportStatus(algorithm, false);
@@ -48,7 +53,8 @@ void SetLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
 GrpcServer::GrpcServer(GrpcServerOptions options, Router* router)
     : options_(std::move(options)),
       router_(router),
-      acceptor_([this](int listener, int connection) { Take(listener, connection); }) {}
+      acceptor_([this](int listener, int connection) { Take(listener, connection); },
+                options_.connections) {}
 
 GrpcServer::~GrpcServer() { Stop(Duration{0}); }
 

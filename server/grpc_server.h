@@ -35,10 +35,14 @@ struct GrpcServerOptions {
   uint64_t max_network_bytes = uint64_t{1} << 30;
   // A connection that is older is asked to make room for a new one; its calls end. 0: never.
   Duration max_connection_age = std::chrono::minutes(2);
+  // For a new connection to say that it speaks HTTP/2.
+  Duration greeting_timeout = std::chrono::seconds(20);
   // Another server listens on the port too, for the time of a take-over.
   bool shares_port = false;
   // Threads that read requests and write answers, each for its share of the connections.
   uint32_t threads = 1;
+  // See ConnectionAcceptor.
+  ConnectionLimit* connections = nullptr;
 };
 
 class GrpcServer {

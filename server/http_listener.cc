@@ -88,7 +88,7 @@ class HttpListener::Server final : public httplib::Server {
 HttpListener::HttpListener(HttpListenerOptions options)
     : options_(std::move(options)),
       server_(std::make_unique<Server>(options_)),
-      acceptor_([this](int, int connection) { server_->Take(connection); }) {}
+      acceptor_([this](int, int connection) { server_->Take(connection); }, options_.connections) {}
 
 HttpListener::~HttpListener() { Stop(); }
 

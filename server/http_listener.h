@@ -33,6 +33,8 @@ struct HttpListenerOptions {
   size_t most_threads = 1024;
   // Another server listens on the port too, for the time of a take-over.
   bool shares_port = false;
+  // See ConnectionAcceptor.
+  ConnectionLimit* connections = nullptr;
 };
 
 class HttpListener {

@@ -60,6 +60,7 @@ HttpListenerOptions ListenerOptions(const HttpServerOptions& options) {
   listener.port_flag = "http-port";
   listener.calls_per_connection = kCallsPerConnection;
   listener.shares_port = options.shares_port;
+  listener.connections = options.connections;
   return listener;
 }
 

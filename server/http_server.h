@@ -14,12 +14,16 @@
 
 namespace tandem::server {
 
+class ConnectionLimit;
+
 struct HttpServerOptions {
   std::string address = "0.0.0.0";
   // 0: a free one.
   uint16_t port = 8000;
   uint64_t max_message_bytes = uint64_t{64} << 20;
   bool shares_port = false;
+  // See ConnectionAcceptor.
+  ConnectionLimit* connections = nullptr;
 };
 
 class HttpServer {

@@ -13,23 +13,26 @@ namespace {
 
 // Scrapers are few and come every few seconds: a connection for each call costs nothing, and none
 // is left open that the server's end would have to wait for.
-HttpListenerOptions ListenerOptions(std::string address, uint16_t port, bool shares_port) {
+HttpListenerOptions ListenerOptions(std::string address, uint16_t port, bool shares_port,
+                                    ConnectionLimit* connections) {
   HttpListenerOptions options;
   options.address = std::move(address);
   options.port = port;
   options.port_flag = "metrics-port";
   options.calls_per_connection = 1;
   options.shares_port = shares_port;
+  options.connections = connections;
   return options;
 }
 
 }  // namespace
 
 MetricsServer::MetricsServer(std::string address, uint16_t port, bool shares_port,
-                             std::vector<const prometheus::Collectable*> collected)
+                             std::vector<const prometheus::Collectable*> collected,
+                             ConnectionLimit* connections)
     : collected_(std::move(collected)),
-      listener_(
-          std::make_unique<HttpListener>(ListenerOptions(std::move(address), port, shares_port))) {
+      listener_(std::make_unique<HttpListener>(
+          ListenerOptions(std::move(address), port, shares_port, connections))) {
   listener_->routes().Get("/metrics", [this](const httplib::Request&, httplib::Response& reply) {
     std::vector<prometheus::MetricFamily> families;
     for (const prometheus::Collectable* source : collected_) {

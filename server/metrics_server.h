@@ -15,13 +15,15 @@ class Collectable;
 
 namespace tandem::server {
 
+class ConnectionLimit;
 class HttpListener;
 
 class MetricsServer {
  public:
-  // `shares_port` as in http_listener.h.
+  // `shares_port` and `connections` as in http_listener.h.
   MetricsServer(std::string address, uint16_t port, bool shares_port,
-                std::vector<const prometheus::Collectable*> collected);
+                std::vector<const prometheus::Collectable*> collected,
+                ConnectionLimit* connections = nullptr);
   // Stops.
   ~MetricsServer();
 

@@ -21,6 +21,7 @@ absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after) 
       {"max-metadata-bytes", before.max_metadata_bytes == after.max_metadata_bytes},
       {"max-network-bytes", before.max_network_bytes == after.max_network_bytes},
       {"max-connection-age", before.max_connection_age == after.max_connection_age},
+      {"max-connections", before.max_connections == after.max_connections},
       {"restart-patience", before.restart_patience == after.restart_patience},
       {"load-timeout", before.load_timeout == after.load_timeout},
       {"quarantine", before.quarantine == after.quarantine},

@@ -37,6 +37,9 @@ constexpr Setting kSettings[] = {
     {"max-network-bytes", "SIZE", "Memory of all connections together (default 1GiB)"},
     {"max-connection-age", "TIME",
      "Age at which a connection is asked to make room for a new one (default 2m; 0s: never)"},
+    {"max-connections", "COUNT",
+     "Connections of all ports; beyond it idle ones are closed (default 10000, or what the "
+     "descriptors allow)"},
     {"max-queue-length", "COUNT", "Requests of one model that may wait (default 1024)"},
     {"max-queue-bytes", "SIZE", "Bytes of inputs of one model that may wait (default 512MiB)"},
     {"max-bytes-in-flight", "SIZE", "Bytes of inputs of all requests (default 1GiB)"},
@@ -155,6 +158,8 @@ absl::Status Apply(absl::string_view name, const std::string& value, ServeOption
     return ReadSize(value, uint64_t{1} << 50, &options->max_queue_bytes);
   } else if (name == "max-queue-length") {
     return ReadCount(value, &options->max_queue_length);
+  } else if (name == "max-connections") {
+    return ReadCount(value, &options->max_connections);
   } else if (name == "max-streams-per-connection") {
     return ReadCount(value, &options->max_streams_per_connection);
   } else if (name == "state-file") {

@@ -47,6 +47,8 @@ struct ServeOptions {
   uint64_t max_network_bytes = uint64_t{1} << 30;
   // A connection that is older is asked to make room for a new one. 0: never.
   Duration max_connection_age = std::chrono::minutes(2);
+  // Connections of all ports together; fewer where the process may have fewer descriptors.
+  uint32_t max_connections = 10'000;
   // Requests of one model that wait.
   uint32_t max_queue_length = 1024;
   // Bytes of their inputs.

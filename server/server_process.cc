@@ -20,6 +20,7 @@
 #include "router/router.h"
 #include "server/core_plan.h"
 #include "server/cost_file.h"
+#include "server/descriptor_limit.h"
 #include "server/front_end.h"
 #include "server/idle_memory.h"
 #include "server/log.h"
@@ -101,8 +102,9 @@ RouterOptions LimitsOf(const ServeOptions& options) {
 // Owns the parts of the server, in the order in which they may end.
 class ServerProcess {
  public:
-  // `old`: the server to take the ports over from.
-  ServerProcess(const ServeOptions& options, const std::optional<RunningServer>& old)
+  // `old`: the server to take the ports over from. `descriptors`: as many as the process may have.
+  ServerProcess(const ServeOptions& options, const std::optional<RunningServer>& old,
+                uint64_t descriptors)
       : options_(options),
         old_(old),
         log_file_(options.log_level, options.log_format),
@@ -118,6 +120,7 @@ class ServerProcess {
       router_.AddBackend(*pools_.back());
     }
     ServeOptions listened = options;
+    listened.max_connections = LimitConnections(descriptors);
     if (old.has_value()) {
       listened.grpc_port = old->ports.grpc;
       listened.http_port = old->ports.http;
@@ -125,7 +128,7 @@ class ServerProcess {
     }
     front_end_ = std::make_unique<FrontEnd>(
         listened, clock_, router_, state_, models_, [this] { return Report(); }, registry_,
-        old.has_value());
+        old.has_value(), log_);
   }
 
   // Takes the ports, then starts the workers. Where another server has the ports, it keeps them
@@ -253,6 +256,19 @@ class ServerProcess {
   }
 
  private:
+  uint32_t LimitConnections(uint64_t descriptors) const {
+    size_t workers = 0;
+    for (const PoolSpec& spec : options_.pools) workers += spec.processes;
+    const uint32_t threads =
+        options_.grpc_threads > 0 ? options_.grpc_threads : PlanGrpcThreads(options_);
+    const uint32_t most = MostConnections(descriptors, workers, threads);
+    if (most >= options_.max_connections) return options_.max_connections;
+    log_(LogLevel::kWarning,
+         absl::StrCat("the process may have ", descriptors, " descriptors, which is enough for ",
+                      most, " connections and not for ", options_.max_connections));
+    return most;
+  }
+
   void RestoreCosts() {
     if (options_.state_file.empty()) return;
     const absl::StatusOr<std::vector<SavedCost>> costs = ReadCosts(options_.state_file);
@@ -326,6 +342,7 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
   const absl::Status narrowed = UseCores(options.front_end_cores);
   if (!narrowed.ok()) return Fail(kExitFailed, narrowed);
   Signals signals;
+  const uint64_t descriptors = RaiseDescriptorLimit();
   if (!options.port_file.empty()) {
     const absl::Status writable = CheckPortFile(options.port_file);
     if (!writable.ok()) return Fail(kExitUsage, writable);
@@ -343,7 +360,7 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
     if (!found.ok()) return Fail(kExitUsage, found.status());
     old = *found;
   }
-  ServerProcess process(options, old);
+  ServerProcess process(options, old, descriptors);
   const absl::Status started = process.Start(*repository);
   if (!started.ok()) return Fail(kExitFailed, started);
   // The signal that asks the server to end, if one came within the time.

@@ -12,7 +12,7 @@ import grpc
 import harness
 import numpy as np
 from harness.load import Load
-from harness.recovery import kill, wait_for_restart, worker
+from harness.recovery import kill, metric, wait_for_restart, worker
 from harness.repository import Repository
 from harness.server import CPU_POOL, STOP_SECONDS, Server
 from harness.tensors import infer_request
@@ -82,6 +82,41 @@ class ScarcityTest(unittest.TestCase):
         self.give_back(server, limits)
         self.assertEqual(call.code(), grpc.StatusCode.OK)
         wait_for_restart(server, 1)
+
+    def limited(self, soft, hard, *flags):
+        """A server with these limits of descriptors."""
+        server = Server(self.repository.path, (CPU_POOL, *flags))
+        limits = f'ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$@"'
+        server.command = ["sh", "-c", limits, "sh", *server.command]
+        return self.enterContext(server)
+
+    def test_the_server_takes_all_descriptors_that_it_may_have(self):
+        server = self.limited(128, 1000)
+        limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+        self.assertEqual(limits, (1000, 1000))
+
+    def test_silent_connections_keep_neither_clients_nor_workers_out(self):
+        server = self.limited(128, 200)
+        pid = worker(server).pid
+        for _ in range(300):
+            self.connect(server)
+        kill(pid)
+        with Load(server.address, "m", clients=2, connection_each=True) as fresh:
+            fresh.wait_for_more(20)
+        self.assertEqual(fresh.failures, [])
+        wait_for_restart(server, 1)
+        self.assertIn("--max-connections", server.log())
+        self.assertGreater(metric(server, "tandem_connections_shut_down_total"), 0)
+
+    def test_clients_that_ask_keep_their_connections_where_idle_ones_are_too_many(self):
+        server = self.limited(4096, 4096, "--max-connections=16")
+        with Load(server.address, "m") as load:
+            for _ in range(40):
+                self.connect(server)
+            with Load(server.address, "m", clients=2, connection_each=True) as fresh:
+                fresh.wait_for_more(20)
+        self.assertEqual(load.failures + fresh.failures, [])
+        self.assertLessEqual(metric(server, "tandem_connections"), 16)
 
     def test_a_disk_without_room_for_the_log_changes_nothing(self):
         server = Server(self.repository.path, (CPU_POOL, "--log-level=debug"))

@@ -1,7 +1,12 @@
 #include "server/grpc_server.h"
 
+#include <arpa/inet.h>
 #include <google/protobuf/empty.pb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <future>
 #include <string>
@@ -251,6 +256,30 @@ TEST_CASE("A stop cancels what does not end in time, and leaves nothing behind",
   server.Stop(std::chrono::milliseconds(1));
   CHECK(method.cancelled.HasBeenNotified());
   CHECK(!call.Finish().ok());
+}
+
+TEST_CASE("A connection that does not say that it speaks HTTP/2 is closed", "[grpc_server]") {
+  GrpcServerOptions options;
+  options.address = "127.0.0.1";
+  options.port = 0;
+  options.greeting_timeout = std::chrono::milliseconds(100);
+  GrpcServer server(options);
+  REQUIRE(server.Start({}).ok());
+  const int client = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(server.port());
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(connect(client, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  // The server's own greeting, and then its end: long before it would ask for a sign of life.
+  const timeval patience{30, 0};
+  setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  char byte = 0;
+  ssize_t received = 0;
+  while ((received = recv(client, &byte, 1, 0)) > 0) {
+  }
+  CHECK((received == 0 || errno == ECONNRESET));
+  close(client);
 }
 
 TEST_CASE("An error that passes by itself says when to try again", "[grpc_server]") {

@@ -45,6 +45,7 @@ TEST_CASE("A setting that only a new start can change is refused by its name", "
   CHECK(refusal([](ServeOptions& o) { o.max_streams_per_connection = 9; }).find("max-streams") ==
         0);
   CHECK(refusal([](ServeOptions& o) { o.max_connection_age = Duration{0}; }).find("max-conn") == 0);
+  CHECK(refusal([](ServeOptions& o) { o.max_connections = 9; }).find("max-connections") == 0);
   CHECK(refusal([](ServeOptions& o) { o.grpc_threads = 9; }).find("grpc-threads") == 0);
   CHECK(refusal([](ServeOptions& o) { o.take_over = "p"; }).find("take-over") == 0);
   CHECK(refusal([](ServeOptions& o) { o.port_file = "p"; }).find("port-file") == 0);
