@@ -187,6 +187,12 @@ class ServerProcess {
         is_over);
   }
 
+  // Its workers end with it.
+  [[noreturn]] void EndAtOnce() const {
+    log_(LogLevel::kWarning, "SIGQUIT: the server ends at once, and drops what it has accepted");
+    Signals::ExitBy(SIGQUIT);
+  }
+
   // What was learnt, for the next start.
   void SaveCosts() const {
     if (options_.state_file.empty()) return;
@@ -368,6 +374,7 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
     std::optional<int> signal = signals.WaitFor(timeout);
     if (signal == SIGHUP) process.Reload(read_again());
     if (signal == SIGUSR2) process.Share();
+    if (signal == SIGQUIT) process.EndAtOnce();
     if (signal == SIGHUP || signal == SIGUSR2) signal.reset();
     return signal;
   };

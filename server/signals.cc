@@ -6,10 +6,27 @@
 
 namespace tandem::server {
 
+namespace {
+
+// They would end the process without a word, and come by mistake: SIGUSR1 from whoever rotates
+// logs.
+constexpr int kUnused[] = {SIGUSR1, SIGALRM, SIGVTALRM, SIGPROF, SIGIO};
+
+// Where nobody else has a use for it: a profiler may, which was loaded before.
+void Ignore(int signal) {
+  struct sigaction action {};
+  if (sigaction(signal, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) return;
+  action.sa_handler = SIG_IGN;
+  sigaction(signal, &action, nullptr);
+}
+
+}  // namespace
+
 Signals::Signals() {
   sigemptyset(&set_);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR2}) sigaddset(&set_, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR2}) sigaddset(&set_, signal);
   pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+  for (const int signal : kUnused) Ignore(signal);
 }
 
 Signals::~Signals() {
@@ -34,11 +51,12 @@ void Signals::ExitOnNext() {
     while (!stopping_.load()) {
       int signal = 0;
       const bool came = sigwait(&set_, &signal) == 0;
-      // The shell's convention for a program that a signal ended. The others come too late to
-      // matter.
-      if (came && (signal == SIGINT || signal == SIGTERM)) _exit(128 + signal);
+      // The others come too late to matter.
+      if (came && (signal == SIGINT || signal == SIGTERM || signal == SIGQUIT)) ExitBy(signal);
     }
   });
 }
+
+void Signals::ExitBy(int signal) { _exit(128 + signal); }
 
 }  // namespace tandem::server

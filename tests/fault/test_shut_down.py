@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import itertools
+import os
 import queue
 import re
 import signal
@@ -43,6 +44,27 @@ class ShutDownTest(unittest.TestCase):
                     server.process.send_signal(number)
                     self.assertEqual(server.process.wait(STOP_SECONDS), 0, server.log())
                     self.assertEqual(workers.wait(STOP_SECONDS), [])
+
+    def test_signals_that_mean_nothing_end_neither_server_nor_worker(self):
+        with Server(self.repository.path) as server:
+            workers = set(children(server.process.pid))
+            for name in ("USR1", "ALRM", "VTALRM", "PROF", "IO"):
+                server.process.send_signal(signal.Signals["SIG" + name])
+            for worker in workers:
+                os.kill(worker, signal.SIGUSR1)
+            self.start("medium", server).result(TIMEOUT)
+            self.assertEqual(set(children(server.process.pid)), workers)
+            server.stop()
+
+    def test_sigquit_ends_the_server_at_once_and_is_told(self):
+        with Server(self.repository.path) as server:
+            call = self.start("endless", server)
+            with Watch(children(server.process.pid)) as workers:
+                server.process.send_signal(signal.SIGQUIT)
+                self.assertEqual(server.process.wait(STOP_SECONDS), 128 + signal.SIGQUIT)
+                self.assertEqual(workers.wait(STOP_SECONDS), [])
+            self.assertIsNotNone(call.exception(timeout=TIMEOUT))
+            self.assertIn("SIGQUIT", server.log())
 
     def test_a_request_that_runs_is_answered_before_the_end(self):
         with Server(self.repository.path) as server:
