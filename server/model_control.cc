@@ -203,6 +203,15 @@ absl::StatusOr<ModelControl::Names> ModelControl::ReadAll() {
     return repository.status();
   }
   for (const std::string& note : repository->notes) log_(LogLevel::kInfo, note);
+  // Rather a disk that is not there at the moment than a wish.
+  if (repository->versions.empty() && repository->unusable.empty() &&
+      !router_.ModelNames().empty()) {
+    const absl::Status empty = absl::FailedPreconditionError(
+        "the model repository has no model folder at all, and all models stay; is its disk there? "
+        "To serve none, unload the models or start the server again");
+    log_(LogLevel::kError, std::string(empty.message()));
+    return empty;
+  }
   std::set<std::string> names;
   for (const std::string& name : router_.ModelNames()) names.insert(name);
   for (const auto& model : repository->versions) names.insert(model->config.name);

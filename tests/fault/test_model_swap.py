@@ -5,6 +5,7 @@ and what cannot be loaded changes nothing.
 import os
 import shutil
 import signal
+import tempfile
 import unittest
 
 import grpc
@@ -150,6 +151,20 @@ class ModelSwapTest(unittest.TestCase):
         np.testing.assert_array_equal(infer_outputs(call.result())["OUTPUT0"], ROW)
         self.assertNotIn(("slow", "1"), server.index())
         self.assertEqual(self.code(server), grpc.StatusCode.OK)
+
+    def test_a_repository_without_any_model_is_taken_for_a_disk_that_is_not_there(self):
+        server = self.start()
+        away = self.enterContext(tempfile.TemporaryDirectory())
+        for model in ("m", "other"):
+            shutil.move(self.path(model), away)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for_log("has no model folder at all")
+        self.assertEqual(self.code(server), grpc.StatusCode.OK)
+        # One that is left is a repository.
+        shutil.move(os.path.join(away, "other"), self.repository.path)
+        self.reload(server)
+        self.assertEqual(self.code(server), grpc.StatusCode.NOT_FOUND)
+        self.assertEqual(self.code(server, "other"), grpc.StatusCode.OK)
 
     def test_a_model_that_is_new_is_served_and_the_server_stays_ready_meanwhile(self):
         server = self.start()
