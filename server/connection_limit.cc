@@ -27,7 +27,7 @@ constexpr uint64_t kLeastRequest = 100;
 constexpr Duration kSilentNewcomer = std::chrono::seconds(1);
 constexpr Duration kSilentClient = std::chrono::seconds(10);
 // Of all connections: what is shut down at a time, so that many newcomers need not look often.
-constexpr size_t kShare = 64;
+constexpr size_t kShare = 16;
 constexpr Duration kTell = std::chrono::minutes(1);
 
 // 0 where it is no descriptor of a socket.
@@ -107,9 +107,8 @@ void ConnectionLimit::ShutDownIdle() {
   tell_at_ = clock_.Now() + kTell;
   log_(LogLevel::kWarning,
        absl::StrCat("there are ", most_, " connections, as many as may be (--max-connections, the ",
-                    "limit of descriptors); ", shut_down_ - std::exchange(told_, shut_down_),
-                    " that were idle are closed since this was told last, and new ones wait ",
-                    "where none is"));
+                    "limit of descriptors); idle ones are closed for new ones, ", shut_down_,
+                    " so far, and new ones wait where none is idle"));
 }
 
 bool ConnectionLimit::ShutDown(Connection& connection) {

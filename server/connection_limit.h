@@ -59,7 +59,6 @@ class ConnectionLimit {
   std::list<Connection> connections_ ABSL_GUARDED_BY(mutex_);
   uint64_t shut_down_ ABSL_GUARDED_BY(mutex_) = 0;
   // The log tells it once a minute.
-  uint64_t told_ ABSL_GUARDED_BY(mutex_) = 0;
   TimePoint tell_at_ ABSL_GUARDED_BY(mutex_){};
 };
 
