@@ -117,7 +117,7 @@ void Call::Release() {
   if (uses_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
 }
 
-TimePoint Call::Deadline(TimePoint now) const { return CallDeadline(context_, now); }
+TimePoint Call::Deadline(TimePoint now) const { return CallDeadline(context_.raw_deadline(), now); }
 
 uint64_t Call::client() const { return ClientOf(context_); }
 

@@ -3,6 +3,7 @@
 #include <google/protobuf/util/time_util.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <random>
@@ -50,13 +51,14 @@ grpc::Status EndingStatus(const absl::Status& status, grpc::ServerContextBase& c
   return grpc::Status(plain.error_code(), plain.error_message(), details.SerializeAsString());
 }
 
-TimePoint CallDeadline(const grpc::ServerContextBase& context, TimePoint now) {
-  const std::chrono::system_clock::time_point deadline = context.deadline();
-  // A deadline beyond a year is as good as none, and sums without overflow are easier to trust.
-  constexpr auto kFarAway = std::chrono::hours(24 * 365);
-  const std::chrono::system_clock::time_point wall = std::chrono::system_clock::now();
-  if (deadline > wall + kFarAway) return kNever;
-  return now + std::chrono::duration_cast<Duration>(deadline - wall);
+TimePoint CallDeadline(gpr_timespec deadline, TimePoint now) {
+  // gRPC's sums stay at its infinities, where those of std::chrono would overflow.
+  const gpr_timespec left = gpr_time_sub(gpr_convert_clock_type(deadline, GPR_CLOCK_MONOTONIC),
+                                         gpr_now(GPR_CLOCK_MONOTONIC));
+  constexpr int64_t kFarAway = int64_t{365} * 24 * 60 * 60;
+  if (left.tv_sec > kFarAway) return kNever;
+  return now + std::chrono::seconds(std::max(left.tv_sec, -kFarAway)) +
+         std::chrono::nanoseconds(left.tv_nsec);
 }
 
 uint64_t ClientOf(const grpc::ServerContextBase& context) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <google/protobuf/message_lite.h>
+#include <grpc/support/time.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/status.h>
@@ -20,8 +21,9 @@ grpc::Status ToGrpcStatus(const absl::Status& status);
 // (grpc-retry-pushback-ms) and as google.rpc.RetryInfo in the status's details.
 grpc::Status EndingStatus(const absl::Status& status, grpc::ServerContextBase& context);
 
-// The client's deadline on the server's clock; kNever where it set none.
-TimePoint CallDeadline(const grpc::ServerContextBase& context, TimePoint now);
+// The deadline on the server's clock; kNever where the client set none, and beyond a year, which is
+// as good as none. gRPC's own, since its conversion to std::chrono overflows for far ones.
+TimePoint CallDeadline(gpr_timespec deadline, TimePoint now);
 
 // A number for the client's connection, as InferRequest::client.
 uint64_t ClientOf(const grpc::ServerContextBase& context);

@@ -17,6 +17,26 @@ TEST_CASE("A status keeps its code, and its message becomes printable and short"
   CHECK(ToGrpcStatus(absl::OkStatus()).ok());
 }
 
+TEST_CASE("A deadline is the client's, and a far one is none", "[grpc_call]") {
+  const TimePoint now{std::chrono::hours(1)};
+  const auto in_hours = [](int64_t hours) {
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_hours(hours, GPR_TIMESPAN));
+  };
+  const TimePoint soon = CallDeadline(in_hours(2), now);
+  CHECK(soon <= now + std::chrono::hours(2));
+  CHECK(soon > now + std::chrono::hours(1));
+  CHECK(CallDeadline(gpr_convert_clock_type(in_hours(2), GPR_CLOCK_REALTIME), now) >
+        soon - std::chrono::hours(1));
+  // The last is the longest that the protocol can tell.
+  for (const int64_t hours : {2'000'000, 2'562'046, 10'000'000, 99'999'999}) {
+    CAPTURE(hours);
+    CHECK(CallDeadline(in_hours(hours), now) == kNever);
+  }
+  CHECK(CallDeadline(gpr_inf_future(GPR_CLOCK_MONOTONIC), now) == kNever);
+  CHECK(CallDeadline(in_hours(-1), now) < now);
+  CHECK(CallDeadline(gpr_inf_past(GPR_CLOCK_REALTIME), now) < now);
+}
+
 TEST_CASE("Bytes that are no such message are refused with the message's name", "[grpc_call]") {
   inference::ModelReadyRequest message;
   const absl::Status parsed = ParseMessage(MakeBuffer("\x0a\xff\xff", 2), &message);
