@@ -74,6 +74,12 @@ inline std::string_view PlacementReasonName(PlacementReason reason) {
   return kPlacementReasonNames[static_cast<size_t>(reason)];
 }
 
+// On another pool than the first choice: the operator's metric and the reply tell, asked or not.
+constexpr bool IsFallback(PlacementReason reason) {
+  return reason == PlacementReason::kSooner || reason == PlacementReason::kDeadline ||
+         reason == PlacementReason::kOtherDown;
+}
+
 // Where and how a request ran.
 struct Placement {
   // Pool, device ("cpu", "gpu:0") and worker ("cpu/0").

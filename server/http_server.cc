@@ -170,7 +170,7 @@ class HttpServer::Impl {
     router_.Submit(std::move(decoded->request), [&answered](InferResponse response) {
       answered.set_value(std::move(response));
     });
-    return WriteInferJson(answered.get_future().get(), decoded->id);
+    return WriteInferJson(answered.get_future().get(), decoded->id, decoded->wants_placement);
   }
 
   const Clock& clock_;

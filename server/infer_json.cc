@@ -6,10 +6,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/data_type.h"
+#include "server/response_encoder.h"
 
 namespace tandem::server {
 namespace {
 
+using inference::InferParameter;
 using inference::InferTensorContents;
 using inference::ModelInferRequest;
 using nlohmann::json;
@@ -121,6 +123,17 @@ absl::Status ReadParameters(const json& parameters, ModelInferRequest* message) 
   return absl::OkStatus();
 }
 
+json PlainValue(const InferParameter& parameter) {
+  switch (parameter.parameter_choice_case()) {
+    case InferParameter::kInt64Param:
+      return parameter.int64_param();
+    case InferParameter::kDoubleParam:
+      return parameter.double_param();
+    default:
+      return parameter.string_param();
+  }
+}
+
 template <typename Element>
 json ReadElements(const std::string& bytes) {
   json list = json::array();
@@ -223,7 +236,8 @@ absl::StatusOr<ModelInferRequest> ParseInferJson(const std::string& body) {
   return message;
 }
 
-absl::StatusOr<json> WriteInferJson(const InferResponse& response, const std::string& id) {
+absl::StatusOr<json> WriteInferJson(const InferResponse& response, const std::string& id,
+                                    bool wants_placement) {
   if (!response.status.ok()) return response.status;
   json outputs = json::array();
   for (const Tensor& tensor : response.outputs) {
@@ -238,6 +252,9 @@ absl::StatusOr<json> WriteInferJson(const InferResponse& response, const std::st
             {"model_version", absl::StrCat(response.version)},
             {"outputs", std::move(outputs)}};
   if (!id.empty()) body["id"] = id;
+  Parameters parameters;
+  AddPlacement(response.placement, wants_placement, &parameters);
+  for (const auto& [name, parameter] : parameters) body["parameters"][name] = PlainValue(parameter);
   return body;
 }
 

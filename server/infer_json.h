@@ -14,7 +14,8 @@ namespace tandem::server {
 absl::StatusOr<inference::ModelInferRequest> ParseInferJson(const std::string& body);
 
 // The response's status where it is not OK. INVALID_ARGUMENT for outputs that JSON has no form for
-// (FP16, BF16).
-absl::StatusOr<nlohmann::json> WriteInferJson(const InferResponse& response, const std::string& id);
+// (FP16, BF16). Placement as AddPlacement.
+absl::StatusOr<nlohmann::json> WriteInferJson(const InferResponse& response, const std::string& id,
+                                              bool wants_placement);
 
 }  // namespace tandem::server

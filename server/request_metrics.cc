@@ -154,10 +154,7 @@ void RequestMetrics::OnPause(const std::string& model, int64_t version, Duration
 }
 
 void RequestMetrics::CountFallback(Series& series, PlacementReason reason) {
-  if (reason != PlacementReason::kSooner && reason != PlacementReason::kDeadline &&
-      reason != PlacementReason::kOtherDown) {
-    return;
-  }
+  if (!IsFallback(reason)) return;
   const size_t number = static_cast<size_t>(reason);
   std::atomic<Counter*>& cell = series.fallbacks[number];
   Counter* counter = cell.load(std::memory_order_acquire);

@@ -2,7 +2,9 @@
 run on the CPU pool, which metric and reply tell.
 """
 
+import json
 import unittest
+import urllib.request
 
 import grpc
 import harness
@@ -45,6 +47,13 @@ class FallbackTest(unittest.TestCase):
         request = infer_request(model, {"INPUT0": values})
         return self.server.infer.ModelInfer.future(request, timeout=TIMEOUT)
 
+    def over_http(self, model):
+        entry = {"name": "INPUT0", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
+        url = f"http://127.0.0.1:{self.server.ports['http']}/v2/models/{model}/infer"
+        body = json.dumps({"inputs": [entry]}).encode()
+        with urllib.request.urlopen(url, body, timeout=TIMEOUT) as reply:
+            return json.loads(reply.read())
+
     def lose_device(self):
         """The GPU pool's worker has lost its device, and takes a while to come back."""
         for death in range(1, 5):
@@ -63,6 +72,7 @@ class FallbackTest(unittest.TestCase):
         self.start()
         self.assertEqual(self.pool_of("on_fault"), "gpu")
         self.assertEqual(metric(self.server, FALLBACKS, model="on_fault"), 0)
+        self.assertEqual(dict(self.ask("on_fault", ROW).result().parameters), {})
         with Load(self.server.address, "on_fault") as load:
             sick = self.lose_device()
             self.assertNotEqual(worker(self.server, "gpu").state, "ready")
@@ -71,6 +81,13 @@ class FallbackTest(unittest.TestCase):
             self.assertGreater(
                 metric(self.server, FALLBACKS, model="on_fault", reason="other_pool_down"), 0
             )
+            # Nobody asked for it: the reply tells all the same, also on a stream and over HTTP.
+            request = infer_request("on_fault", {"INPUT0": ROW})
+            (streamed,) = self.server.infer.ModelStreamInfer(iter([request]), timeout=TIMEOUT)
+            for reply in (self.ask("on_fault", ROW).result(), streamed.infer_response):
+                self.assertEqual(reply.parameters["tandem_pool"].string_param, "cpu")
+                self.assertEqual(reply.parameters["spill_reason"].string_param, "other_pool_down")
+            self.assertEqual(self.over_http("on_fault")["parameters"]["tandem_worker"], "cpu/0")
             # Who must not run elsewhere waits for the device.
             self.assertEqual(self.pool_of("never"), "gpu")
             self.assertEqual(sick.code(), grpc.StatusCode.INTERNAL)

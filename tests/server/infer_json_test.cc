@@ -56,15 +56,28 @@ TEST_CASE("An answer is written with its values by type", "[infer_json]") {
   output.type = DataType::kFp32;
   output.shape = {2};
   output.pieces.push_back(Bytes(reinterpret_cast<const std::byte*>(values), sizeof(values)));
-  const auto body = WriteInferJson(response, "mine");
+  const auto body = WriteInferJson(response, "mine", false);
   REQUIRE(body.ok());
   CHECK(body->at("outputs").at(0).at("data").dump() == "[1.5,-2.0]");
   CHECK(body->at("id").get<std::string>() == "mine");
+  CHECK_FALSE(body->contains("parameters"));
+
+  response.placement.worker = "cpu/0";
+  response.placement.batch_size = 4;
+  const auto placed = WriteInferJson(response, "mine", true);
+  REQUIRE(placed.ok());
+  CHECK(placed->at("parameters").at("tandem_worker") == "cpu/0");
+  CHECK(placed->at("parameters").at("tandem_batch_size") == 4);
+  CHECK(placed->at("parameters").at("tandem_queue_us") == 0.0);
+  response.placement.reason = PlacementReason::kOtherDown;
+  const auto fallback = WriteInferJson(response, "mine", false);
+  REQUIRE(fallback.ok());
+  CHECK(fallback->at("parameters").at("spill_reason") == "other_pool_down");
 
   output.type = DataType::kFp16;
-  CHECK(absl::IsInvalidArgument(WriteInferJson(response, "").status()));
+  CHECK(absl::IsInvalidArgument(WriteInferJson(response, "", false).status()));
   response.status = absl::NotFoundError("gone");
-  CHECK(absl::IsNotFound(WriteInferJson(response, "").status()));
+  CHECK(absl::IsNotFound(WriteInferJson(response, "", false).status()));
 }
 
 }  // namespace tandem::server

@@ -52,6 +52,22 @@ TEST_CASE("Placement is told to those who ask for it", "[response_encoder]") {
   CHECK(message.raw_output_contents(0) == bytes);
 }
 
+TEST_CASE("A fallback is told to all", "[response_encoder]") {
+  const std::string bytes = "q";
+  InferResponse response = ResponseOf(bytes);
+  for (const PlacementReason reason :
+       {PlacementReason::kOtherDown, PlacementReason::kSooner, PlacementReason::kDeadline}) {
+    response.placement.reason = reason;
+    inference::ModelInferResponse read;
+    REQUIRE(read.ParseFromString(BufferText(EncodeInferResponse(response, "", false))));
+    CHECK(read.parameters().at("tandem_pool").string_param() == "cpu");
+    CHECK(read.parameters().at("spill_reason").string_param() == PlacementReasonName(reason));
+    CHECK(MakeInferResponse(response, "", false).parameters().contains("tandem_worker"));
+  }
+  response.placement.reason = PlacementReason::kFirstChoice;
+  CHECK(MakeInferResponse(response, "", false).parameters().empty());
+}
+
 TEST_CASE("A merged reply points each result to its bytes, and streams the same", "[encoder]") {
   const std::string first(2000, 'a');
   const std::string second = "bb";
