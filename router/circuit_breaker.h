@@ -1,5 +1,6 @@
 // Keeps a model from ending one worker after the other. An offence is a request that was proven to
-// end its worker: it ran there by itself. One in many is an accident, which retries and the
+// end its worker: it ran there by itself, or is what is left when all that ran beside it were tried
+// and were well. One in many is an accident, which retries and the
 // quarantine cope with. Where most are, nothing but a pause of the whole model protects the others.
 // Pure; not thread-safe. The pattern is the circuit breaker of M. Nygard, Release It!
 #pragma once

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/backend.h"
@@ -17,6 +18,16 @@
 namespace tandem {
 
 struct ModelEntry;
+
+// A worker's crash while several requests ran there. A suspect that nobody waits for any more is
+// never tried; once all others have been and were well, it was one of those that were given up.
+struct Crash {
+  // Suspects that were neither tried nor given up.
+  size_t open = 0;
+  // The model of those that were given up, and whether they are of several.
+  std::optional<uint32_t> given_up;
+  bool is_mixed = false;
+};
 
 struct QueuedRequest {
   std::unique_ptr<InferRequest> request;
@@ -35,6 +46,8 @@ struct QueuedRequest {
   DeathCount deaths;
   // One of them came while nothing else ran in the worker.
   bool crashed_alone = false;
+  // That of which it is a suspect beside others. For the scheduler alone.
+  std::shared_ptr<Crash> crash;
   // As a suspect: until then it does not run in the last worker that its pool has.
   TimePoint spared_until = kNever;
   // It came when its model's pause was over, and tells whether the model is well again.
@@ -64,8 +77,6 @@ struct ScheduledBatch {
   PlacementReason reason = PlacementReason::kOnlyPool;
   // Nothing else may run in its worker: its only member is a suspect.
   bool is_trial = false;
-  // It was the only one in its worker when it ended.
-  bool was_alone = false;
   // What the scheduler reckoned.
   Duration predicted{0};
 

@@ -23,8 +23,6 @@ void Router::State::RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint no
       Condemn(batch->model, std::move(member), how, now);
     } else {
       observer_.OnRetry(batch->batch.model, member->model->version);
-      member->crashed_alone |= batch->result.death == WorkerDeath::kFromInside &&
-                               batch->was_alone && batch->members.size() == 1;
       again.push_back(std::move(member));
     }
   }
@@ -57,10 +55,9 @@ void Router::State::Ban(uint32_t model, const QueuedRequest& request, const absl
   quarantine_.Add(now, version, fingerprint);
   Requests alike;
   SchedulerActions actions;
-  TimePoint paused_until{};
   {
     const std::lock_guard lock(mutex_);
-    if (scheduler_.Condemned(now, model, actions)) paused_until = scheduler_.paused_until(model);
+    scheduler_.Condemned(now, model, actions);
     alike = scheduler_.TakeIf(model, [&](const QueuedRequest& waiting) {
       return !quarantine_.empty() && waiting.model->handle == version.handle &&
              waiting.bytes == request.bytes &&
@@ -69,9 +66,6 @@ void Router::State::Ban(uint32_t model, const QueuedRequest& request, const absl
   }
   for (auto& waiting : alike) Refuse(std::move(waiting), sentence);
   Perform(std::move(actions));
-  if (paused_until > now) {
-    observer_.OnPause(version.config.name, version.version, paused_until - now);
-  }
 }
 
 // Whoever does not wait for the second run of a request that crashes could else end a worker each

@@ -188,6 +188,9 @@ void Router::State::Perform(SchedulerActions actions) {
     for (const SchedulerActions::Split& split : actions.splits) {
       observer_.OnBatchSplit(split.model, split.version, pools_[split.pool].backend->name());
     }
+    for (const SchedulerActions::Pause& pause : actions.pauses) {
+      observer_.OnPause(pause.model, pause.version, pause.time);
+    }
     for (const SchedulerActions::Watch& watch : actions.watches) {
       pools_[watch.lane.pool].backend->WatchBatch(watch.lane.lane, watch.batch);
     }
@@ -258,7 +261,7 @@ std::unique_ptr<ScheduledBatch> Router::State::EndedLocked(TimePoint now, LaneId
                                                            SchedulerActions& actions) {
   ScheduledBatch* batch = scheduler_.Find(lane, batch_id);
   const absl::StatusCode code = batch->result.status.code();
-  if (batch->result.death != WorkerDeath::kNone) scheduler_.WorkerDied(*batch);
+  if (batch->result.death != WorkerDeath::kNone) scheduler_.WorkerDied(now, *batch, actions);
   auto ended = scheduler_.Ended(now, lane, batch_id, code == absl::StatusCode::kOk, actions);
   if (code != absl::StatusCode::kResourceExhausted) return ended;
   const int64_t version = ended->members.front()->model->version;

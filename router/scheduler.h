@@ -46,6 +46,13 @@ struct SchedulerActions {
     uint32_t pool = 0;
   };
   std::vector<Split> splits;
+  // Models that are paused from now on, since their requests ended worker after worker.
+  struct Pause {
+    std::string model;
+    int64_t version = 0;
+    Duration time{0};
+  };
+  std::vector<Pause> pauses;
   // Batches that may come to run for too long, to be watched; each once.
   struct Watch {
     LaneId lane;
@@ -63,8 +70,8 @@ struct SchedulerActions {
   std::vector<Overdue> overdue;
 
   bool empty() const {
-    return starts.empty() && refusals.empty() && splits.empty() && watches.empty() &&
-           overdue.empty();
+    return starts.empty() && refusals.empty() && splits.empty() && pauses.empty() &&
+           watches.empty() && overdue.empty();
   }
 };
 
@@ -141,8 +148,9 @@ class Scheduler {
   // too much for a worker's memory together may fit one by one. False, and nothing done, where
   // there is but one, or no lane for it.
   bool RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
-  // The batch's worker has died: its lanes take nothing before they have come up again.
-  void WorkerDied(const ScheduledBatch& batch);
+  // The batch's worker has died, as its result tells: its lanes take nothing before they have come
+  // up again. Before the batch is told to have ended.
+  void WorkerDied(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
   // Puts requests whose worker died back into their places, or refuses them with UNAVAILABLE where
   // no lane will run them.
   void RunAgain(TimePoint now, uint32_t model, Requests requests, SchedulerActions& actions);
@@ -191,6 +199,7 @@ class Scheduler {
   struct Model {
     explicit Model(const ModelVersion& model);
     std::string name;
+    int64_t version;
     uint32_t handle;
     Duration execution_timeout;
     PlacementMode placement;
@@ -263,6 +272,10 @@ class Scheduler {
   bool CanTry(const Suspect& suspect, const Lane& lane) const;
   Lane* LaneFor(TimePoint now, const Suspect& suspect);
   void RefuseSuspects(TimePoint now, SchedulerActions& actions);
+  void NoteCrash(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
+  void Resolve(TimePoint now, const ScheduledBatch& batch, SchedulerActions& actions);
+  void Resolve(TimePoint now, QueuedRequest& suspect, std::optional<uint32_t> given_up,
+               SchedulerActions& actions);
   void Release(Suspect& suspect);
   static bool MakeAlone(ScheduledBatch& batch);
   void UpdateLeastTime(Model& model);

@@ -17,17 +17,16 @@ std::unique_ptr<ScheduledBatch> Scheduler::Ended(TimePoint now, LaneId id, uint6
   if (!lanes_.Has(id)) return nullptr;
   Lane& lane = lanes_.lane(id);
   const bool was_full = lanes_.IsFull(lane);
-  const bool was_alone = lanes_.HoldsOneBatch(lane);
   Duration ran{0};
   std::unique_ptr<ScheduledBatch> batch = lanes_.End(now, id, batch_id, &ran);
   if (batch == nullptr) return nullptr;
-  batch->was_alone = was_alone;
   Released(*batch);
   const Seat& seat = models_[batch->model].seats[id.pool];
   if (well) {
     Observe(batch->model, id.pool, batch->batch.rows, ran);
     models_[batch->model].breaker.OnAnswers(now, std::ssize(batch->members), batch->is_trial);
   }
+  if (batch->result.death == WorkerDeath::kNone) Resolve(now, *batch, actions);
   ServeSuspects(now, actions);
   if (active_.empty()) return batch;
   ServeLane(now, lane, actions);
@@ -54,7 +53,8 @@ void Scheduler::UpdateLeastTime(Model& model) {
   model.queue.set_least_time(IsRunning(model) && least != Duration::max() ? least : Duration{0});
 }
 
-void Scheduler::WorkerDied(const ScheduledBatch& batch) {
+void Scheduler::WorkerDied(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions) {
+  NoteCrash(now, batch, actions);
   const uint32_t worker = lanes_.lane(batch.lane).worker;
   for (Lane& lane : lanes_.lanes(batch.lane.pool)) {
     if (lane.worker == worker && lane.generation == batch.lane_generation) lane.up = false;

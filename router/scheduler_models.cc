@@ -9,6 +9,7 @@ namespace tandem {
 
 Scheduler::Model::Model(const ModelVersion& model)
     : name(model.config.name),
+      version(model.version),
       handle(model.handle),
       execution_timeout(model.config.execution_timeout),
       placement(model.config.placement),

@@ -116,8 +116,57 @@ Lane* Scheduler::LaneFor(TimePoint now, const Suspect& suspect) {
   return busy;
 }
 
+// Its members, and those of the batches that ran beside it and are yet to be told of, are suspects
+// from now on.
+void Scheduler::NoteCrash(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions) {
+  const QueuedRequest& first = *batch.members.front();
+  const bool from_inside = batch.result.death == WorkerDeath::kFromInside;
+  // A second death is the proof, or says nothing.
+  if (first.is_probe || first.deaths.is_suspect()) return;
+  if (first.crash != nullptr) {
+    // It was told of with another one. It may not have been run after all.
+    if (!from_inside) Resolve(now, batch, actions);
+    return;
+  }
+  const Lane& lane = lanes_.lane(batch.lane);
+  if (!from_inside || lane.generation != batch.lane_generation) return;
+  if (lanes_.HoldsOneBatch(lane) && batch.members.size() == 1) {
+    batch.members.front()->crashed_alone = true;
+    return;
+  }
+  const auto crash = std::make_shared<Crash>();
+  for (const Lane& beside : lanes_.lanes(batch.lane.pool)) {
+    const ScheduledBatch* const running = LaneTable::Running(beside);
+    if (beside.worker != lane.worker || running == nullptr) continue;
+    for (const auto& member : running->members) member->crash = crash;
+    crash->open += running->members.size();
+  }
+}
+
+// They ran and their worker lives, or they did not run when it died.
+void Scheduler::Resolve(TimePoint now, const ScheduledBatch& batch, SchedulerActions& actions) {
+  for (const auto& member : batch.members) Resolve(now, *member, std::nullopt, actions);
+}
+
+// `given_up`: its model, where it was not tried.
+void Scheduler::Resolve(TimePoint now, QueuedRequest& suspect, std::optional<uint32_t> given_up,
+                        SchedulerActions& actions) {
+  const std::shared_ptr<Crash> crash = std::exchange(suspect.crash, nullptr);
+  if (crash == nullptr) return;
+  if (given_up.has_value()) {
+    crash->is_mixed |= crash->given_up.has_value() && crash->given_up != given_up;
+    crash->given_up = given_up;
+  }
+  // Where they are of several models none is to suffer for the others.
+  if (--crash->open > 0 || !crash->given_up.has_value() || crash->is_mixed) return;
+  // It is of before the pause, which it does not lengthen.
+  if (models_[*crash->given_up].breaker.is_open()) return;
+  Condemned(now, *crash->given_up, actions);
+}
+
 // Those whom nobody waits for any more, and those that no worker will come back for.
 void Scheduler::RefuseSuspects(TimePoint now, SchedulerActions& actions) {
+  std::vector<Suspect> given_up;
   for (auto it = suspects_.begin(); it != suspects_.end();) {
     const Model& model = models_[it->model];
     const bool is_dead = IsDead(*it->request, now);
@@ -127,19 +176,24 @@ void Scheduler::RefuseSuspects(TimePoint now, SchedulerActions& actions) {
     }
     Release(*it);
     if (is_dead) {
-      Requests one;
-      one.push_back(std::move(it->request));
-      RefuseDead(now, model, std::move(one), actions);
+      given_up.push_back(std::move(*it));
     } else {
       actions.refusals.push_back({std::move(it->request), NotServed(model)});
     }
     it = suspects_.erase(it);
+  }
+  for (Suspect& suspect : given_up) {
+    Resolve(now, *suspect.request, suspect.model, actions);
+    Requests one;
+    one.push_back(std::move(suspect.request));
+    RefuseDead(now, models_[suspect.model], std::move(one), actions);
   }
 }
 
 bool Scheduler::Condemned(TimePoint now, uint32_t model, SchedulerActions& actions) {
   Model& wanted = models_[model];
   if (!wanted.breaker.OnOffence(now)) return false;
+  actions.pauses.push_back({wanted.name, wanted.version, wanted.breaker.paused_until() - now});
   for (auto& request : TakeIf(model, [](const QueuedRequest&) { return true; })) {
     actions.refusals.push_back({std::move(request), Paused(now, wanted)});
   }

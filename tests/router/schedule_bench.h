@@ -71,7 +71,9 @@ class ScheduleBench {
   void Die(const ScheduledBatch* batch, WorkerDeath death) {
     const LaneId lane = batch->lane;
     const uint32_t model = batch->model;
-    scheduler.WorkerDied(*batch);
+    ScheduledBatch& dead = *scheduler.Find(lane, batch->batch.id);
+    dead.result.death = death;
+    scheduler.WorkerDied(now, dead, actions);
     auto ended = scheduler.Ended(now, lane, batch->batch.id, false, actions);
     for (auto& member : ended->members) NextAfterDeath(death, member->deaths);
     scheduler.RunAgain(now, model, std::move(ended->members), actions);

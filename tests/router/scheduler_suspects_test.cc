@@ -1,4 +1,9 @@
 // Requests that were in a worker when it crashed.
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <vector>
+
 #include "core/retry_hint.h"
 #include "router/scheduler.h"
 #include "tests/router/schedule_bench.h"
@@ -226,6 +231,101 @@ TEST_CASE("A model whose requests end worker after worker is paused", "[schedule
   bench.End(trial);
   bench.Submit(model);
   CHECK(bench.Start() != nullptr);
+}
+
+// A worker of three lanes that runs a request of each model, of three, crashes, and is back at
+// once. The clients of the `gone` ones do not wait for that; the other requests are tried, and are
+// well.
+void CrashTogether(ScheduleBench& bench, const std::vector<uint32_t>& models,
+                   const std::vector<uint32_t>& gone) {
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  for (const uint32_t model : models) {
+    auto request = Queued(bench.now);
+    if (std::count(gone.begin(), gone.end(), model) > 0) request->request->cancelled = cancelled;
+    bench.Submit(model, std::move(request));
+  }
+  const auto running = bench.Starts();
+  REQUIRE(running.size() == models.size());
+  *cancelled = true;
+  for (const ScheduledBatch* batch : running) bench.Die(batch, WorkerDeath::kFromInside);
+  for (uint32_t lane = 0; lane < 3; ++lane) {
+    bench.Revive(models[0], {0, lane});
+    for (uint32_t model = 0; model < 3; ++model) {
+      bench.scheduler.SetRunnable(bench.now, model, {0, lane}, true, bench.actions);
+    }
+  }
+  for (size_t left = models.size() - gone.size(); left > 0;) {
+    for (const ScheduledBatch* batch : bench.Starts()) {
+      CHECK(batch->is_trial);
+      bench.End(batch);
+      --left;
+    }
+    bench.now += Scheduler::kSweepInterval;
+    bench.scheduler.Tick(bench.now, bench.actions);
+  }
+  for (const auto& refusal : bench.actions.refusals) {
+    CHECK(refusal.status.code() == absl::StatusCode::kCancelled);
+    CHECK_FALSE(refusal.request->crashed_alone);
+  }
+  CHECK(bench.actions.refusals.size() == gone.size());
+  bench.actions.refusals.clear();
+}
+
+TEST_CASE("A model whose requests crash workers is paused, though nobody waits for their trials",
+          "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 3}});
+  const uint32_t model = bench.Add(BatchingModel());
+  const uint32_t other = bench.Add(BatchingModel("other"));
+  const uint32_t third = bench.Add(BatchingModel("third"));
+  SECTION("what is left when the others were tried") {
+    // In whatever order they are told of.
+    for (int i = 0; i < 2; ++i) CrashTogether(bench, {model, other}, {model});
+    CrashTogether(bench, {other, third, model}, {model});
+    CHECK(bench.actions.pauses.empty());
+    CrashTogether(bench, {other, model}, {model});
+    REQUIRE(bench.actions.pauses.size() == 1);
+    CHECK(bench.actions.pauses[0].model == "m");
+    CHECK(bench.actions.pauses[0].time == CircuitBreaker::kFirstPause);
+    bench.Submit(model);
+    CHECK(bench.actions.refusals.size() == 1);
+    bench.Submit(other);
+    CHECK(bench.Start() != nullptr);
+  }
+  SECTION("but not where it may have been another one's") {
+    for (int i = 0; i < 8; ++i) CrashTogether(bench, {model, other, third}, {model, other});
+    CHECK(bench.actions.pauses.empty());
+  }
+}
+
+TEST_CASE("A crash of a batch that nobody waits for any more counts once",
+          "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  // There is an answer between them, so that one more is borne.
+  for (int crash = 1; crash <= CircuitBreaker::kMostOffences + 1; ++crash) {
+    bench.Submit(model);
+    const ScheduledBatch* running = bench.Start();
+    CAPTURE(crash);
+    REQUIRE(running != nullptr);
+    for (int i = 0; i < 3; ++i) {
+      auto request = Queued(bench.now);
+      request->request->deadline = bench.now + seconds(1);
+      bench.Submit(model, std::move(request));
+    }
+    // Long enough that none follows it into the lane.
+    bench.now += milliseconds(5);
+    bench.End(running);
+    const ScheduledBatch* batch = bench.Start();
+    REQUIRE(batch != nullptr);
+    REQUIRE(batch->members.size() == 3);
+    bench.Die(batch, WorkerDeath::kFromInside);
+    bench.now += seconds(1);
+    bench.scheduler.Tick(bench.now, bench.actions);
+    CHECK(bench.actions.refusals.size() == 3);
+    bench.actions.refusals.clear();
+    bench.Revive(model, {0, 0});
+    CHECK(bench.actions.pauses.empty() == (crash <= CircuitBreaker::kMostOffences));
+  }
 }
 
 TEST_CASE("A model that has ended workers has one worker at a time", "[scheduler][suspects]") {

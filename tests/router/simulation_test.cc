@@ -123,7 +123,8 @@ class Simulation {
   }
 
   void Die(ScheduledBatch* batch, WorkerDeath death) {
-    scheduler_.WorkerDied(*batch);
+    batch->result.death = death;
+    scheduler_.WorkerDied(now_, *batch, actions_);
     auto ended = scheduler_.Ended(now_, batch->lane, batch->batch.id, false, actions_);
     REQUIRE(ended.get() == batch);
     Requests again;
