@@ -32,13 +32,21 @@ class QueueShares {
   bool MayWait(uint64_t client, size_t most) const {
     if (requests_ >= most) return false;
     if (client == 0 || requests_ < most - most / 4) return true;
-    const auto found = waiting_.find(client);
-    if (found == waiting_.end()) return true;
     const size_t clients = waiting_.size() > 1 ? waiting_.size() : 2;
-    return found->second * clients < requests_;
+    return Waiting(client) * clients < requests_;
+  }
+
+  // Whether others wait, too, and the client has an equal share of that or more.
+  bool HasItsShare(uint64_t client) const {
+    return client != 0 && waiting_.size() > 1 && Waiting(client) * waiting_.size() >= requests_;
   }
 
  private:
+  size_t Waiting(uint64_t client) const {
+    const auto found = waiting_.find(client);
+    return found == waiting_.end() ? 0 : found->second;
+  }
+
   std::unordered_map<uint64_t, size_t> waiting_;
   size_t requests_ = 0;
   uint64_t bytes_ = 0;

@@ -14,12 +14,21 @@ std::string Milliseconds(Duration time) {
   return absl::StrFormat("%.3g ms", ToSeconds(time) * 1e3);
 }
 
+absl::Status WithRetryWithin(absl::Status status, Duration after) {
+  return WithRetryAfter(std::move(status), std::clamp<Duration>(after, Scheduler::kSoonestRetry,
+                                                                Scheduler::kLatestRetry));
+}
+
+// `least`: what it takes by itself. Where that leaves time, those before it make it late, and
+// another try may be in time, after `after`.
 absl::Status LateError(const std::string& model, const QueuedRequest& request, TimePoint now,
-                       TimePoint answer) {
-  return absl::DeadlineExceededError(absl::StrCat(
+                       TimePoint answer, Duration least, Duration after) {
+  absl::Status status = absl::DeadlineExceededError(absl::StrCat(
       "model \"", model, "\": it would be answered in about ", Milliseconds(answer - now),
       ", but its deadline is in ", Milliseconds(request.deadline() - now),
       "; allow more time, or try again later"));
+  if (request.deadline() - request.arrival() <= least) return status;
+  return WithRetryWithin(std::move(status), after);
 }
 
 }  // namespace
@@ -112,16 +121,12 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
   if (absl::Status full = CheckRoom(wanted, *request); !full.ok()) {
     // How long the oldest has waited is how long the whole queue takes.
     const Duration half = (now - wanted.queue.front().request->arrival) / 2;
-    actions.refusals.push_back(
-        {std::move(request),
-         WithRetryAfter(std::move(full), std::clamp<Duration>(half, kSoonestRetry, kLatestRetry))});
+    actions.refusals.push_back({std::move(request), WithRetryWithin(std::move(full), half)});
     return;
   }
   request->sequence = next_sequence_++;
-  if (WouldBeLate(now, model, *request)) {
-    const TimePoint answer = PredictAnswer(now, model, *request);
-    absl::Status status = LateError(wanted.name, *request, now, answer);
-    actions.refusals.push_back({std::move(request), std::move(status)});
+  if (absl::Status late = CheckTime(now, model, *request); !late.ok()) {
+    actions.refusals.push_back({std::move(request), std::move(late)});
     return;
   }
   const bool is_probe = request->is_probe;
@@ -130,6 +135,28 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
   ServeModel(now, model, actions);
   ServeExpress(now, actions);
   NoteWaiting(now);
+}
+
+// Whether it would be answered inside its deadline. The last quarter of its time is for clients
+// that have less than an equal share of what waits, as the last quarter of a queue is.
+absl::Status Scheduler::CheckTime(TimePoint now, uint32_t model,
+                                  const QueuedRequest& request) const {
+  const Model& wanted = models_[model];
+  const TimePoint deadline = request.deadline();
+  if (deadline == kNever) return absl::OkStatus();
+  const bool has_its_share = wanted.queue.shares().HasItsShare(request.request->client);
+  const TimePoint allowed = has_its_share ? deadline - (deadline - now) / 4 : deadline;
+  if (!WouldBeLate(now, model, request, allowed)) return absl::OkStatus();
+  const TimePoint answer = PredictAnswer(now, model, request);
+  if (has_its_share && !WouldBeLate(now, model, request, deadline)) {
+    return WithRetryWithin(
+        absl::ResourceExhaustedError(absl::StrCat(
+            "model \"", wanted.name, "\": ", wanted.queue.size(),
+            " requests wait for it already, and the time that is left up to the deadline is for "
+            "clients that have fewer there; try again later")),
+        answer - allowed);
+  }
+  return LateError(wanted.name, request, now, answer, wanted.queue.least_time(), answer - deadline);
 }
 
 void Scheduler::Enqueue(uint32_t model, std::unique_ptr<QueuedRequest> request) {
@@ -276,7 +303,8 @@ void Scheduler::RefuseDead(TimePoint now, const Model& model, Requests dead,
         : request->deadline() <= now
             ? absl::DeadlineExceededError(
                   absl::StrCat("model \"", model.name, "\": the deadline passed before it ran"))
-            : LateError(model.name, *request, now, now + model.queue.least_time());
+            : LateError(model.name, *request, now, now + model.queue.least_time(),
+                        model.queue.least_time(), (now - request->arrival()) / 2);
     actions.refusals.push_back({std::move(request), std::move(status)});
   }
 }

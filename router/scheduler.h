@@ -246,7 +246,10 @@ class Scheduler {
   PoolOutlook Outlook(TimePoint now, uint32_t model, uint32_t pool) const;
   BatchQueue::Limits LimitsFor(TimePoint now, uint32_t model, const Lane& lane) const;
   TimePoint PredictAnswer(TimePoint now, uint32_t model, const QueuedRequest& request) const;
-  bool WouldBeLate(TimePoint now, uint32_t model, const QueuedRequest& request) const;
+  bool WouldBeLate(TimePoint now, uint32_t model, const QueuedRequest& request,
+                   TimePoint deadline) const;
+  // DEADLINE_EXCEEDED, or RESOURCE_EXHAUSTED where others are to have the time that is left.
+  absl::Status CheckTime(TimePoint now, uint32_t model, const QueuedRequest& request) const;
   Choice Choose(TimePoint now, uint32_t model);
 
   void ServeModel(TimePoint now, uint32_t model, SchedulerActions& actions);

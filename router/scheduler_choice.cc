@@ -228,11 +228,11 @@ BatchQueue::Limits Scheduler::LimitsFor(TimePoint now, uint32_t model, const Lan
   return limits;
 }
 
-// Whether the request, which is not in the queue yet, would be answered too late with what goes
-// before it. Not where a pool's speed is unknown, and not where it alone could tell that a
-// prediction is wrong.
-bool Scheduler::WouldBeLate(TimePoint now, uint32_t model, const QueuedRequest& request) const {
-  if (request.deadline() == kNever) return false;
+// Whether the request, which is not in the queue yet, would be answered after that deadline with
+// what goes before it. Not where a pool's speed is unknown, and not where it alone could tell that
+// a prediction is wrong.
+bool Scheduler::WouldBeLate(TimePoint now, uint32_t model, const QueuedRequest& request,
+                            TimePoint deadline) const {
   const Model& wanted = models_[model];
   int64_t rows = wanted.queue.RowsBefore(request) + request.rows;
   bool any_lane = false;
@@ -244,7 +244,7 @@ bool Scheduler::WouldBeLate(TimePoint now, uint32_t model, const QueuedRequest& 
     // Its workers are away, nobody knows for how long.
     if (outlook.lanes_free_at.empty()) return false;
     any_lane = true;
-    rows -= RowsDoneBy(now, request.deadline(), outlook);
+    rows -= RowsDoneBy(now, deadline, outlook);
     if (rows <= 0) return false;
   }
   return any_lane && (IsRunning(wanted) || !wanted.queue.empty());

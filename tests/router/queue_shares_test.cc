@@ -53,6 +53,20 @@ TEST_CASE("Clients that all want more than there is come to equal shares", "[sha
   }
 }
 
+TEST_CASE("Beside others a client has its share, or less", "[shares]") {
+  QueueShares shares;
+  CHECK_FALSE(shares.HasItsShare(1));
+  shares.Add(1, 1);
+  // It is alone.
+  CHECK_FALSE(shares.HasItsShare(1));
+  shares.Add(1, 1);
+  shares.Add(2, 1);
+  CHECK(shares.HasItsShare(1));
+  CHECK_FALSE(shares.HasItsShare(2));
+  CHECK_FALSE(shares.HasItsShare(3));
+  CHECK_FALSE(shares.HasItsShare(0));
+}
+
 TEST_CASE("Who is not known may wait while there is room, and a small queue has no reserve",
           "[shares]") {
   QueueShares shares;

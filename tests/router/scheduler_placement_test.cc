@@ -1,4 +1,5 @@
 #include "absl/strings/match.h"
+#include "core/retry_hint.h"
 #include "router/scheduler.h"
 #include "tests/router/schedule_bench.h"
 #include "tests/support/catch.h"
@@ -202,6 +203,7 @@ TEST_CASE("A request that would be answered too late is refused at once, with th
   const absl::Status& status = bench.actions.refusals[0].status;
   CHECK(status.code() == absl::StatusCode::kDeadlineExceeded);
   CHECK(absl::StrContains(status.message(), "model \"m\": it would be answered in about 2"));
+  CHECK(RetryAfter(status) == Scheduler::kSoonestRetry);
   // What was taken can be done: 20 on the GPU pool, 2 on the CPU pool.
   CHECK(bench.scheduler.queued(bench.model) >= 18);
   CHECK(bench.scheduler.queued(bench.model) <= 20);
@@ -219,7 +221,9 @@ TEST_CASE("A prediction that nothing can be in time is put to the test", "[sched
   CHECK(bench.Starts().size() == 1);
   bench.SubmitWithin(microseconds(100));
   CHECK(bench.Starts().empty());
-  CHECK(bench.actions.refusals.size() == 1);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  // It would never be: there is no sense in another try.
+  CHECK_FALSE(RetryAfter(bench.actions.refusals[0].status).has_value());
 }
 
 TEST_CASE("Where answers keep the order one batch runs at a time", "[scheduler]") {

@@ -1,3 +1,6 @@
+#include <map>
+#include <random>
+
 #include "core/retry_hint.h"
 #include "router/scheduler.h"
 #include "tests/router/schedule_bench.h"
@@ -59,6 +62,55 @@ TEST_CASE("Who finds the queue full is told to wait for as long as half of the q
   REQUIRE(bench.actions.refusals.size() == 2);
   CHECK(RetryAfter(bench.actions.refusals[0].status) == Duration(std::chrono::seconds(2)));
   CHECK(RetryAfter(bench.actions.refusals[1].status) == Scheduler::kLatestRetry);
+}
+
+TEST_CASE("Clients come to equal shares of what can be answered in time", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  ModelConfig config = BatchingModel();
+  config.max_batch_size = 0;
+  config.dynamic_batching = false;
+  const uint32_t model = bench.Add(config);
+  constexpr Duration kRun = milliseconds(10);
+  bench.Teach(model, PoolPreference::kAny, kRun);
+  // Four times what can be done, three quarters of it from one client.
+  const ScheduledBatch* running = nullptr;
+  std::map<uint64_t, int> answered;
+  std::mt19937 random(1);
+  for (int turn = 0; turn < 2000; ++turn, bench.now += kRun / 4) {
+    auto request = Queued(bench.now);
+    request->request->client = random() % 4 == 0 ? 2 : 1;
+    request->request->deadline = bench.now + milliseconds(200);
+    bench.Submit(model, std::move(request));
+    if (running == nullptr) running = bench.Start();
+    REQUIRE(running != nullptr);
+    if (bench.now - running->started < kRun) continue;
+    ++answered[running->members[0]->request->client];
+    bench.End(running);
+    running = bench.Start();
+  }
+  const int all = answered[1] + answered[2];
+  CHECK(all >= 450);
+  CHECK(answered[2] >= all * 2 / 5);
+  for (const auto& refusal : bench.actions.refusals) {
+    if (refusal.status.code() != absl::StatusCode::kResourceExhausted) continue;
+    REQUIRE(RetryAfter(refusal.status) >= Scheduler::kSoonestRetry);
+  }
+}
+
+TEST_CASE("A client that is alone has all the time up to the deadline", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  ModelConfig config = BatchingModel();
+  config.max_batch_size = 0;
+  config.dynamic_batching = false;
+  const uint32_t model = bench.Add(config);
+  bench.Teach(model, PoolPreference::kAny, milliseconds(10));
+  for (int i = 0; i < 30; ++i) {
+    auto request = Queued(bench.now);
+    request->request->client = 1;
+    request->request->deadline = bench.now + milliseconds(200);
+    bench.Submit(model, std::move(request));
+  }
+  CHECK(bench.scheduler.queued(model) >= 18);
 }
 
 TEST_CASE("A waiting request expires at its deadline", "[scheduler]") {
