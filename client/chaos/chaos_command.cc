@@ -186,7 +186,9 @@ void AddServerOptions(CLI::App& command, ChaosCommandOptions& options) {
 void AddChaosCommand(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("chaos", "Cause faults under load and check every answer");
   const auto options = std::make_shared<ChaosCommandOptions>();
-  command->add_option("--seed", options->seed, "Same seed, same faults")->capture_default_str();
+  command->add_option("--seed", options->seed, "Same seed, same faults")
+      ->check(CheckSeed)
+      ->capture_default_str();
   command->add_option("--duration", options->duration, "Of the run; a tenth of it is quiet")
       ->capture_default_str();
   command

@@ -153,6 +153,7 @@ class CommandLineTest(unittest.TestCase):
             (["predict", "--input", "[1]"], BAD_USAGE, "INVALID_ARGUMENT", "--models"),
             (["bench", "light", "--concurrency=0"], BAD_USAGE, "INVALID_ARGUMENT", "--concurrency"),
             (["status", "--bogus"], BAD_USAGE, "INVALID_ARGUMENT", "--bogus"),
+            (["chaos", "--seed=-1"], BAD_USAGE, "INVALID_ARGUMENT", "from 0"),
             (["status", "--timeout=0.0005"], BAD_USAGE, "INVALID_ARGUMENT", "0.0005"),
         )
         for arguments, code, status, word in cases:
