@@ -96,11 +96,11 @@ absl::Status WriteCosts(const std::string& path, absl::Span<const ModelStatus> m
   std::ofstream stream(fresh, std::ios::binary | std::ios::trunc);
   stream << Json({{"format", kFormat}, {"costs", std::move(costs)}}).dump(1) << "\n";
   stream.close();
-  if (!stream || std::rename(fresh.c_str(), path.c_str()) != 0) {
-    return absl::UnavailableError(
-        absl::StrCat("--state-file=", path, ": it cannot be written: ", strerrordesc_np(errno)));
-  }
-  return absl::OkStatus();
+  if (stream && std::rename(fresh.c_str(), path.c_str()) == 0) return absl::OkStatus();
+  const absl::Status unwritable = absl::UnavailableError(
+      absl::StrCat("--state-file=", path, ": it cannot be written: ", strerrordesc_np(errno)));
+  std::remove(fresh.c_str());
+  return unwritable;
 }
 
 }  // namespace tandem::server

@@ -56,6 +56,7 @@ absl::Status WritePortFile(const std::string& path, Ports ports) {
          << ",\"metrics\":" << ports.metrics << ",\"pid\":" << getpid() << "}\n";
   stream.close();
   if (!stream || (!in_place && std::rename(file.c_str(), path.c_str()) != 0)) {
+    if (!in_place) std::remove(file.c_str());
     return absl::UnavailableError(Unwritable(path));
   }
   return absl::OkStatus();

@@ -76,6 +76,7 @@ absl::Status WriteWhole(const std::string& path, std::string_view text) {
   absl::Status status = file->Append(text);
   if (status.ok()) status = file->Sync();
   if (status.ok()) status = MoveInPlace(next, path);
+  if (!status.ok()) std::remove(next.c_str());
   return status;
 }
 

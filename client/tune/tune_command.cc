@@ -76,6 +76,7 @@ absl::Status WriteConfig(const fs::path& path, const std::string& text) {
   std::error_code error;
   if (stream) fs::rename(fresh, path, error);
   if (stream && !error) return absl::OkStatus();
+  fs::remove(fresh, error);
   return absl::InvalidArgumentError(absl::StrCat(path.string(), " cannot be written"));
 }
 

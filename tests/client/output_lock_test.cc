@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "client/dataset/output_file.h"
 #include "tests/client/scratch_folder.h"
 #include "tests/support/catch.h"
 
@@ -23,6 +24,15 @@ TEST_CASE("An output is locked by one job at a time, and nothing stays behind", 
   first->reset();
   CHECK(std::filesystem::is_empty(folder.Path(".")));
   CHECK(OutputLock::Take(output).ok());
+}
+
+TEST_CASE("A file that cannot be put in place leaves no draft behind", "[client]") {
+  const ScratchFolder folder;
+  std::filesystem::create_directory(folder.Path("a"));
+  CHECK_FALSE(WriteWhole(folder.Path("a"), "text").ok());
+  CHECK_FALSE(folder.Has("a.new"));
+  CHECK(WriteWhole(folder.Path("b"), "text").ok());
+  CHECK(folder.Read("b") == "text");
 }
 
 TEST_CASE("A lock that a killed job has left is taken", "[client]") {

@@ -2,7 +2,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
+#include "tests/server/full_disk.h"
 #include "tests/server/temporary_folder.h"
 #include "tests/support/catch.h"
 
@@ -84,6 +86,19 @@ TEST_CASE("A place that cannot be written is told of", "[cost_file]") {
   const TemporaryFolder folder;
   CHECK(WriteCosts((folder.path() / "no" / "such" / "state").string(), {Learnt()}).code() ==
         absl::StatusCode::kUnavailable);
+}
+
+TEST_CASE("A full disk leaves the state file as it was, and no draft beside it", "[cost_file]") {
+  const TemporaryFolder folder;
+  const std::string path = folder.Write("state", "as it was");
+  absl::Status status;
+  {
+    const FullDisk full;
+    status = WriteCosts(path, {Learnt()});
+  }
+  CHECK(absl::IsUnavailable(status));
+  CHECK(std::filesystem::file_size(path) == 9);
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
 }
 
 }  // namespace tandem::server

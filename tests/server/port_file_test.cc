@@ -8,6 +8,7 @@
 #include <iterator>
 #include <string>
 
+#include "tests/server/full_disk.h"
 #include "tests/server/temporary_folder.h"
 #include "tests/support/catch.h"
 
@@ -45,6 +46,17 @@ TEST_CASE("A pipe is not waited for when it is checked", "[port_file]") {
   REQUIRE(mkfifo(path.c_str(), 0600) == 0);
   CHECK(CheckPortFile(path).ok());
   CHECK(std::filesystem::is_fifo(path));
+}
+
+TEST_CASE("A full disk leaves no draft of the port file behind", "[port_file]") {
+  const TemporaryFolder folder;
+  absl::Status status;
+  {
+    const FullDisk full;
+    status = WritePortFile((folder.path() / "ports").string(), {1, 2, 3});
+  }
+  CHECK(absl::IsUnavailable(status));
+  CHECK(std::filesystem::is_empty(folder.path()));
 }
 
 }  // namespace tandem::server
