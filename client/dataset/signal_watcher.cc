@@ -37,11 +37,14 @@ void SignalWatcher::Set(std::function<void()> on_signal) {
 }
 
 void SignalWatcher::OnSignal() {
+  const auto now = std::chrono::steady_clock::now();
+  if (called_.has_value() && now - *called_ < kSameSignal) return;
   const std::lock_guard<std::mutex> lock(mutex_);
   const std::function<void()> call = std::exchange(on_signal_, nullptr);
   // Nobody has anything to put in order, or it takes the user too long.
   if (call == nullptr) _exit(kExitInterrupted);
   call();
+  called_ = std::chrono::steady_clock::now();
 }
 
 void SignalWatcher::Run() {

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -31,6 +32,11 @@ class ChaosTest(unittest.TestCase):
         code, out, err = run_to_end(command, environment, timeout=TIMEOUT)
         self.assertTrue(out, err)
         return code, json.loads(out.splitlines()[-1])
+
+    def is_pending(self, pid, number):
+        with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+            (pending,) = re.findall(r"^ShdPnd:\s*(\w+)", file.read(), re.MULTILINE)
+        return bool(int(pending, 16) & 1 << (number - 1))
 
     def assert_clean(self, code, report):
         for key in ("lost", "wrong", "doubled", "parent_deaths"):
@@ -62,6 +68,32 @@ class ChaosTest(unittest.TestCase):
         self.assertEqual(
             sum(report["fault_request_errors"].values()), report["fault_requests"], report
         )
+
+    def test_signals_that_come_together_are_one_and_leave_nothing_behind(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        driver = subprocess.Popen(
+            [
+                build_path("tandem"),
+                "chaos",
+                "--faults=kill",
+                "--worker=" + build_path("tandem-worker-plain"),
+            ],
+            stdout=subprocess.PIPE,
+            env=clean_environment() | {"TMPDIR": folder},
+        )
+        with driver:
+            # It tells what it is about to do once its server is up.
+            self.assertIn(b"faults in 300s", driver.stdout.readline())
+            self.assertNotEqual(os.listdir(folder), [])
+            # As timeout(1) does, which sends two. The second one when the first has been taken, so
+            # that they do not become one.
+            driver.send_signal(signal.SIGTERM)
+            while self.is_pending(driver.pid, signal.SIGTERM):
+                pass
+            driver.send_signal(signal.SIGTERM)
+            # What it found in so short a run does not matter.
+            driver.stdout.read()
+        self.assertEqual(os.listdir(folder), [])
 
     def test_a_server_that_runs_already_is_hit_as_well(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
