@@ -71,6 +71,8 @@ struct ModelUpdate {
   // With handles that no version has had.
   std::vector<std::shared_ptr<const ModelVersion>> versions;
   std::vector<UnusableVersion> unusable;
+  // Those that are there and that its version_policy does not name.
+  std::vector<int64_t> excluded{};
 };
 
 }  // namespace tandem

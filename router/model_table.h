@@ -54,8 +54,10 @@ struct ModelEntry {
   // its name go before it.
   bool is_late = false;
   bool is_arriving = false;
-  // The repository has it no more. It goes once what comes in its place is ready.
+  // The repository has it no more, or its policy excludes it. It goes once what comes in its place
+  // is ready.
   bool is_leaving = false;
+  bool is_excluded = false;
   // Has the same number and other content, and takes its place once it is ready. Null: none.
   ModelEntry* successor = nullptr;
   // Why what was to take its place cannot be read.

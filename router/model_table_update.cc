@@ -1,5 +1,6 @@
 // How the versions of a model change while the server runs: what is new joins, is tried on all
 // lanes, and only then takes the place of what it replaces. So there is always one to ask.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,7 @@ ModelChanges ModelTable::Update(const ModelUpdate& update) {
   std::vector<ModelEntry*> unusable;
   for (const auto& [number, entry] : versions) {
     entry->is_leaving = true;
+    entry->is_excluded = std::count(update.excluded.begin(), update.excluded.end(), number) > 0;
     entry->unreadable.clear();
     if (!entry->unusable.empty()) unusable.push_back(entry);
   }
@@ -95,6 +97,7 @@ ModelChanges ModelTable::Settle(const std::string& model) {
         ModelEntry& old = *std::exchange(place, next);
         old.successor = nullptr;
         next->is_leaving = old.is_leaving;
+        next->is_excluded = old.is_excluded;
         if (old.in_flight.Close()) changes.gone.push_back(&old);
       }
     }
@@ -162,7 +165,9 @@ std::string ModelTable::RemarkOn(const ModelEntry& entry) const {
     return absl::StrCat(kStays, StatusOf(*entry.successor).reason);
   }
   if (entry.is_leaving) {
-    return "it is in the repository no more, and stays until what comes in its place is ready";
+    return absl::StrCat(entry.is_excluded ? "its model's version_policy excludes it, and it"
+                                          : "it is in the repository no more, and",
+                        " stays until what comes in its place is ready");
   }
   return "";
 }

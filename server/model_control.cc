@@ -273,6 +273,9 @@ void ModelControl::Update(const std::string& model, const ModelRepository& repos
   for (const UnusableModel& each : repository.unusable) {
     if (each.name == model) update.unusable.push_back({each.version, each.reason});
   }
+  for (const ExcludedVersion& each : repository.excluded) {
+    if (each.name == model) update.excluded.push_back(each.version);
+  }
   router_.UpdateModel(update);
 }
 

@@ -155,8 +155,11 @@ class Scan {
       return AddUnusable(name, 0,
                          absl::NotFoundError("there is no version folder, such as 1/model.pt"));
     }
-    for (const int64_t version : ChooseVersions(file->versions, found)) {
-      AddVersion(*file, version);
+    const std::vector<int64_t> chosen = ChooseVersions(file->versions, found);
+    for (const int64_t version : chosen) AddVersion(*file, version);
+    for (const int64_t version : found) {
+      if (std::binary_search(chosen.begin(), chosen.end(), version)) continue;
+      result_.excluded.push_back({name, version});
     }
   }
 

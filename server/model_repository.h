@@ -23,10 +23,17 @@ struct UnusableModel {
   std::string reason;
 };
 
+struct ExcludedVersion {
+  std::string name;
+  int64_t version = 0;
+};
+
 struct ModelRepository {
   // By name, then version. Handles count from 1.
   std::vector<std::shared_ptr<const ModelVersion>> versions;
   std::vector<UnusableModel> unusable;
+  // Those that are there and that their model's version_policy does not name.
+  std::vector<ExcludedVersion> excluded;
   // What was passed over, one line each, for the log.
   std::vector<std::string> notes;
 };

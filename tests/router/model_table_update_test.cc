@@ -93,6 +93,15 @@ TEST_CASE("The old version stays where the new one cannot be loaded, and says so
   CHECK(table.Ready(*again.added[0]).gone == std::vector<ModelEntry*>{&old});
 }
 
+TEST_CASE("An old version that the policy excludes says so", "[update]") {
+  UpdatedTable table;
+  table.Serve(1);
+  table.Update({"m", {table.Make(2)}, {}, {1}});
+  CHECK(table.Reason(1) ==
+        "its model's version_policy excludes it, and it stays until what comes in its place is "
+        "ready");
+}
+
 TEST_CASE("A version that ended its worker and is to be tried again is no other try for an update",
           "[update]") {
   UpdatedTable table;

@@ -44,6 +44,9 @@ TEST_CASE("A repository's models are found, without and with a configuration", "
   CHECK(repository.versions[1]->config.platform == "pytorch_libtorch");
   // The latest alone.
   CHECK(repository.versions[1]->version == 2);
+  REQUIRE(repository.excluded.size() == 1);
+  CHECK(repository.excluded[0].name == "plain");
+  CHECK(repository.excluded[0].version == 1);
   CHECK(std::filesystem::path(repository.versions[1]->file).is_absolute());
   CHECK(repository.versions[0]->handle != repository.versions[1]->handle);
 }
