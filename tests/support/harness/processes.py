@@ -1,5 +1,6 @@
 """Processes as the kernel sees them: children, and the event of their end."""
 
+import contextlib
 import os
 import select
 import signal
@@ -50,10 +51,15 @@ def _is_stopped(pid, task):
 
 
 class Watch:
-    """Watches processes for their end, children or not, however they end."""
+    """Watches processes for their end, children or not, however they end; also such as have ended
+    since somebody listed them.
+    """
 
     def __init__(self, pids):
-        self._fds = {pid: os.pidfd_open(pid) for pid in pids}
+        self._fds = {}
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                self._fds[pid] = os.pidfd_open(pid)
 
     def __enter__(self):
         return self
