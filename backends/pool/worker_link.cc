@@ -161,8 +161,10 @@ Ended WorkerLink::TakeEnded() {
     StopTaking();
     return Ended::kNothing;
   }
-  is_attended_.store(true);
+  // In this order: where another thread stops taking meanwhile, this one still owes the end of the
+  // quiet, and gives it when it stops itself.
   memory_->region().completed.Quieten();
+  is_attended_.store(true);
   if (!HasCompletion()) return Ended::kSoon;
   const std::unique_lock lock(taking_, std::try_to_lock);
   if (!lock.owns_lock()) return Ended::kSoon;
