@@ -116,6 +116,22 @@ class ChaosTest(unittest.TestCase):
         restarts = sum(worker.restarts for worker in server.status().pools[0].workers)
         self.assertEqual(restarts, report["worker_deaths"])
 
+    def test_connections_that_the_server_ends_for_their_age_are_no_leak(self):
+        """The driver's own, which asks for the workers, is idle until the faults have been caused."""
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.assertEqual(run_to_end(["chaos", "--write-models", folder])[0], 0)
+        pool = "--pool=cpu=device:cpu,processes:2,lanes:1,threads:1"
+        server = self.enterContext(Server(folder, (pool, "--max-connection-age=1500ms")))
+        code, report = self.chaos(
+            "--target=" + server.address,
+            "--duration=20s",
+            "--faults=kill",
+            "--fault-rate=0.5",
+            "--settle=1s",
+        )
+        self.assert_clean(code, report)
+        self.assertEqual(report["parent_fd_growth"], 0, report)
+
     def test_a_planted_leak_is_found(self):
         for leak, key in {
             "memory": "parent_rss_growth_bytes",
