@@ -32,6 +32,21 @@ struct PoolCost {
   uint64_t batches = 0;
 };
 
+// What became of a version's requests since the server knows it.
+struct ModelTotals {
+  uint64_t requests = 0;
+  uint64_t failures = 0;
+  // Of those that did not fail: their rows, and from arrival to answer, in the queue and in batches
+  // that ran, those of a batch each with all of its time.
+  uint64_t rows = 0;
+  Duration succeeded{0};
+  Duration queued{0};
+  Duration computed{0};
+  // Of those that failed, from arrival to answer.
+  Duration failed{0};
+  uint64_t batches = 0;
+};
+
 // One version, as it is now.
 struct ModelStatus {
   std::string name;
@@ -46,8 +61,8 @@ struct ModelStatus {
   std::shared_ptr<const ModelVersion> model;
   // Names of the pools where it can run now.
   std::vector<std::string> pools;
-  uint64_t requests = 0;
-  uint64_t failures = 0;
+  ModelTotals totals;
+  // Requests that wait.
   uint64_t queued = 0;
   // Predicted time of one row, and of each more, on the pool that is fastest with one. Zero where
   // nothing ran yet.

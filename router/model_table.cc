@@ -222,8 +222,7 @@ ModelStatus ModelTable::StatusOf(const ModelEntry& entry) const {
   status.version = entry.version;
   status.state = StateOf(entry);
   status.model = entry.model;
-  status.requests = entry.requests.load(std::memory_order_relaxed);
-  status.failures = entry.failures.load(std::memory_order_relaxed);
+  status.totals = entry.totals.Read();
   for (uint32_t pool = 0; pool < entry.seats.size(); ++pool) {
     const auto& lanes = entry.seats[pool].lanes;
     if (!entry.seats[pool].held) continue;

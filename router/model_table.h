@@ -3,7 +3,6 @@
 // thread-safe, but for the counters.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -21,6 +20,7 @@
 #include "router/catalog.h"
 #include "router/model_on_lane.h"
 #include "router/request_count.h"
+#include "router/request_totals.h"
 
 namespace tandem {
 
@@ -65,8 +65,7 @@ struct ModelEntry {
 
   // Thread-safe.
   RequestCount in_flight;
-  std::atomic<uint64_t> requests{0};
-  std::atomic<uint64_t> failures{0};
+  RequestTotals totals;
 };
 
 // What an update has led to.

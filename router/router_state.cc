@@ -300,6 +300,7 @@ void Router::State::AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint
     observer_.OnBatchSplit(batch->batch.model, batch->members.front()->model->version,
                            placement.pool);
   }
+  batch->members.front()->entry->totals.NoteBatch();
   observer_.OnBatchDone(batch->batch.model, batch->members.front()->model->version, placement);
   uint64_t kept_bytes = 0;
   for (const Tensor& output : result.outputs) kept_bytes += output.byte_size();
@@ -332,12 +333,12 @@ void Router::State::Answer(std::unique_ptr<QueuedRequest> queued, InferResponse 
   ModelEntry* entry = queued->entry;
   response.model = queued->request->model;
   response.version = entry != nullptr ? entry->version : 0;
+  const Duration time = clock_.Now() - queued->arrival();
   if (entry != nullptr) {
-    entry->requests.fetch_add(1, std::memory_order_relaxed);
-    if (!response.status.ok()) entry->failures.fetch_add(1, std::memory_order_relaxed);
+    entry->totals.Note(response.status, time, queued->rows, response.placement);
   }
   observer_.OnRequestDone({entry != nullptr ? entry->name : no_model, response.version,
-                           response.status, response.placement, clock_.Now() - queued->arrival()});
+                           response.status, response.placement, time});
   ResponseCallback done = std::move(queued->done);
   bytes_in_flight_.fetch_sub(queued->bytes, std::memory_order_relaxed);
   queued.reset();

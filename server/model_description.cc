@@ -35,6 +35,11 @@ void AddInstanceGroup(inference::ModelInstanceGroup::Kind kind, uint32_t count,
   group->set_count(static_cast<int32_t>(count));
 }
 
+void Describe(uint64_t count, Duration time, inference::StatisticDuration* message) {
+  message->set_count(count);
+  message->set_ns(static_cast<uint64_t>(time.count()));
+}
+
 }  // namespace
 
 absl::StatusOr<ModelMetadataResponse> DescribeModel(const ModelStatus& version,
@@ -98,10 +103,18 @@ inference::ModelStatistics DescribeStatistics(const ModelStatus& version) {
   inference::ModelStatistics statistics;
   statistics.set_name(version.name);
   statistics.set_version(VersionText(version.version));
-  const uint64_t succeeded = version.requests - std::min(version.requests, version.failures);
-  statistics.set_inference_count(succeeded);
-  statistics.mutable_inference_stats()->mutable_success()->set_count(succeeded);
-  statistics.mutable_inference_stats()->mutable_fail()->set_count(version.failures);
+  const ModelTotals& totals = version.totals;
+  statistics.set_inference_count(totals.rows);
+  statistics.set_execution_count(totals.batches);
+  const uint64_t succeeded = totals.requests - std::min(totals.requests, totals.failures);
+  inference::InferStatistics& stats = *statistics.mutable_inference_stats();
+  Describe(succeeded, totals.succeeded, stats.mutable_success());
+  Describe(totals.failures, totals.failed, stats.mutable_fail());
+  Describe(succeeded, totals.queued, stats.mutable_queue());
+  // Clients of the protocol take it that all three are counted.
+  Describe(succeeded, Duration(0), stats.mutable_compute_input());
+  Describe(succeeded, totals.computed, stats.mutable_compute_infer());
+  Describe(succeeded, Duration(0), stats.mutable_compute_output());
   return statistics;
 }
 

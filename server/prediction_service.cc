@@ -39,8 +39,8 @@ void FillModel(const ModelStatus& model, v1::ModelStatus* message) {
   message->set_state(ModelStateName(model.state));
   message->set_reason(model.reason);
   for (const std::string& pool : model.pools) message->add_pools(pool);
-  message->set_requests(model.requests);
-  message->set_failures(model.failures);
+  message->set_requests(model.totals.requests);
+  message->set_failures(model.totals.failures);
   message->set_queued(model.queued);
   for (const PoolCost& cost : model.costs) {
     v1::PoolCost* told = message->add_costs();

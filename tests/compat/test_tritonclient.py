@@ -69,6 +69,31 @@ class TritonClientTest(unittest.TestCase):
         self.assertEqual(config.max_batch_size, 8)
         self.assertEqual(list(config.input[0].dims), [4])
 
+    def test_statistics(self):
+        """perf_analyzer needs that requests were queued, and that all that is computed is counted alike."""
+        def statistics():
+            (found,) = self.client.get_inference_statistics("half").model_stats
+            return found
+
+        before = statistics()
+        for _ in range(3):
+            self.infer("half", np.zeros((2, 4), np.float16), "FP16")
+        with self.assertRaises(InferenceServerException):
+            self.infer("half", np.zeros((2, 4), np.float32), "FP32")
+        after = statistics()
+        self.assertEqual(after.inference_count - before.inference_count, 6)
+        self.assertEqual(after.execution_count - before.execution_count, 3)
+        was, now = before.inference_stats, after.inference_stats
+        for name in ("success", "queue", "compute_input", "compute_infer", "compute_output"):
+            self.assertEqual(getattr(now, name).count - getattr(was, name).count, 3, name)
+        self.assertEqual(now.fail.count - was.fail.count, 1)
+        for name in ("success", "queue", "compute_infer", "fail"):
+            self.assertGreater(getattr(now, name).ns, getattr(was, name).ns, name)
+        self.assertGreater(
+            after.inference_stats.success.ns,
+            after.inference_stats.queue.ns + after.inference_stats.compute_infer.ns,
+        )
+
     def test_repository_index(self):
         models = self.client.get_model_repository_index().models
         self.assertEqual(

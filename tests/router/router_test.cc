@@ -42,6 +42,35 @@ TEST_CASE("Router answers a request with its outputs and where it ran", "[router
   CHECK(bench.router.Gauges().bytes_in_flight == 0);
 }
 
+TEST_CASE("What became of a model's requests is added up", "[router]") {
+  RouterBench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  std::vector<std::future<InferResponse>> answers;
+  // The first runs alone, the others together.
+  for (int i = 0; i < 3; ++i) answers.push_back(bench.Ask(Request()));
+  for (int i = 0; i < 2; ++i) bench.cpu.Finish(bench.cpu.Next());
+  Duration queued{0};
+  Duration computed{0};
+  for (auto& answer : answers) {
+    const InferResponse response = answer.get();
+    REQUIRE(response.status.ok());
+    queued += response.placement.queue_time;
+    computed += response.placement.compute_time;
+  }
+  auto wrong = Request();
+  wrong->inputs.clear();
+  CHECK_FALSE(bench.Ask(std::move(wrong)).get().status.ok());
+  const ModelTotals totals = bench.router.FindModel("m", -1)->totals;
+  CHECK(totals.requests == 4);
+  CHECK(totals.failures == 1);
+  CHECK(totals.rows == 3);
+  CHECK(totals.batches == 2);
+  CHECK(totals.queued == queued);
+  CHECK(totals.computed == computed);
+  CHECK(totals.succeeded >= queued);
+  CHECK(totals.failed > Duration(0));
+}
+
 TEST_CASE("Requests that wait for a lane run in one batch and get their own rows", "[router]") {
   RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
