@@ -33,11 +33,30 @@ constexpr std::chrono::seconds kLongestRest{10};
 // A run that computes for so long runs on the nicer thread: to wake that takes little beside it.
 constexpr nanoseconds kHeavyRun = std::chrono::milliseconds(4);
 
+// A run that is expected to compute for less is timed by the clock: to ask for the thread's CPU
+// time takes a microsecond each time.
+constexpr nanoseconds kLightRun = std::chrono::microseconds(100);
+
 // Not the time that passes: a run that had to wait for a core shall not wait more for that.
 nanoseconds CpuTimeOfThread() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+}
+
+nanoseconds CpuTimeOf(absl::FunctionRef<void()> run) {
+  const nanoseconds before = CpuTimeOfThread();
+  run();
+  return CpuTimeOfThread() - before;
+}
+
+// Of a run that is expected to be light: what passes is no less than what it computes. One that
+// took long, perhaps since it had to wait, is told to be just long enough for the next to be timed
+// well.
+nanoseconds CpuTimeAtMost(absl::FunctionRef<void()> run) {
+  const auto before = steady_clock::now();
+  run();
+  return std::min<nanoseconds>(steady_clock::now() - before, 2 * kLightRun);
 }
 
 // The length of the text, cut at a UTF-8 character's start where it is too long.
@@ -143,15 +162,12 @@ absl::Status Lane::RunEntry(const ipc::SubmitEntry& entry, ipc::CompletionEntry&
 
 void Lane::RunNicely(const ModelTable::Use& model, uint32_t rows, absl::FunctionRef<void()> run) {
   if (is_express() || surroundings_.heavy_nice <= surroundings_.nice) return run();
-  const auto noted = [&] {
-    const nanoseconds before = CpuTimeOfThread();
-    run();
-    model.Note(rows, CpuTimeOfThread() - before);
-  };
-  if (model.Expect(rows) < kHeavyRun) return noted();
+  const nanoseconds expected = model.Expect(rows);
+  if (expected < kLightRun) return model.Note(rows, CpuTimeAtMost(run));
+  if (expected < kHeavyRun) return model.Note(rows, CpuTimeOf(run));
   if (!heavy_thread_.has_value())
     heavy_thread_.emplace(absl::StrCat("heavy-", index_), surroundings_.heavy_nice);
-  heavy_thread_->Run(noted);
+  heavy_thread_->Run([&] { model.Note(rows, CpuTimeOf(run)); });
 }
 
 void Lane::AttachError(const absl::Status& status, ipc::CompletionEntry& completion) {
