@@ -34,6 +34,22 @@ class EchoModel : public inference::GRPCInferenceService::CallbackService {
     return Finish(context);
   }
 
+  // perf_analyzer asks for this and the next, and for statistics, before it sends any load.
+  grpc::ServerUnaryReactor* ServerMetadata(grpc::CallbackServerContext* context,
+                                           const inference::ServerMetadataRequest* /*request*/,
+                                           inference::ServerMetadataResponse* response) override {
+    response->set_name("echo");
+    return Finish(context);
+  }
+
+  grpc::ServerUnaryReactor* ModelConfig(grpc::CallbackServerContext* context,
+                                        const inference::ModelConfigRequest* request,
+                                        inference::ModelConfigResponse* response) override {
+    response->mutable_config()->set_name(request->name());
+    response->mutable_config()->set_max_batch_size(1);
+    return Finish(context);
+  }
+
  protected:
   static grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context) {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();

@@ -67,13 +67,16 @@ def repository_of(models, name):
 def machine(models):
     """What two bare loops do to each other: rate of one beside the other ÷ alone."""
     model = os.path.join(models, "resnet18", "1", "model.pt")
-    ratios = []
+    rates, tails = [], []
     for _ in range(ROUNDS):
-        alone = measure(bare(model, CORES[0]))["runs_per_second"]
-        both = measure(bare(model, CORES[0]), bare(model, CORES[-1]))["runs_per_second"]
-        ratios.append(both / alone)
+        alone = measure(bare(model, CORES[0]))
+        both = measure(bare(model, CORES[0]), bare(model, CORES[-1]))
+        rates.append(both["runs_per_second"] / alone["runs_per_second"])
+        tails.append(both["latency_us"]["p99"] / alone["latency_us"]["p99"])
     show("two bare loops of resnet18: rate of one beside the other ÷ alone",
-         f"{statistics.median(ratios):.3f}")
+         f"{statistics.median(rates):.3f}")
+    show("two bare loops of resnet18: p99 of one beside the other ÷ alone",
+         f"{statistics.median(tails):.3f}")
 
 
 def interference(models, name):

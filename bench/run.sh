@@ -26,6 +26,14 @@ if [[ ! -e $models/encoder/1/model.pt ]]; then
   step "Making the models"
   "${TANDEM_MODEL_PYTHON:-$TANDEM_PYTHON}" bench/make_models.py "$models"
 fi
+if [[ ${1:-} == perf_analyzer ]]; then
+  program=$(bench/perf_analyzer/install.sh)
+  bench/peers/install.sh triton
+  peers=$TANDEM_CACHE/peers/models
+  [[ -e $peers/resnet18.output ]] || "$TANDEM_PYTHON" -B bench/peers/make_models.py "$peers"
+  step "Measuring"
+  exec env PYTHONPATH="$PYTHONPATH:bench:bench/peers" "$TANDEM_PYTHON" -B bench/perf_analyzer/figures.py "$program" "$models" "$peers"
+fi
 if [[ ! -d $models/resnet18_bf16 ]]; then
   step "Compiling models"
   TANDEM_PYTHON=${TANDEM_MODEL_PYTHON:-$TANDEM_PYTHON} bench/compile_models.sh "$models"

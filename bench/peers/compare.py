@@ -64,6 +64,9 @@ def measure(server, seconds):
         told[report.SMALL_BESIDE], told[report.RESNET18_BESIDE] = server.load_both(
             ("small", 1), ("resnet18", 4), seconds
         )
+        paced = server.load_both_paced("small", report.PACE, ("resnet18", 4), seconds)
+        if paced is not None:
+            told[report.SMALL_PACED], told[report.RESNET18_PACED] = paced
     for level, levels_report in told.items():
         title, failures = report.TITLES[level], levels_report.get("failures")
         if failures:

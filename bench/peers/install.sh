@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Installs the peers into environments of their own in the cache: bench/peers/install.sh. A second run installs nothing.
+# Installs the peers, or those named, into environments of their own in the cache: bench/peers/install.sh [NAME...]. A
+# second run installs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tools/environment.sh
 source tools/environment.sh
 project=$("$TANDEM_PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-for lock in bench/peers/versions/*.lock; do
+locks=("${@/%/.lock}")
+(($#)) || locks=(bench/peers/versions/*.lock)
+for lock in "${locks[@]##*/}"; do
+  lock=bench/peers/versions/$lock
   name=$(basename "$lock" .lock)
   venv=$TANDEM_CACHE/peers/$name-$(sha256sum "$lock" | cut -c1-12)
   [[ ! -e $venv/.complete ]] || continue

@@ -93,6 +93,11 @@ class Peer:
         the heavy one beside it."""
         raise NotImplementedError
 
+    def load_both_paced(self, light, rate, heavy, seconds):
+        """The same, where calls of a light model come at so many a second, however soon they are answered. None
+        where the load generator has no such pace."""
+        return None
+
     @contextlib.contextmanager
     def running(self):
         """The server; seconds until both models answered, and its memory then."""
@@ -165,21 +170,29 @@ class GrpcPeer(Peer):
         return infer_outputs(reply)["OUTPUT"]
 
     def load(self, model, clients, seconds):
-        with self._bench(model, clients, seconds) as process:
+        with self._bench(model, f"--concurrency={clients}", seconds) as process:
             return self._report(process)
 
     def load_both(self, light, heavy, seconds):
-        # Both warm up together; what comes later, and a little more of it, ends later.
-        with self._bench(*light, seconds) as first, self._bench(*heavy, seconds + 0.1) as second:
-            return self._report(first), self._report(second)
+        model, clients = light
+        return self._both(self._bench(model, f"--concurrency={clients}", seconds), heavy, seconds)
 
-    def _bench(self, model, clients, seconds):
+    def load_both_paced(self, light, rate, heavy, seconds):
+        return self._both(self._bench(light, f"--rate={rate}", seconds), heavy, seconds)
+
+    def _both(self, light, heavy, seconds):
+        # Both warm up together; what comes later, and a little more of it, ends later.
+        model, clients = heavy
+        with light, self._bench(model, f"--concurrency={clients}", seconds + 0.1) as other:
+            return self._report(light), self._report(other)
+
+    def _bench(self, model, how_many, seconds):
         command = [
             build_path("tandem"),
             "bench",
             model,
             f"--target=127.0.0.1:{self.port}",
-            f"--concurrency={clients}",
+            how_many,
             f"--seconds={seconds}",
             "--json",
         ]
