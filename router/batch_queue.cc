@@ -27,8 +27,12 @@ bool RowsAreAlike(const QueuedRequest& a, const QueuedRequest& b) {
 }
 
 TimePoint Urgency(const QueuedRequest& request) {
-  return std::min(request.deadline(), request.arrival() + BatchQueue::kPatience);
+  if (request.deadline() == kNever) return request.arrival() + BatchQueue::kPatience;
+  return std::min(request.deadline(), request.arrival() + BatchQueue::kFarDeadline);
 }
+
+// What is held back for others goes so long before it would be late: a timer may come late, too.
+constexpr Duration kHoldMargin = std::chrono::milliseconds(5);
 
 // Batches that are looked over for the members of one.
 constexpr int64_t kBatchesToLookOver = 4;
@@ -224,9 +228,26 @@ void BatchQueue::Fit(TimePoint start, int64_t max_rows,
   }
 }
 
-int64_t BatchQueue::Goal(TimePoint now, int64_t available, const QueuedRequest& oldest) const {
-  if (max_delay_.count() <= 0 || oldest.alone || available >= max_rows_) return available;
-  if (now - oldest.arrival() >= max_delay_) return available;
+// Until when the batch may be held back for more requests: for as long as its most urgent one
+// allows, and as all are answered in time. Not at all where nobody knows how long it takes and one
+// has a deadline.
+TimePoint BatchQueue::HoldUntil(const Limits& limits, const Selection& selection) const {
+  const auto& places = selection.candidates.places;
+  const QueuedRequest& first = *requests_[places[selection.first]];
+  if (max_delay_.count() <= 0 || first.alone) return first.arrival();
+  TimePoint deadline = kNever;
+  for (size_t i = selection.first; i < selection.last; ++i) {
+    deadline = std::min(deadline, requests_[places[i]]->deadline());
+  }
+  const TimePoint until = first.arrival() + max_delay_;
+  if (deadline == kNever) return until;
+  if (limits.cost == nullptr) return first.arrival();
+  return std::min(
+      until, deadline - limits.starts_in - kHoldMargin - limits.cost->PredictLate(selection.rows));
+}
+
+int64_t BatchQueue::Goal(TimePoint now, TimePoint hold_until, int64_t available) const {
+  if (now >= hold_until || available >= max_rows_) return available;
   int64_t goal = 0;
   for (const uint32_t size : preferred_) {
     if (size <= available) goal = size;
@@ -244,10 +265,11 @@ BatchQueue::Prospect BatchQueue::Peek(TimePoint now, const Limits& limits) const
   const Selection selection = Select(now, limits);
   if (selection.empty()) return prospect;
   prospect.first = requests_[selection.candidates.places[selection.first]].get();
-  const int64_t goal = Goal(now, selection.rows, *prospect.first);
+  const TimePoint hold_until = HoldUntil(limits, selection);
+  const int64_t goal = Goal(now, hold_until, selection.rows);
   prospect.due = goal > 0;
   prospect.rows = goal > 0 ? goal : selection.rows;
-  prospect.due_at = prospect.due ? now : prospect.first->arrival() + max_delay_;
+  prospect.due_at = prospect.due ? now : hold_until;
   return prospect;
 }
 
@@ -256,7 +278,7 @@ Requests BatchQueue::Take(TimePoint now, const Limits& limits, Requests& dead) {
   const Candidates& candidates = selection.candidates;
   Requests members;
   if (!selection.empty()) {
-    const int64_t goal = Goal(now, selection.rows, *requests_[candidates.places[selection.first]]);
+    const int64_t goal = Goal(now, HoldUntil(limits, selection), selection.rows);
     members.reserve(selection.last - selection.first);
     int64_t rows = 0;
     for (size_t i = selection.first; i < selection.last; ++i) {

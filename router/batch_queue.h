@@ -2,8 +2,8 @@
 // them. A state machine without clock or threads: time comes with each call. Not thread-safe.
 //
 // Priority levels go one after the other; within one the earliest deadline goes first. A request
-// waits behind younger ones for at most kPatience: that is what one without a deadline is ordered
-// by, and one with a later deadline.
+// without one waits behind younger ones for at most kPatience, one with a far one for at most
+// kFarDeadline: that is what they are ordered by.
 #pragma once
 
 #include <algorithm>
@@ -32,6 +32,7 @@ class BatchQueue {
   bool empty() const { return requests_.empty(); }
 
   static constexpr Duration kPatience = std::chrono::seconds(1);
+  static constexpr Duration kFarDeadline = std::chrono::seconds(10);
 
   // Gives a new request its level and its limits.
   void Classify(QueuedRequest& request) const;
@@ -130,8 +131,9 @@ class BatchQueue {
   // empty.
   void Fit(TimePoint start, int64_t max_rows, absl::FunctionRef<Duration(int64_t)> time_of,
            Selection& best) const;
+  TimePoint HoldUntil(const Limits& limits, const Selection& selection) const;
   // Rows that a batch of `available` rows should have; 0: better wait.
-  int64_t Goal(TimePoint now, int64_t available, const QueuedRequest& oldest) const;
+  int64_t Goal(TimePoint now, TimePoint hold_until, int64_t available) const;
   std::unique_ptr<QueuedRequest> TakeOut(std::unique_ptr<QueuedRequest>& place);
   void Compact(size_t end);
 

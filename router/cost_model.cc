@@ -22,6 +22,9 @@ constexpr double kLargestSurprise = 3.0;
 // known of it before.
 constexpr double kSpreadToTrust = 0.05;
 
+// Up to so many times the rows of the only size that ran are expected to take no longer than that.
+constexpr double kRowsToTry = 2.0;
+
 // The bins of errors: the first ends at this factor, each other a step above the one before it.
 constexpr double kFirstError = 0.25;
 constexpr double kErrorStep = 1.05;
@@ -115,7 +118,7 @@ int64_t CostModel::RowsWithin(Duration time) const {
   const double ns = static_cast<double>(time.count());
   double rows = kMost;
   if (!has_slope_) {
-    rows = ns * mean_rows_ / mean_ns_;
+    rows = kRowsToTry * ns * mean_rows_ / mean_ns_;
   } else if (slope_ > 0) {
     rows = mean_rows_ + (ns - mean_ns_) / slope_;
   }
@@ -125,15 +128,16 @@ int64_t CostModel::RowsWithin(Duration time) const {
 }
 
 Duration CostModel::beta() const {
-  const double slope = has_slope_ ? slope_ : samples_ > 0 ? mean_ns_ / mean_rows_ : 0;
+  const double slope = has_slope_ ? slope_ : samples_ > 0 ? mean_ns_ / mean_rows_ / kRowsToTry : 0;
   return Duration{static_cast<int64_t>(slope)};
 }
 
 Duration CostModel::alpha() const { return Predict(1) - beta(); }
 
-// With one size alone, smaller batches are not taken as shorter.
+// With one size alone, smaller batches are not taken as shorter; nor are those of up to twice its
+// rows as longer, since a size that is expected to be late is never tried.
 double CostModel::PredictNs(double rows) const {
-  if (!has_slope_) return mean_ns_ * std::max(1.0, rows / mean_rows_);
+  if (!has_slope_) return mean_ns_ * std::max(1.0, rows / mean_rows_ / kRowsToTry);
   return std::max(1.0, mean_ns_ + slope_ * (rows - mean_rows_));
 }
 

@@ -20,8 +20,8 @@ class CostModel {
   bool known() const { return samples_ >= kSamplesToTrust; }
   uint64_t samples() const { return samples_; }
 
-  // Zero where nothing ran yet. While all batches had the same size, larger ones are taken as
-  // proportionally longer.
+  // Zero where nothing ran yet. While all batches had the same size, those of twice its rows are
+  // taken as long as those, larger ones as proportionally longer.
   Duration Predict(int64_t rows) const;
 
   // Time within which nine batches of ten of that size end.

@@ -223,9 +223,12 @@ void Scheduler::NoteWaiting(TimePoint now) {
     const BatchQueue& queue = models_[model].queue;
     next_wakeup_ = std::min(next_wakeup_, queue.earliest_expiry());
     if (!queue.holds_back()) continue;
-    for (const PoolKind kind : {PoolKind::kCpu, PoolKind::kGpu}) {
+    for (uint32_t pool = 0; pool < lanes_.pool_count(); ++pool) {
+      const Seat& seat = models_[model].seats[pool];
+      if (seat.runnable_lanes == 0) continue;
       BatchQueue::Limits limits;
-      limits.kind = kind;
+      limits.kind = lanes_.kind(pool);
+      if (seat.cost.known()) limits.cost = &seat.cost;
       const BatchQueue::Prospect prospect = queue.Peek(now, limits);
       if (!prospect.due) next_wakeup_ = std::min(next_wakeup_, prospect.due_at);
     }

@@ -110,6 +110,27 @@ TEST_CASE("A batch is held back for others until its delay has passed", "[queue]
   CHECK(line.queue.Peek(kStart + milliseconds(2), {}).due);
 }
 
+TEST_CASE("A batch is held back for no longer than its deadlines allow", "[queue]") {
+  ModelConfig config = BatchingModel();
+  config.max_queue_delay = milliseconds(100);
+  Line line(config);
+  line.Push();
+  line.Push().request->deadline = kStart + milliseconds(50);
+  CostModel cost;
+  for (int i = 0; i < 100; ++i) cost.Learn(1 + i % 2, milliseconds(10));
+  BatchQueue::Limits limits;
+  limits.cost = &cost;
+  const auto held = line.queue.Peek(kStart, limits);
+  CHECK_FALSE(held.due);
+  // Early enough for the batch, and for a timer that is late.
+  CHECK(held.due_at <= kStart + milliseconds(38));
+  CHECK(held.due_at >= kStart + milliseconds(30));
+  CHECK(line.queue.Peek(held.due_at, limits).due);
+  CHECK(line.queue.Peek(held.due_at, limits).rows == 2);
+  // Where nobody knows how long it takes.
+  CHECK(line.queue.Peek(kStart, {}).due);
+}
+
 TEST_CASE("A full batch is not held back", "[queue]") {
   ModelConfig config = BatchingModel();
   config.max_queue_delay = milliseconds(2);
@@ -221,7 +242,14 @@ TEST_CASE("The earliest deadline goes first, and what has none after a while", "
   push(milliseconds(200));
   // Later than the request without a deadline is to wait for.
   push(milliseconds(1500), milliseconds(600));
-  CHECK(line.Take() == Numbers{200, 300, 1, 1500});
+  // Far away, and still in the order of their deadlines.
+  push(milliseconds(9000));
+  push(milliseconds(5000));
+  CHECK(line.Take() == Numbers{200, 300, 1, 1500, 5000, 9000});
+  // Beyond ten seconds, in the order of their arrival.
+  push(milliseconds(60000));
+  push(milliseconds(30000), milliseconds(1));
+  CHECK(line.Take() == Numbers{60000, 30000});
 }
 
 // A queue of requests whose batches take 1 ms and another for each row.

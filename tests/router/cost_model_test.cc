@@ -52,11 +52,17 @@ TEST_CASE("A lasting change is learnt", "[cost]") {
   CHECK(Micros(cost, 1) == Approx(8000).epsilon(0.1));
 }
 
-TEST_CASE("With one size of batch, larger ones are taken as longer in proportion", "[cost]") {
+TEST_CASE("With one size of batch, those beyond twice its rows are taken as longer in proportion",
+          "[cost]") {
   CostModel cost;
   for (int i = 0; i < 5; ++i) cost.Learn(2, milliseconds(2));
   CHECK(cost.Predict(1) == milliseconds(2));
-  CHECK(cost.Predict(8) == milliseconds(8));
+  CHECK(cost.Predict(4) == milliseconds(2));
+  CHECK(cost.Predict(8) == milliseconds(4));
+  CHECK(cost.alpha() + cost.beta() == milliseconds(2));
+  CHECK(cost.RowsWithin(milliseconds(1)) == 0);
+  CHECK(cost.RowsWithin(milliseconds(2)) == 4);
+  CHECK(cost.RowsWithin(milliseconds(4)) == 8);
 }
 
 TEST_CASE("A slope once learnt stands while all batches have one size", "[cost]") {

@@ -165,6 +165,47 @@ TEST_CASE("A batch that is held back goes when its delay has passed", "[schedule
   CHECK(batch->batch.rows == 2);
 }
 
+TEST_CASE("A request alone is not held back beyond its deadline", "[scheduler]") {
+  ModelConfig config = BatchingModel();
+  config.max_queue_delay = milliseconds(100);
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(config);
+  for (int i = 0; i < 5; ++i) bench.scheduler.Observe(model, 0, 1, milliseconds(2));
+  auto request = Queued(bench.now, 1);
+  request->request->deadline = bench.now + milliseconds(50);
+  const TimePoint deadline = request->deadline();
+  bench.Submit(model, std::move(request));
+  CHECK(bench.Starts().empty());
+  bench.now = bench.scheduler.NextWakeup();
+  bench.scheduler.Tick(bench.now, bench.actions);
+  REQUIRE(bench.Start() != nullptr);
+  CHECK(bench.now + milliseconds(2) < deadline);
+  CHECK(bench.actions.refusals.empty());
+}
+
+TEST_CASE("A model that has run single requests alone is tried with larger batches",
+          "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  constexpr auto kAnyBatch = milliseconds(300);
+  bench.Teach(model, PoolPreference::kAny, kAnyBatch);
+  for (int burst = 0; burst < 3; ++burst) {
+    for (int i = 0; i < 9; ++i) {
+      auto request = Queued(bench.now, 1);
+      request->request->deadline = bench.now + milliseconds(850);
+      bench.Submit(model, std::move(request));
+    }
+    while (const ScheduledBatch* batch = bench.Start()) {
+      bench.now += kAnyBatch;
+      bench.End(batch);
+    }
+    CAPTURE(burst);
+    // The first one learns that it pays.
+    CHECK(bench.actions.refusals.size() <= (burst == 0 ? 6 : 0));
+    bench.actions.refusals.clear();
+  }
+}
+
 TEST_CASE("When the last lane of a model goes, its requests wait for it, but not for ever",
           "[scheduler]") {
   ScheduleBench bench({{PoolKind::kCpu, 2}});
