@@ -21,9 +21,10 @@ std::string VersionText(int64_t version);
 // What has been learnt of a version's times on one pool (cost_model.h).
 struct PoolCost {
   std::string pool;
-  // A batch takes alpha + beta · rows.
+  // A batch takes alpha + beta · rows. Of one size alone `beta` is not known: it is assumed then.
   Duration alpha{0};
   Duration beta{0};
+  bool is_of_one_size = false;
   // What half, 90 % and 99 % of the latest batches did not exceed: their time over the predicted
   // one.
   double error_p50 = 1;

@@ -37,6 +37,8 @@ class CostModel {
   // The line's parts. Zero where nothing ran yet.
   Duration alpha() const;
   Duration beta() const;
+  // All batches had the same size, so that beta is a guess.
+  bool is_of_one_size() const { return !has_slope_; }
 
  private:
   // The first run warms the model up, so it takes a second one to know.

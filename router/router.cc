@@ -8,8 +8,9 @@
 namespace tandem {
 namespace {
 
-// Batches that stand for what an earlier run has learnt.
-constexpr int kSeedRuns = 20;
+// Batches that stand for what an earlier run has learnt: as many as taught it that, but no more
+// than it takes for one slow first batch not to outweigh them.
+constexpr uint64_t kMostSeedRuns = 20;
 constexpr int64_t kSeedRows = 8;
 // What the way to the worker and back adds to a batch, of which a warm-up run knows nothing.
 constexpr Duration kWayToWorker = std::chrono::microseconds(30);
@@ -31,9 +32,8 @@ void Router::AddUnusable(std::string name, int64_t version, std::string reason) 
   state_->AddUnusable(std::move(name), version, std::move(reason));
 }
 
-void Router::SeedCost(const std::string& model, int64_t version, const std::string& pool,
-                      Duration alpha, Duration beta) {
-  state_->SeedCost(model, version, pool, alpha, beta);
+void Router::SeedCost(const std::string& model, int64_t version, const PoolCost& learnt) {
+  state_->SeedCost(model, version, learnt);
 }
 
 Ended Router::TakeEnded() { return state_->TakeEnded(); }
@@ -101,18 +101,17 @@ void Router::OnBatchDone(LaneId lane, uint64_t batch_id, BatchResult result) {
 
 // What people and pools ask and tell; the way of the requests is in router_state.cc.
 
-void Router::State::SeedCost(const std::string& model, int64_t version, const std::string& pool,
-                             Duration alpha, Duration beta) {
+void Router::State::SeedCost(const std::string& model, int64_t version, const PoolCost& learnt) {
   const std::shared_lock table_lock(table_mutex_);
   const absl::StatusOr<const ModelEntry*> entry = std::as_const(table_).Find(model, version);
   if (!entry.ok() || (*entry)->model == nullptr || !(*entry)->unusable.empty()) return;
   const std::lock_guard lock(mutex_);
   for (uint32_t i = 0; i < pools_.size(); ++i) {
-    if (pools_[i].backend->name() != pool || scheduler_.cost((*entry)->number, i).known()) continue;
-    // Enough of them that one slow first batch does not outweigh them.
-    for (int run = 0; run < kSeedRuns; ++run) {
-      const int64_t rows = run % 2 == 0 ? 1 : kSeedRows;
-      scheduler_.Observe((*entry)->number, i, rows, alpha + beta * rows);
+    const bool is_known = scheduler_.cost((*entry)->number, i).known();
+    if (pools_[i].backend->name() != learnt.pool || is_known) continue;
+    for (uint64_t run = 0; run < std::min(learnt.batches, kMostSeedRuns); ++run) {
+      const int64_t rows = learnt.is_of_one_size || run % 2 == 0 ? 1 : kSeedRows;
+      scheduler_.Observe((*entry)->number, i, rows, learnt.alpha + learnt.beta * rows);
     }
   }
 }
@@ -135,8 +134,8 @@ std::vector<PoolCost> Router::State::CostsLocked(const ModelEntry& entry) const 
     const CostModel& cost = scheduler_.cost(entry.number, pool);
     if (cost.samples() == 0) continue;
     costs.push_back({std::string(pools_[pool].backend->name()), cost.alpha(), cost.beta(),
-                     cost.ErrorQuantile(0.5), cost.ErrorQuantile(0.9), cost.ErrorQuantile(0.99),
-                     cost.samples()});
+                     cost.is_of_one_size(), cost.ErrorQuantile(0.5), cost.ErrorQuantile(0.9),
+                     cost.ErrorQuantile(0.99), cost.samples()});
   }
   return costs;
 }

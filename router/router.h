@@ -98,10 +98,9 @@ class Router : public BackendEvents {
   // The models that are listed.
   std::vector<std::string> ModelNames() const;
 
-  // What an earlier run of the server has learnt of a model's times on a pool: a batch takes
-  // alpha + beta · rows. Nothing happens where there is no such model or pool.
-  void SeedCost(const std::string& model, int64_t version, const std::string& pool, Duration alpha,
-                Duration beta);
+  // What an earlier run of the server has learnt of a model's times on a pool, but for its errors.
+  // Nothing happens where there is no such model or pool.
+  void SeedCost(const std::string& model, int64_t version, const PoolCost& learnt);
 
   // Runs a request; `done` is called exactly once, perhaps before Submit returns. Statuses:
   // NOT_FOUND no such model or version; UNAVAILABLE not loaded, or no worker; INVALID_ARGUMENT

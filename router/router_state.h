@@ -33,8 +33,7 @@ class Router::State {
   void UpdateModel(const ModelUpdate& update);
   bool IsArriving(const std::string& model) const;
   std::vector<std::string> ModelNames() const;
-  void SeedCost(const std::string& model, int64_t version, const std::string& pool, Duration alpha,
-                Duration beta);
+  void SeedCost(const std::string& model, int64_t version, const PoolCost& learnt);
   void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
   Ended TakeEnded();
   void StopTaking();

@@ -20,7 +20,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 // An hour: longer is no batch's time.
 constexpr int64_t kLongestNs = int64_t{3'600} * 1'000'000'000;
 
@@ -71,12 +71,18 @@ absl::StatusOr<std::vector<SavedCost>> ReadCosts(const std::string& path) {
     if (!each.is_object() || !each.value("model", Json()).is_string() ||
         !each.value("version", Json()).is_number_integer() ||
         !each.value("pool", Json()).is_string() || !IsTime(each.value("alpha_ns", Json())) ||
-        !IsTime(each.value("beta_ns", Json()))) {
+        !IsTime(each.value("beta_ns", Json())) ||
+        !each.value("batches", Json()).is_number_unsigned() ||
+        !each.value("is_of_one_size", Json()).is_boolean()) {
       return Broken(path);
     }
-    costs.push_back({each["model"], each["version"], each["pool"],
-                     Duration{each["alpha_ns"].get<int64_t>()},
-                     Duration{each["beta_ns"].get<int64_t>()}});
+    PoolCost cost;
+    cost.pool = each["pool"];
+    cost.alpha = Duration{each["alpha_ns"].get<int64_t>()};
+    cost.beta = Duration{each["beta_ns"].get<int64_t>()};
+    cost.batches = each["batches"];
+    cost.is_of_one_size = each["is_of_one_size"];
+    costs.push_back({each["model"], each["version"], std::move(cost)});
   }
   return costs;
 }
@@ -89,7 +95,9 @@ absl::Status WriteCosts(const std::string& path, absl::Span<const ModelStatus> m
                        {"version", model.version},
                        {"pool", cost.pool},
                        {"alpha_ns", std::max<int64_t>(0, cost.alpha.count())},
-                       {"beta_ns", std::max<int64_t>(0, cost.beta.count())}});
+                       {"beta_ns", std::max<int64_t>(0, cost.beta.count())},
+                       {"batches", cost.batches},
+                       {"is_of_one_size", cost.is_of_one_size}});
     }
   }
   const std::string fresh = path + ".new";

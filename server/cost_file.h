@@ -8,7 +8,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "core/clock.h"
 #include "router/catalog.h"
 
 namespace tandem::server {
@@ -16,12 +15,8 @@ namespace tandem::server {
 struct SavedCost {
   std::string model;
   int64_t version = 0;
-  std::string pool;
-  // A batch takes alpha + beta · rows.
-  Duration alpha{0};
-  Duration beta{0};
-
-  friend bool operator==(const SavedCost&, const SavedCost&) = default;
+  // Without its errors.
+  PoolCost cost;
 };
 
 // INVALID_ARGUMENT, one line, where WriteCosts could not write the file; leaves nothing behind.

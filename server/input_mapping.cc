@@ -1,6 +1,8 @@
 #include "server/input_mapping.h"
 
 #include <algorithm>
+#include <map>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -97,6 +99,16 @@ absl::Status CheckOutputNames(const NameMap& names, absl::Span<const TensorSpec>
     return absl::InvalidArgumentError(absl::StrCat("output_names: the model has no output ",
                                                    Quoted(output),
                                                    "; its outputs are: ", SpecNames(signature)));
+  }
+  std::map<std::string_view, std::string> outputs_by_name;
+  for (const TensorSpec& spec : signature) {
+    const auto renamed = names.find(spec.name);
+    const std::string& name = renamed == names.end() ? spec.name : renamed->second;
+    const auto [place, is_new] = outputs_by_name.emplace(name, spec.name);
+    if (is_new) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "output_names: the outputs ", Quoted(place->second), " and ", Quoted(spec.name),
+        " would both be named ", Quoted(name), "; give each a name of its own"));
   }
   return absl::OkStatus();
 }

@@ -27,7 +27,8 @@ absl::StatusOr<std::vector<Tensor>> MapInputs(absl::Span<const Tensor> tensors, 
                                               absl::Span<const TensorSpec> signature);
 
 // INVALID_ARGUMENT where `names` (the model's output → its name in the reply) has an output that
-// the model has not. An empty signature is unknown: then any name passes.
+// the model has not, or two outputs would have one name. An empty signature is unknown: then any
+// name passes.
 absl::Status CheckOutputNames(const NameMap& names, absl::Span<const TensorSpec> signature);
 
 }  // namespace tandem::server

@@ -280,7 +280,7 @@ class ServerProcess {
     const absl::StatusOr<std::vector<SavedCost>> costs = ReadCosts(options_.state_file);
     if (!costs.ok()) return log_(LogLevel::kWarning, std::string(costs.status().message()));
     for (const SavedCost& cost : *costs) {
-      router_.SeedCost(cost.model, cost.version, cost.pool, cost.alpha, cost.beta);
+      router_.SeedCost(cost.model, cost.version, cost.cost);
     }
   }
 

@@ -284,13 +284,36 @@ TEST_CASE("A model's times are known from its warm-up, and what is known already
 TEST_CASE("What an earlier run of the server has learnt goes before the warm-up", "[router]") {
   RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
-  bench.router.SeedCost("m", 1, "cpu", milliseconds(2), milliseconds(1));
-  bench.router.SeedCost("m", 1, "no_such_pool", milliseconds(9), milliseconds(9));
-  bench.router.SeedCost("nobody", 1, "cpu", milliseconds(9), milliseconds(9));
+  PoolCost learnt;
+  learnt.alpha = milliseconds(2);
+  learnt.beta = milliseconds(1);
+  learnt.batches = 1000;
+  for (const char* pool : {"cpu", "no_such_pool"}) {
+    learnt.pool = pool;
+    for (const char* model : {"m", "nobody"}) bench.router.SeedCost(model, 1, learnt);
+    learnt.alpha = learnt.beta = milliseconds(9);
+  }
   bench.router.OnWarmUp({0, 0}, 1, {{WarmUpRun{1, seconds(1)}}});
   const PoolCost cost = bench.router.Models()[0].costs.at(0);
   CHECK(ToSeconds(cost.alpha) == Approx(0.002).epsilon(0.01));
   CHECK(ToSeconds(cost.beta) == Approx(0.001).epsilon(0.01));
+  CHECK(cost.batches == 20);
+}
+
+TEST_CASE("What an earlier run has learnt of few batches, or of one size, stays as uncertain",
+          "[router]") {
+  RouterBench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  PoolCost learnt;
+  learnt.pool = "cpu";
+  learnt.alpha = learnt.beta = milliseconds(5);
+  learnt.is_of_one_size = true;
+  learnt.batches = 1;
+  bench.router.SeedCost("m", 1, learnt);
+  const PoolCost cost = bench.router.Models()[0].costs.at(0);
+  CHECK(cost.batches == 1);
+  CHECK(cost.is_of_one_size);
+  CHECK(cost.alpha + cost.beta == milliseconds(10));
 }
 
 }  // namespace

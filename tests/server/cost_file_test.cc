@@ -19,6 +19,8 @@ ModelStatus Learnt() {
   cost.pool = "cpu";
   cost.alpha = std::chrono::microseconds(120);
   cost.beta = std::chrono::nanoseconds(30'500);
+  cost.is_of_one_size = true;
+  cost.batches = 3;
   model.costs.push_back(cost);
   return model;
 }
@@ -34,8 +36,14 @@ TEST_CASE("What was learnt comes back after a restart", "[cost_file]") {
   const auto costs = ReadCosts(path);
   REQUIRE(costs.ok());
   REQUIRE(costs->size() == 1);
-  CHECK((*costs)[0] == SavedCost{"net", 2, "cpu", std::chrono::microseconds(120),
-                                 std::chrono::nanoseconds(30'500)});
+  const SavedCost& saved = costs->front();
+  CHECK(saved.model == "net");
+  CHECK(saved.version == 2);
+  CHECK(saved.cost.pool == "cpu");
+  CHECK(saved.cost.alpha == std::chrono::microseconds(120));
+  CHECK(saved.cost.beta == std::chrono::nanoseconds(30'500));
+  CHECK(saved.cost.is_of_one_size);
+  CHECK(saved.cost.batches == 3);
 }
 
 TEST_CASE("A state file that cannot be written is refused before, and nothing is left behind",
@@ -68,9 +76,9 @@ TEST_CASE("A file that is not there yet holds nothing", "[cost_file]") {
 TEST_CASE("A file that holds something else is told of, and nothing is taken from it",
           "[cost_file]") {
   const std::string text =
-      GENERATE("", "{", "[]", "{\"format\": 2, \"costs\": []}", "{\"format\": 1}",
-               "{\"format\": 1, \"costs\": [{}]}",
-               "{\"format\": 1, \"costs\": [{\"model\": \"m\", \"version\": 1, \"pool\": \"cpu\", "
+      GENERATE("", "{", "[]", "{\"format\": 3, \"costs\": []}", "{\"format\": 2}",
+               "{\"format\": 2, \"costs\": [{}]}",
+               "{\"format\": 2, \"costs\": [{\"model\": \"m\", \"version\": 1, \"pool\": \"cpu\", "
                "\"alpha_ns\": -1, \"beta_ns\": 1}]}");
   CAPTURE(text);
   const TemporaryFolder folder;

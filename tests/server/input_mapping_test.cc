@@ -75,6 +75,14 @@ TEST_CASE("Names for outputs that the model has not are refused", "[mapping]") {
         "output_names: the model has no output \"x\"; its outputs are: \"y\", \"z\"");
   // Nobody knows the outputs of a model that has not been loaded.
   CHECK(CheckOutputNames(names, {}).ok());
+  names["x"] = "y";
+  CHECK(CheckOutputNames(names, Signature({"x", "y"})).message() ==
+        "output_names: the outputs \"x\" and \"y\" would both be named \"y\"; give each a name of "
+        "its "
+        "own");
+  // They change places.
+  names["y"] = "x";
+  CHECK(CheckOutputNames(names, Signature({"x", "y"})).ok());
 }
 
 TEST_CASE("Input names that lead nowhere are refused", "[mapping]") {
