@@ -1,4 +1,4 @@
-// The exporter, client/python/tandem_export.py, built in: what it makes fits the server that it
+// The exporter, client/python/tandem_export, built in: what it makes fits the server that it
 // came with, and it needs no place beside the program.
 #pragma once
 

@@ -1,5 +1,5 @@
 """The model that tests/integration/test_compiled.py has compiled, with weights that are always the
-same. `tandem_export.py` reads it.
+same. `tandem export` reads it.
 """
 
 import torch

@@ -1,0 +1,5 @@
+"""python -m tandem_export"""
+
+from tandem_export import main
+
+main()
