@@ -39,6 +39,14 @@ class SumOfRows(torch.nn.Module):
     def forward(self, x):
         return x.sum(0, keepdim=True)
 
+class Deep(torch.nn.Module):
+    def forward(self, x):
+        return x.reshape(-1, 4, 1, 1, 1, 1, 1, 1, 1)
+
+class Empty(torch.nn.Module):
+    def forward(self, x):
+        return x[:, 4:]
+
 class NotANumber(torch.nn.Module):
     def forward(self, x):
         return torch.stack([x[:, 0] * float("nan"), x[:, 0] * float("inf"), x[:, 1]], 1)
@@ -127,6 +135,12 @@ class CommandLineTest(Case):
             ("--model-version -1: expected a number of 1 or more", x, "--model-version=-1"),
             ("--max-batch-size -1: expected a number from 0", x, "--max-batch-size=-1"),
             ("--max-batch-size 2000000: expected a number from 0", x, "--max-batch-size=2000000"),
+            (
+                "--batch-sizes names 32 sizes: expected up to 31",
+                x,
+                "--max-batch-size=40",
+                "--batch-sizes=" + ",".join(map(str, range(1, 33))),
+            ),
             ("--outputs names a twice", x, "--outputs=a,a"),
             ("--outputs: a name is empty", x, "--outputs=a,"),
             ("--outputs 'a\"b': expected a name without quotes", x, '--outputs=a"b'),
@@ -169,7 +183,7 @@ class SourceTest(Case):
             (self.write("broken.py", "a = (") + ":a", "cannot be imported: SyntaxError"),
             (self.write("exits.py", "\nraise SystemExit(0)") + ":a", "SystemExit: 0 (exits.py, line 2)"),
             (f"{self.models}:None_such", "has no None_such"),
-            ("failing", "raised ValueError: no weights (nets.py, line 29)"),
+            ("failing", "raised ValueError: no weights (nets.py, line 37)"),
             ("text", "made a str: expected a torch.nn.Module"),
             ("number", "is of type int: expected a torch.nn.Module or a function"),
         ):
@@ -298,6 +312,8 @@ class ExportTest(Case):
             ("does not run with x FP32[1,4], y FP32[1]", "Double", "--input=y=FP32[]"),
             ("has the shape [] for a batch of 1", "Sum"),
             ("has the shape [1, 4] for a batch of 2", "SumOfRows", "--max-batch-size=4"),
+            ("has 9 dimensions: the server takes up to 8", "Deep"),
+            ("has the shape [1, 0]: the server takes none that are empty", "Empty"),
             ("the model returns no tensors", "Nothing"),
         ):
             with self.subTest(source=source):
@@ -350,9 +366,11 @@ class ExportTest(Case):
             ("FP32, dims", "FP16, dims", "it has no input x FP32[4]"),
             ("dims: 4", "dims: 5", "it has no input x FP32[4]"),
             ("output:", "output { name: 'b' } output:", "it has the output b INVALID[]"),
+            ("kind: KIND_AUTO", "kind { a: 1 }", "its instance groups are {"),
             ("KIND_AUTO", "KIND_GPU", "its instance groups are KIND_GPU"),
             ("parameters", "default_model_filename: 'a.pt2'", "default_model_filename is 'a.pt2'"),
             ("parameters {", "parameters {{", "it cannot be read (line 7)"),
+            ("parameters", "a {" * 2000, "too deep"),
             ("'m'", "'m", "it cannot be read (line 2)"),
         ):
             with self.subTest(new=new):

@@ -20,12 +20,13 @@ import math
 import os
 import sys
 
-from tandem_export.model_config import Input, Refused, check_name
+from tandem_export.model_config import MOST_DIMENSIONS, Input, Refused, check_name
 
-# What the server takes (server/model_config_file.cc, core/shape.h).
+# What the server takes (server/model_config_file.cc, server/pool_spec.cc).
 LARGEST_BATCH = 1 << 20
 LARGEST_VERSION = (1 << 63) - 1
-MOST_DIMENSIONS = 8
+# And the worker (kMaxDescriptors in backends/ipc/control_channel.h), model.pt2 among them.
+MOST_PACKAGES = 32
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
@@ -97,6 +98,11 @@ def check_numbers(arguments):
     for size in arguments.batch_sizes:
         if not 0 < size <= max(arguments.max_batch_size, 1):
             raise Refused(f"--batch-sizes {size}: expected 1 to --max-batch-size")
+    if len(set(arguments.batch_sizes)) >= MOST_PACKAGES:
+        raise Refused(
+            f"--batch-sizes names {len(set(arguments.batch_sizes))} sizes: expected up to"
+            f" {MOST_PACKAGES - 1}"
+        )
     if arguments.max_batch_size == 1 and not arguments.batch_sizes:
         raise Refused("--batch-sizes names none: with --max-batch-size 1 expected 1")
     if not 1 <= arguments.version <= LARGEST_VERSION:

@@ -8,7 +8,7 @@ import tempfile
 
 import torch
 
-from tandem_export.model_config import TYPES, Config, Refused
+from tandem_export.model_config import MOST_DIMENSIONS, TYPES, Config, Refused
 from tandem_export.model_source import load_model, reason_of
 
 NAMES = {getattr(torch, kind): name for name, kind in TYPES.items()}
@@ -119,6 +119,10 @@ def describe(name, output, batch):
         raise Refused(
             f"output {name} has the shape {shape} for a batch of {batch}, which has to be its first"
             " dimension; for a model without a batch dimension name --max-batch-size 0"
+        )
+    if len(shape) > MOST_DIMENSIONS:
+        raise Refused(
+            f"output {name} has {len(shape)} dimensions: the server takes up to {MOST_DIMENSIONS}"
         )
     if 0 in shape:
         raise Refused(f"output {name} has the shape {shape}: the server takes none that are empty")

@@ -15,6 +15,8 @@ TYPES = {
     "FP64": "float64",
     "BF16": "bfloat16",
 }
+# What the server takes (core/shape.h), the batch dimension among them.
+MOST_DIMENSIONS = 8
 # Where a model that was compiled for the device may run.
 KINDS = {"cpu": "KIND_CPU", "cuda": "KIND_GPU"}
 
@@ -81,6 +83,8 @@ class Config:
             there = parse(text)
         except ValueError as error:
             return f"it cannot be read ({error})"
+        except RecursionError:
+            return "it cannot be read (its messages are too deep)"
         name = last(there, "name", "")
         if name not in ("", self.name):
             return f"its name is {name!r}, and the folder's {self.name!r}"
@@ -118,7 +122,7 @@ class Config:
 
     def _other_device(self, there):
         kinds = [
-            last(group, "kind", "KIND_AUTO")
+            str(last(group, "kind", "KIND_AUTO"))
             for group in there.get("instance_group", [])
             if isinstance(group, dict)
         ]
