@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/array_json.h"
 #include "client/npy_format.h"
+#include "client/text_file.h"
 
 namespace tandem::client {
 namespace {
@@ -76,11 +77,9 @@ absl::StatusOr<Array> ParseInputArgument(const std::string& argument) {
     return array;
   }
   if (absl::EndsWith(value, ".json")) {
-    std::ifstream stream(value);
-    const std::string text((std::istreambuf_iterator<char>(stream)),
-                           std::istreambuf_iterator<char>());
-    if (!stream) return absl::InvalidArgumentError(absl::StrCat(value, " cannot be read"));
-    return FromJsonText(name, text, value);
+    const absl::StatusOr<std::string> text = ReadTextFile(value);
+    if (!text.ok()) return text.status();
+    return FromJsonText(name, *text, value);
   }
   return FromJsonText(name, value, absl::StrCat("\"", value, "\""));
 }

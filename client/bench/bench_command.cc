@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -19,6 +18,7 @@
 #include "client/exit_code.h"
 #include "client/input_argument.h"
 #include "client/number_range.h"
+#include "client/text_file.h"
 
 namespace tandem::client {
 namespace {
@@ -95,14 +95,14 @@ absl::StatusOr<std::vector<InputSet>> ReadInputs(const BenchOptions& options,
     if (!inputs.ok()) return inputs.status();
     return std::vector<InputSet>{*std::move(inputs)};
   }
-  std::ifstream stream(options.input_data);
-  if (!stream) {
+  const absl::StatusOr<std::string> text = ReadTextFile(options.input_data);
+  if (!text.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--input-data ", options.input_data,
-                     ": expected random, zero or a JSON file that can be read"));
+        absl::StrCat("--input-data: ", text.status().message(),
+                     "; expected random, zero or a JSON file that can be read"));
   }
   absl::StatusOr<std::vector<InputSet>> sets =
-      InputsFromJson(nlohmann::json::parse(stream, nullptr, false));
+      InputsFromJson(nlohmann::json::parse(*text, nullptr, false));
   if (sets.ok()) return sets;
   return absl::InvalidArgumentError(
       absl::StrCat("--input-data ", options.input_data, ": ", sets.status().message()));

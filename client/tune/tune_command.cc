@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +18,7 @@
 #include "client/connection_options.h"
 #include "client/exit_code.h"
 #include "client/scratch_directory.h"
+#include "client/text_file.h"
 #include "client/tune/tune_trial.h"
 #include "client/tune/tuned_config.h"
 #include "client/tune/tuning.h"
@@ -59,12 +59,10 @@ uint32_t Cores() {
 }
 
 absl::StatusOr<std::string> ReadConfig(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path.string(), " cannot be read; a model needs one to be tuned"));
-  }
-  return std::string(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
+  absl::StatusOr<std::string> text = ReadTextFile(path.string());
+  if (text.ok()) return text;
+  return absl::InvalidArgumentError(
+      absl::StrCat(text.status().message(), "; a model needs one to be tuned"));
 }
 
 // In one step, so that a server never reads a half.

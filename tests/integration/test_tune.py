@@ -57,6 +57,11 @@ class TuneTest(unittest.TestCase):
         )
         self.assertIn("says so already", self.tune(*QUICK, "--max-batch=8"))
 
+    def test_a_config_that_is_a_folder_is_refused(self):
+        os.remove(self.path)
+        os.makedirs(self.path)
+        self.assertIn("is a folder", self.tune(code=2))
+
     def test_a_setting_that_does_not_work_is_told_and_not_taken(self):
         extra = "dynamic_batching { preferred_batch_size: [ 8 ] }"
         self.repository.add("choosy", config("choosy", extra=extra))
