@@ -102,7 +102,7 @@ absl::StatusOr<std::vector<InputSet>> ReadInputs(const BenchOptions& options,
                      "; expected random, zero or a JSON file that can be read"));
   }
   absl::StatusOr<std::vector<InputSet>> sets =
-      InputsFromJson(nlohmann::json::parse(*text, nullptr, false));
+      InputsFromJson(nlohmann::json::parse(*text, nullptr, false), signature);
   if (sets.ok()) return sets;
   return absl::InvalidArgumentError(
       absl::StrCat("--input-data ", options.input_data, ": ", sets.status().message()));
@@ -183,7 +183,10 @@ int Run(const BenchOptions& options) {
       FetchSignature(client, options.model, options.version);
   if (!signature.ok()) return Report(signature.status(), client, json);
   absl::StatusOr<std::vector<InputSet>> sets = ReadInputs(options, *signature);
-  if (!sets.ok()) return ReportUsage(sets.status(), json);
+  if (!sets.ok()) {
+    const int usage = ReportUsage(sets.status(), json);
+    return absl::IsFailedPrecondition(sets.status()) ? kExitUnreachable : usage;
+  }
   std::vector<InferCall> calls;
   for (InputSet& set : *sets) {
     absl::StatusOr<InputSet> fitted = FitInputs(*signature, std::move(set));
@@ -232,15 +235,17 @@ void AddInputOptions(CLI::App& command, BenchOptions& options) {
       command.add_option("-i,--input", options.inputs, "NAME=VALUE as for `tandem infer`")
           ->allow_extra_args(false);
   command
-      .add_option("--input-data", options.input_data,
-                  "random, zero, or a JSON file of requests that are sent in turn: {\"data\": "
-                  "[{\"INPUT0\": [1, 2]}, …]}")
+      .add_option(
+          "--input-data", options.input_data,
+          "random, zero, or a JSON file of requests that are sent in turn, as perf_analyzer "
+          "takes it: {\"data\": [{\"INPUT0\": VALUE}, …]}, where VALUE is lists, "
+          "{\"content\": [1, 2], \"shape\": [2, 1]} or {\"b64\": \"…\", \"shape\": [2, 1]}")
       ->capture_default_str()
       ->excludes(inputs);
   command
       .add_option("--shape", options.shapes,
-                  "NAME:D1,D2: sizes that the model leaves open, without the batch's; NAME: is not "
-                  "needed for its only input")
+                  "NAME:D1,D2: sizes that the model leaves open, all of them or without the "
+                  "batch's; NAME: is not needed for its only input")
       ->allow_extra_args(false);
   command.add_option("--batch", options.batch, "Rows of each made-up request")
       ->check(CLI::Range(1, 65536))
