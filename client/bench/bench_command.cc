@@ -3,7 +3,9 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "client/bench/load_levels.h"
 #include "client/bench/load_report.h"
 #include "client/connection_options.h"
+#include "client/dataset/signal_watcher.h"
 #include "client/exit_code.h"
 #include "client/input_argument.h"
 #include "client/number_range.h"
@@ -34,7 +37,8 @@ constexpr char kBenchFooter[] =
     "  tandem bench digits_forest --concurrency 1:64\n"
     "  tandem bench speech --rate 1:8 --poisson --input x=speech.npy --input sr=16000\n"
     "  tandem bench resnet18 --target triton:8001 --concurrency 8 --seconds 20 --json\n\n"
-    "Exit codes: 0 done, 1 calls failed, 2 bad usage, 3 no server.";
+    "Exit codes: 0 done, 1 calls failed or none was answered, 2 bad usage, 3 no server, or it "
+    "was lost, 130 interrupted; what was measured until then is printed.";
 
 struct BenchOptions {
   ConnectionOptions connection;
@@ -145,39 +149,87 @@ LoadOptions ToLoadOptions(const BenchOptions& options) {
   return load;
 }
 
-int Measure(const BenchOptions& options, const std::vector<LoadLevel>& levels,
-            const std::vector<grpc::ByteBuffer>& requests) {
-  const bool json = options.connection.json;
-  std::vector<LoadResult> results;
-  nlohmann::json reports = nlohmann::json::array();
-  uint64_t failures = 0;
-  std::string first_failure;
-  for (const LoadLevel& level : levels) {
-    results.push_back(GenerateLoad(ToLoadOptions(options), level, requests));
-    reports.push_back(ToJson(results.back()));
-    failures += results.back().failures;
-    if (first_failure.empty()) first_failure = results.back().first_failure;
-  }
-  if (json) {
-    std::puts(DumpJson({{"target", options.connection.target},
-                        {"model", options.model},
-                        {"seconds", options.seconds},
-                        {"levels", reports}})
-                  .c_str());
-  } else {
+void PrintLevels(const BenchOptions& options, const std::vector<LoadResult>& results,
+                 const absl::Status& end) {
+  if (options.connection.json) {
+    nlohmann::json report = {{"target", options.connection.target},
+                             {"model", options.model},
+                             {"seconds", options.seconds},
+                             {"levels", nlohmann::json::array()}};
+    for (const LoadResult& result : results) report["levels"].push_back(ToJson(result));
+    if (!end.ok()) report.update(ErrorJson(end));
+    std::puts(DumpJson(report).c_str());
+  } else if (!results.empty()) {
     std::printf("%s\n%s", RenderTable(results, Style::For(stdout)).c_str(),
                 RenderPlot(results, kPlotWidth).c_str());
   }
-  if (failures == 0) return kExitOk;
-  std::fprintf(stderr, "tandem: %s calls failed, the first with: %s\n",
-               absl::StrCat(failures).c_str(), Printable(first_failure).c_str());
-  return kExitFailed;
+  std::fflush(stdout);
+  for (const LoadResult& result : results) {
+    if (const std::string remark = Remark(result); !remark.empty())
+      std::fprintf(stderr, "tandem: %s\n", remark.c_str());
+  }
+  if (!end.ok()) std::fprintf(stderr, "tandem: %s\n", std::string(end.message()).c_str());
+}
+
+// Prints what went wrong in calls; the exit code.
+int ReportFailures(const std::vector<LoadResult>& results) {
+  uint64_t failures = 0;
+  bool complete = true;
+  std::string first_failure;
+  for (const LoadResult& result : results) {
+    failures += result.failures;
+    complete = complete && result.latencies.count() > 0;
+    if (first_failure.empty()) first_failure = result.first_failure;
+  }
+  if (failures > 0) {
+    std::fprintf(stderr, "tandem: %s calls failed, the first with: %s\n",
+                 absl::StrCat(failures).c_str(), Printable(first_failure).c_str());
+  }
+  return failures == 0 && complete ? kExitOk : kExitFailed;
+}
+
+std::string CountOfLevels(size_t done, size_t all) {
+  return absl::StrCat(done, " of ", all,
+                      all == 1 ? " level was measured" : " levels were measured");
+}
+
+int Measure(const BenchOptions& options, const std::vector<LoadLevel>& levels,
+            const std::vector<grpc::ByteBuffer>& requests, SignalWatcher& signals) {
+  std::mutex mutex;
+  std::vector<LoadResult> results;
+  // A level cannot be cut short: the program ends beside it.
+  signals.Set([&] {
+    const std::lock_guard lock(mutex);
+    PrintLevels(options, results,
+                absl::CancelledError(
+                    absl::StrCat("interrupted; ", CountOfLevels(results.size(), levels.size()))));
+    std::_Exit(kExitInterrupted);
+  });
+  bool lost = false;
+  for (const LoadLevel& level : levels) {
+    LoadResult result = GenerateLoad(ToLoadOptions(options), level, requests);
+    lost = result.server_lost;
+    const std::lock_guard lock(mutex);
+    // Where there was no connection from the start there is nothing to tell.
+    if (!lost || result.failures > 0) results.push_back(std::move(result));
+    if (lost) break;
+  }
+  signals.Set(nullptr);
+  const absl::Status end =
+      lost ? absl::UnavailableError(absl::StrCat("the server at ", options.connection.target,
+                                                 " does not answer any more; ",
+                                                 CountOfLevels(results.size(), levels.size())))
+           : absl::OkStatus();
+  PrintLevels(options, results, end);
+  const int code = ReportFailures(results);
+  return lost ? kExitUnreachable : code;
 }
 
 int Run(const BenchOptions& options) {
   const bool json = options.connection.json;
   const absl::StatusOr<std::vector<LoadLevel>> levels = Levels(options);
   if (!levels.ok()) return ReportUsage(levels.status(), json);
+  SignalWatcher signals;
   InferenceClient client(options.connection.ToClientOptions());
   const absl::StatusOr<Signature> signature =
       FetchSignature(client, options.model, options.version);
@@ -195,7 +247,7 @@ int Run(const BenchOptions& options) {
   }
   if (const absl::Status tried = TryEach(client, calls); !tried.ok())
     return Report(tried, client, json);
-  return Measure(options, *levels, Serialise(calls, options.slo_ms));
+  return Measure(options, *levels, Serialise(calls, options.slo_ms), signals);
 }
 
 void AddLoadOptions(CLI::App& command, BenchOptions& options) {

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <latch>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -24,6 +25,9 @@ using std::chrono::nanoseconds;
 
 // Calls of an open loop that are unanswered at a time, at most.
 constexpr int kMostUnanswered = 4096;
+// How long after its end an open loop's calls are still sent that were due before. A rate beyond
+// what this process can send would else have no end.
+constexpr std::chrono::seconds kSendGrace(1);
 constexpr int kMostDefaultChannels = 16;
 constexpr int kCallsOfChannel = 4;
 
@@ -64,6 +68,7 @@ class Loop {
   // Sends `concurrency` calls, and the next for each that ends, until the window ends.
   void RunClosed() {
     for (Call& call : calls_) Send(call, SteadyClock::now());
+    sent_all_.count_down();
     Release();
     TakeAnswers();
   }
@@ -83,6 +88,9 @@ class Loop {
     result.failures += failures_;
     result.refusals.Add(refusals_);
     result.held_back += held_back_;
+    result.unsent += unsent_;
+    // Whether there is a connection is for the caller to add.
+    if (unavailable_ > 0) result.server_lost = true;
     if (result.first_failure.empty()) result.first_failure = first_failure_;
   }
 
@@ -121,9 +129,9 @@ class Loop {
           return;
         case grpc::CompletionQueue::TIMEOUT:
           // Nothing is sent any more, so that calls_ stands still; what the sending thread wrote is
-          // to be seen here. The calls' ends come as events.
-          (void)unended_.load(std::memory_order_acquire);
+          // seen here. The calls' ends come as events.
           timed_out_ = true;
+          sent_all_.wait();
           for (Call& call : calls_) {
             if (call.under_way) call.context->TryCancel();
           }
@@ -152,6 +160,7 @@ class Loop {
       if (failures_++ == 0) {
         first_failure_ = timed_out_ ? "no answer came in time" : call.status.error_message();
       }
+      if (call.status.error_code() == grpc::StatusCode::UNAVAILABLE) ++unavailable_;
       if (call.status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED &&
           window_.Holds(call.due)) {
         refusals_.Record(now - call.due);
@@ -171,15 +180,27 @@ class Loop {
     for (SteadyClock::time_point due = window_.start + arrivals.Next(); due < window_.end;
          due = window_.start + arrivals.Next()) {
       std::this_thread::sleep_until(due);
+      // The measured time would else begin with the calls of the warm-up that could not be sent,
+      // and past the server's capacity never come to its own.
+      if (due < window_.begin && SteadyClock::now() >= window_.begin) {
+        arrivals.SkipTo(window_.begin - window_.start);
+        continue;
+      }
       Call* const call = TakeFree();
-      if (call == nullptr) break;
+      if (call == nullptr) {
+        arrivals.SkipTo(window_.begin - window_.start);
+        unsent_ = arrivals.CountUntil(window_.end - window_.start) + (due < window_.begin ? 0 : 1);
+        break;
+      }
       Send(*call, due);
     }
+    sent_all_.count_down();
     Release();
   }
 
-  // Null where none got free before the window's end.
+  // Null where none got free before the window's end, or it is long past.
   Call* TakeFree() {
+    if (timed_out_ || SteadyClock::now() >= window_.end + kSendGrace) return nullptr;
     std::unique_lock lock(mutex_);
     if (free_.empty()) {
       ++held_back_;
@@ -209,7 +230,12 @@ class Loop {
   uint64_t answered_ = 0;
   uint64_t failures_ = 0;
   std::string first_failure_;
-  bool timed_out_ = false;
+  uint64_t unavailable_ = 0;
+  // The thread that sends looks at it as well.
+  std::atomic<bool> timed_out_ = false;
+  std::latch sent_all_{1};
+  // Of the thread that sends, until sent_all_.
+  uint64_t unsent_ = 0;
 
   std::mutex mutex_;
   std::condition_variable has_free_;
@@ -218,12 +244,27 @@ class Loop {
   uint64_t held_back_ = 0;
 };
 
-std::vector<std::unique_ptr<grpc::GenericStub>> Connect(const LoadOptions& options, int calls) {
+using Channels = std::vector<std::shared_ptr<grpc::Channel>>;
+
+bool IsReady(const std::shared_ptr<grpc::Channel>& channel) {
+  return channel->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_READY;
+}
+
+// Returns when the channel is connected, or its first attempt has failed.
+void WaitForAttempt(grpc::Channel& channel, std::chrono::system_clock::time_point patience) {
+  while (true) {
+    const grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
+    if (state != GRPC_CHANNEL_IDLE && state != GRPC_CHANNEL_CONNECTING) return;
+    if (!channel.WaitForStateChange(state, patience)) return;
+  }
+}
+
+Channels Connect(const LoadOptions& options, int calls) {
   int count = options.channels;
   if (count == 0) {
     count = std::min((calls + kCallsOfChannel - 1) / kCallsOfChannel, kMostDefaultChannels);
   }
-  std::vector<std::shared_ptr<grpc::Channel>> channels;
+  Channels channels;
   for (int number = 0; number < count; ++number) {
     grpc::ChannelArguments arguments;
     // Channels with equal arguments would share one connection.
@@ -235,14 +276,10 @@ std::vector<std::unique_ptr<grpc::GenericStub>> Connect(const LoadOptions& optio
         grpc::CreateCustomChannel(options.target, grpc::InsecureChannelCredentials(), arguments));
     channels.back()->GetState(/*try_to_connect=*/true);
   }
-  // Where one cannot connect, its calls will say so.
+  // Where some cannot connect, their calls will say so.
   const auto patience = std::chrono::system_clock::now() + options.timeout;
-  std::vector<std::unique_ptr<grpc::GenericStub>> stubs;
-  for (const std::shared_ptr<grpc::Channel>& channel : channels) {
-    channel->WaitForConnected(patience);
-    stubs.push_back(std::make_unique<grpc::GenericStub>(channel));
-  }
-  return stubs;
+  for (const std::shared_ptr<grpc::Channel>& channel : channels) WaitForAttempt(*channel, patience);
+  return channels;
 }
 
 // Of this process, in all its threads.
@@ -265,7 +302,16 @@ LoadResult GenerateLoad(const LoadOptions& options, const LoadLevel& level,
   const bool is_open = level.concurrency == 0;
   const int calls = is_open ? kMostUnanswered : level.concurrency;
   const int loop_count = std::min(std::max(options.threads, 1), calls);
-  const auto stubs = Connect(options, calls);
+  LoadResult result;
+  result.level = level;
+  const Channels channels = Connect(options, calls);
+  if (std::none_of(channels.begin(), channels.end(), IsReady)) {
+    result.server_lost = true;
+    return result;
+  }
+  std::vector<std::unique_ptr<grpc::GenericStub>> stubs;
+  for (const auto& channel : channels)
+    stubs.push_back(std::make_unique<grpc::GenericStub>(channel));
   Window window;
   window.start = SteadyClock::now();
   window.begin = window.start + options.warm_up;
@@ -291,10 +337,9 @@ LoadResult GenerateLoad(const LoadOptions& options, const LoadLevel& level,
   std::this_thread::sleep_until(window.end);
   const nanoseconds used = ProcessorTime() - used_before;
   for (std::thread& thread : threads) thread.join();
-  LoadResult result;
-  result.level = level;
   result.client_cores = std::chrono::duration<double>(used) / options.duration;
   for (const Loop& loop : loops) loop.AddTo(result);
+  if (std::any_of(channels.begin(), channels.end(), IsReady)) result.server_lost = false;
   if (options.slo.count() > 0) {
     result.within_slo_per_second = static_cast<double>(result.latencies.CountUpTo(options.slo)) /
                                    std::chrono::duration<double>(options.duration).count();

@@ -46,8 +46,9 @@ struct LoadResult {
   // Calls a second that succeeded within the SLO; nothing where there is none.
   std::optional<double> within_slo_per_second;
   // Of calls that succeeded. In the closed loop those that ended within `duration`; in the open
-  // loop those that were due within it, from the time at which they were due, so that waiting to be
-  // sent counts.
+  // loop those that were due within it, whenever they ended, from the time at which they were due,
+  // so that waiting to be sent counts. Calls of the warm-up that could not be sent within it are
+  // left out.
   LatencyHistogram latencies;
   // Calls a second that succeeded and ended within `duration`.
   double calls_per_second = 0;
@@ -58,6 +59,13 @@ struct LoadResult {
   std::string first_failure;
   // Open loop: calls that were not sent when due, since as many as possible were unanswered.
   uint64_t held_back = 0;
+  // Open loop: calls that were due within `duration` and never sent, for the same reason or since
+  // this process was too slow; with Poisson arrivals how many are expected. No other figure has
+  // them.
+  uint64_t unsent = 0;
+  // No connection could be made, and nothing was sent; or calls failed for want of one, and at the
+  // end there was none.
+  bool server_lost = false;
   // What this process used, of one core's time, within `duration`.
   double client_cores = 0;
 };

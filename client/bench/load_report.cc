@@ -22,6 +22,11 @@ std::string Millis(nanoseconds time) {
   return absl::StrFormat("%.*f", decimals, ms);
 }
 
+// "-" where there is none.
+std::string MillisAt(const LatencyHistogram& latencies, double quantile) {
+  return latencies.count() == 0 ? "-" : Millis(latencies.Quantile(quantile));
+}
+
 std::string LevelText(const LoadLevel& level) {
   if (level.concurrency > 0) return absl::StrCat(level.concurrency);
   return absl::StrFormat("%g/s%s", level.rate, level.poisson ? " Poisson" : "");
@@ -91,6 +96,7 @@ nlohmann::json ToJson(const LoadResult& result) {
     json["rate"] = result.level.rate;
     json["poisson"] = result.level.poisson;
     json["held_back"] = result.held_back;
+    json["unsent"] = result.unsent;
   }
   const LatencyHistogram& latencies = result.latencies;
   json["calls"] = latencies.count();
@@ -106,29 +112,45 @@ nlohmann::json ToJson(const LoadResult& result) {
     json["within_slo_per_second"] = *result.within_slo_per_second;
   }
   json["client_cores"] = result.client_cores;
-  nlohmann::json& micros = json["latency_us"];
-  micros["min"] = Micros(latencies.min());
-  micros["mean"] = Micros(latencies.mean());
-  micros["p50"] = Micros(latencies.Quantile(0.5));
-  micros["p90"] = Micros(latencies.Quantile(0.9));
-  micros["p95"] = Micros(latencies.Quantile(0.95));
-  micros["p99"] = Micros(latencies.Quantile(0.99));
-  micros["p999"] = Micros(latencies.Quantile(0.999));
-  micros["max"] = Micros(latencies.max());
+  const auto micros = [&](const char* name, nanoseconds time) {
+    json["latency_us"][name] =
+        latencies.count() > 0 ? nlohmann::json(Micros(time)) : nlohmann::json();
+  };
+  micros("min", latencies.min());
+  micros("mean", latencies.mean());
+  micros("p50", latencies.Quantile(0.5));
+  micros("p90", latencies.Quantile(0.9));
+  micros("p95", latencies.Quantile(0.95));
+  micros("p99", latencies.Quantile(0.99));
+  micros("p999", latencies.Quantile(0.999));
+  micros("max", latencies.max());
   return json;
 }
 
 std::string RenderTable(const std::vector<LoadResult>& results, const Style& style) {
   const bool is_open = !results.empty() && results.front().level.concurrency == 0;
-  TextTable table({is_open ? "RATE" : "CALLS AT A TIME", "CALLS/S", "P50 MS", "P90 MS", "P99 MS",
-                   "P99.9 MS", "MAX MS", "FAILED", "CLIENT CORES"});
+  std::vector<std::string> columns = {is_open ? "RATE" : "CALLS AT A TIME",
+                                      "CALLS/S",
+                                      "P50 MS",
+                                      "P90 MS",
+                                      "P99 MS",
+                                      "P99.9 MS",
+                                      "MAX MS",
+                                      "FAILED"};
+  if (is_open) columns.push_back("UNSENT");
+  columns.push_back("CLIENT CORES");
+  TextTable table(std::move(columns));
   for (const LoadResult& result : results) {
     const LatencyHistogram& latencies = result.latencies;
-    table.AddRow({LevelText(result.level), absl::StrFormat("%.1f", result.calls_per_second),
-                  Millis(latencies.Quantile(0.5)), Millis(latencies.Quantile(0.9)),
-                  Millis(latencies.Quantile(0.99)), Millis(latencies.Quantile(0.999)),
-                  Millis(latencies.max()), absl::StrCat(result.failures),
-                  absl::StrFormat("%.2f", result.client_cores)});
+    std::vector<std::string> row = {LevelText(result.level),
+                                    absl::StrFormat("%.1f", result.calls_per_second)};
+    for (const double quantile : {0.5, 0.9, 0.99, 0.999})
+      row.push_back(MillisAt(latencies, quantile));
+    row.push_back(latencies.count() == 0 ? "-" : Millis(latencies.max()));
+    row.push_back(absl::StrCat(result.failures));
+    if (is_open) row.push_back(absl::StrCat(result.unsent));
+    row.push_back(absl::StrFormat("%.2f", result.client_cores));
+    table.AddRow(std::move(row));
   }
   return table.Render(style);
 }
@@ -139,9 +161,27 @@ std::string RenderPlot(const std::vector<LoadResult>& results, size_t width) {
   for (const LoadResult& result : results) {
     rows.push_back({LevelText(result.level), result.calls_per_second,
                     absl::StrFormat("%.0f/s, p99 %s ms", result.calls_per_second,
-                                    Millis(result.latencies.Quantile(0.99)))});
+                                    MillisAt(result.latencies, 0.99))});
   }
   return absl::StrCat("Calls a second\n", RenderBars(rows, width));
+}
+
+std::string Remark(const LoadResult& result) {
+  const bool is_open = result.level.concurrency == 0;
+  const std::string where =
+      is_open ? LevelText(result.level) : LevelText(result.level) + " at a time";
+  const std::string unsent = absl::StrCat(
+      result.unsent, " calls that were due in the measured time were never sent, since ",
+      "more was asked than the server or this client can do");
+  if (result.latencies.count() > 0)
+    return result.unsent == 0 ? "" : absl::StrCat(where, ": ", unsent, "; no latency has them");
+  std::string text = absl::StrCat(where, ": no call of the measured time was answered");
+  if (result.unsent > 0) return absl::StrCat(text, "; ", unsent);
+  if (result.failures > 0) return absl::StrCat(text, "; ", result.failures, " failed");
+  return absl::StrCat(where,
+                      is_open ? ": no call was due in the measured time"
+                              : ": no call was answered within the measured time",
+                      "; give a longer --seconds");
 }
 
 }  // namespace tandem::client

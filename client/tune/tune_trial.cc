@@ -112,6 +112,7 @@ absl::Status TuneTrials::Measure(const std::string& target, TuneTrial& trial) co
   options.duration = load_.duration;
   const LoadResult result = GenerateLoad(options, {load_.concurrency, 0, false}, {Serialise(call)});
   if (result.failures > 0) return absl::UnavailableError(result.first_failure);
+  if (result.server_lost) return absl::UnavailableError("the server of the trial was lost");
   if (result.latencies.count() == 0) {
     return absl::DeadlineExceededError(
         "no call was answered within the time of a trial; give a longer --duration");

@@ -126,6 +126,40 @@ TEST_CASE("An open loop sends when calls are due, and counts from then", "[bench
   CHECK(result.latencies.max() >= milliseconds(98));
 }
 
+TEST_CASE("Calls of an open loop that could not be sent are told", "[bench]") {
+  std::mutex mutex;
+  std::vector<grpc::ServerUnaryReactor*> waiting;
+  FakeServer server([&](const auto&, grpc::ServerUnaryReactor* reactor) {
+    const std::lock_guard lock(mutex);
+    waiting.push_back(reactor);
+  });
+  LoadOptions options = Options(server);
+  options.warm_up = milliseconds(0);
+  options.timeout = milliseconds(20);
+  const bool poisson = GENERATE(false, true);
+  const LoadResult result = GenerateLoad(options, {0, 1e6, poisson}, {Request("m")});
+  CHECK(result.latencies.count() == 0);
+  CHECK(result.failures <= 4096);
+  // Each of the calls that were due within 0.2 s is in one of the two.
+  CHECK(static_cast<double>(result.failures + result.unsent) ==
+        Approx(200000).epsilon(poisson ? 0.02 : 0.00001));
+  const std::lock_guard lock(mutex);
+  for (grpc::ServerUnaryReactor* one : waiting) one->Finish(grpc::Status::OK);
+}
+
+TEST_CASE("What the warm-up could not send does not fill the measured time", "[bench]") {
+  FakeServer server(
+      [&](const auto&, grpc::ServerUnaryReactor* reactor) { reactor->Finish(grpc::Status::OK); });
+  LoadOptions options = Options(server);
+  options.warm_up = milliseconds(100);
+  // In the warm-up alone more calls are due than can be sent in the whole level.
+  const LoadResult result = GenerateLoad(options, {0, 1e9, false}, {Request("m")});
+  CHECK(result.failures == 0);
+  CHECK(result.latencies.count() > 0);
+  CHECK(static_cast<double>(result.latencies.count() + result.unsent) ==
+        Approx(2e8).epsilon(0.00001));
+}
+
 TEST_CASE("Requests are sent in turn", "[bench]") {
   std::mutex mutex;
   std::vector<std::string> models;
@@ -153,6 +187,7 @@ TEST_CASE("Failures are counted apart, with the server's first message", "[bench
   CHECK(result.calls_per_second == 0);
   CHECK(result.failures > 0);
   CHECK(result.first_failure == "broken on purpose");
+  CHECK_FALSE(result.server_lost);
 }
 
 TEST_CASE("A server that never answers ends the level after the timeout", "[bench]") {
@@ -175,16 +210,25 @@ TEST_CASE("A server that never answers ends the level after the timeout", "[benc
   for (grpc::ServerUnaryReactor* one : waiting) one->Finish(grpc::Status::OK);
 }
 
-TEST_CASE("A server that is not there fails every call", "[bench]") {
+TEST_CASE("A server that says that it is unavailable is not lost", "[bench]") {
+  FakeServer server([&](const auto&, grpc::ServerUnaryReactor* reactor) {
+    reactor->Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "draining"));
+  });
+  const LoadResult result = GenerateLoad(Options(server), {2, 0, false}, {Request("m")});
+  CHECK(result.failures > 0);
+  CHECK_FALSE(result.server_lost);
+}
+
+TEST_CASE("Where no connection can be made nothing is sent", "[bench]") {
   LoadOptions options;
   // Port 1 is nobody's.
   options.target = "127.0.0.1:1";
   options.warm_up = milliseconds(0);
   options.duration = milliseconds(50);
-  options.timeout = milliseconds(50);
   const LoadResult result = GenerateLoad(options, {1, 0, false}, {Request("m")});
-  CHECK(result.failures > 0);
-  CHECK_FALSE(result.first_failure.empty());
+  CHECK(result.server_lost);
+  CHECK(result.failures == 0);
+  CHECK(result.latencies.count() == 0);
 }
 
 }  // namespace

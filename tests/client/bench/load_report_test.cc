@@ -29,6 +29,33 @@ TEST_CASE("The JSON of a closed and of an open loop say what was asked", "[bench
   CHECK_FALSE(open.contains("concurrency"));
 }
 
+TEST_CASE("Where no call counts no latency is told", "[bench]") {
+  LoadResult none = Result(0, 250, 0);
+  none.unsent = 70;
+  const nlohmann::json json = ToJson(none);
+  CHECK(json["calls"] == 0);
+  CHECK(json["unsent"] == 70);
+  CHECK(json["latency_us"].size() == 8);
+  for (const nlohmann::json& latency : json["latency_us"]) CHECK(latency.is_null());
+  const std::string table = RenderTable({none}, Style(false));
+  CHECK(absl::StrContains(table, "UNSENT"));
+  CHECK(absl::StrContains(table, " - "));
+  CHECK_FALSE(absl::StrContains(table, "0.000"));
+  CHECK(absl::StrContains(RenderPlot({none, none}, 4), "p99 - ms"));
+}
+
+TEST_CASE("What a row leaves out is told in a sentence", "[bench]") {
+  CHECK(Remark(Result(4, 0, 10)).empty());
+  CHECK(absl::StrContains(Remark(Result(4, 0, 0)), "4 at a time: no call was answered"));
+  CHECK(absl::StrContains(Remark(Result(0, 2, 0)), "2/s: no call was due"));
+  LoadResult partly = Result(0, 250, 10);
+  partly.unsent = 70;
+  CHECK(absl::StrContains(Remark(partly), "250/s: 70 calls"));
+  LoadResult failed = Result(4, 0, 0);
+  failed.failures = 3;
+  CHECK(absl::StrContains(Remark(failed), "3 failed"));
+}
+
 TEST_CASE("The table has a row for each level", "[bench]") {
   const std::string table = RenderTable({Result(1, 0, 10), Result(16, 0, 20)}, Style(false));
   CHECK(absl::StrContains(table, "CALLS AT A TIME"));
