@@ -42,4 +42,13 @@ std::string Printable(std::string_view text) {
   return result;
 }
 
+std::string Excerpt(std::string_view text) {
+  constexpr size_t kMost = 80;
+  if (text.size() <= kMost) return Printable(text);
+  size_t end = kMost;
+  // Not within a character, which has three bytes after the first at most.
+  while (end > kMost - 3 && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) --end;
+  return Printable(text.substr(0, end)) + "…";
+}
+
 }  // namespace tandem

@@ -11,4 +11,8 @@ namespace tandem {
 // bytes that are no character by question marks.
 std::string Printable(std::string_view text);
 
+// The same, cut after about 80 bytes, at a character's end: what a message quotes of a text that
+// may be long.
+std::string Excerpt(std::string_view text);
+
 }  // namespace tandem

@@ -8,14 +8,26 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "core/printable.h"
 
 namespace tandem::simulation {
 namespace {
 
+// About thirty years. Times in nanoseconds go not much further.
+constexpr double kLongestSpanSeconds = 1e9;
+
+absl::Status SpanError(double load) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("loads: at ", load,
+                   " the requests would arrive over more than thirty years; "
+                   "ask for a greater load or fewer requests"));
+}
+
 Duration FromMs(double ms) { return Duration{static_cast<int64_t>(ms * 1e6)}; }
 
 absl::StatusOr<ArrivalTrace> ReadCsv(const Scenario& scenario) {
-  constexpr double kLongestMs = 1e9;
+  constexpr double kLongestTraceMs = 1e9;
+  constexpr double kShortestSloMs = 0.001;
   ArrivalTrace trace;
   size_t number = 0;
   for (absl::string_view line : absl::StrSplit(scenario.arrivals.csv, '\n')) {
@@ -29,11 +41,15 @@ absl::StatusOr<ArrivalTrace> ReadCsv(const Scenario& scenario) {
     double slo_ms = ToSeconds(scenario.slo) * 1e3;
     if (cells.size() > 2 || !absl::SimpleAtod(cells[0], &at_ms) ||
         (cells.size() == 2 && !absl::SimpleAtod(cells[1], &slo_ms)) || !(at_ms >= 0) ||
-        !(slo_ms > 0) || at_ms > kLongestMs || slo_ms > kLongestMs) {
+        !(slo_ms >= kShortestSloMs) || at_ms > kLongestTraceMs || slo_ms > kLongestTraceMs) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("arrivals.file: line ", number,
+                       ": expected a time in milliseconds and perhaps an SLO in milliseconds, ",
+                       "0.001 at least, got '", Excerpt({line.data(), line.size()}), "'"));
+    }
+    if (trace.size() == kMostRequests) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "arrivals.file: line ", number,
-          ": expected a time in milliseconds and perhaps an SLO in milliseconds, got '", line,
-          "'"));
+          "arrivals.file: line ", number, ": expected at most ", kMostRequests, " requests"));
     }
     trace.push_back({kTraceStart + FromMs(at_ms), {}});
     trace.back().deadline = trace.back().at + FromMs(slo_ms);
@@ -68,7 +84,9 @@ absl::StatusOr<ArrivalTrace> MakeTrace(const Scenario& scenario, double load) {
   const double rate = load * FluidRate(scenario);
   if (scenario.arrivals.kind == Arrivals::Kind::kReplay) {
     absl::StatusOr<ArrivalTrace> trace = ReadCsv(scenario);
-    if (trace.ok()) Stretch(*trace, rate);
+    if (!trace.ok()) return trace.status();
+    if (static_cast<double>(trace->size()) / rate > kLongestSpanSeconds) return SpanError(load);
+    Stretch(*trace, rate);
     return trace;
   }
   std::mt19937_64 random(scenario.seed);
@@ -78,6 +96,7 @@ absl::StatusOr<ArrivalTrace> MakeTrace(const Scenario& scenario, double load) {
   double at_s = 0;
   for (Arrival& arrival : trace) {
     at_s += gap_s(random);
+    if (at_s > kLongestSpanSeconds) return SpanError(load);
     arrival.at = kTraceStart + Duration{static_cast<int64_t>(at_s * 1e9)};
     arrival.deadline = arrival.at + scenario.slo;
   }

@@ -68,7 +68,7 @@ std::string ToJson(const Experiment& experiment) {
 std::string ToTable(const Experiment& experiment) {
   const Scenario& scenario = experiment.scenario;
   std::string text = absl::StrFormat(
-      "%s: SLO %g ms, the pools can do %.0f requests/s together\n\n"
+      "%s: SLO %.10g ms, the pools can do %.0f requests/s together\n\n"
       "%5s  %-15s %10s %9s %9s %9s %9s  %s\n",
       Printable(scenario.name), ToSeconds(scenario.slo) * 1e3, FluidRate(scenario), "LOAD",
       "POLICY", "GOODPUT/s", "OF BOUND", "P50 ms", "P99 ms", "SLO MISS", "USE");

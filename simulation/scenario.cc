@@ -6,16 +6,32 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 #include "core/file_text.h"
+#include "core/printable.h"
 
 namespace tandem::simulation {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr double kMostRequests = 1e8;
 constexpr double kLongestMs = 3.6e6;
+// A batch of one row must not be shorter: rates are to stay finite.
+constexpr double kShortestMs = 0.001;
+constexpr size_t kMostPools = 64;
+constexpr size_t kMostLoads = 1000;
+constexpr double kLeastLoad = 0.001;
+constexpr double kMostLoad = 100;
+
+// A value, for a message.
+std::string Told(const Json& value) {
+  if (value.is_array()) return "a list";
+  if (value.is_object()) return "an object";
+  return Excerpt(value.dump());
+}
 
 // Takes the fields of one JSON object, each at most once, and remembers the first thing wrong.
 class Fields {
@@ -38,11 +54,26 @@ class Fields {
     }
     const Json& given = json_[key];
     if (!given.is_number() || given.get<double>() < least || given.get<double>() > most) {
-      Fail(key,
-           absl::StrCat("expected a number from ", least, " to ", most, ", got ", given.dump()));
+      Fail(key, absl::StrFormat("expected a number from %.10g to %.10g, got %s", least, most,
+                                Told(given)));
       return;
     }
     *value = given.get<double>();
+  }
+
+  // A whole number.
+  template <typename Integer>
+  void Count(const char* key, uint64_t least, uint64_t most, Integer* value) {
+    if (!Has(key)) return;
+    const Json& given = json_[key];
+    const double number = given.is_number() ? given.get<double>() : -1;
+    if (number < static_cast<double>(least) || number > static_cast<double>(most) ||
+        number != std::floor(number)) {
+      Fail(key, absl::StrCat("expected a whole number from ", least, " to ", most, ", got ",
+                             Told(given)));
+      return;
+    }
+    *value = static_cast<Integer>(number);
   }
 
   void Text(const char* key, std::string* value) {
@@ -50,14 +81,14 @@ class Fields {
     if (json_[key].is_string()) {
       *value = json_[key].get<std::string>();
     } else {
-      Fail(key, absl::StrCat("expected a text, got ", json_[key].dump()));
+      Fail(key, absl::StrCat("expected a text, got ", Told(json_[key])));
     }
   }
 
   void Fail(const std::string& key, const std::string& what) {
     if (!status_.ok()) return;
-    status_ =
-        absl::InvalidArgumentError(absl::StrCat(where_, key.empty() ? "" : ".", key, ": ", what));
+    status_ = absl::InvalidArgumentError(
+        absl::StrCat(where_, key.empty() ? "" : ".", Excerpt(key), ": ", what));
   }
 
   // OK where all fields were right and none was unknown.
@@ -79,7 +110,8 @@ class Fields {
 
 Duration Milliseconds(double value) { return Duration{static_cast<int64_t>(value * 1e6)}; }
 
-absl::Status ReadPool(const Json& json, const std::string& where, SimulatedPool* pool) {
+absl::Status ReadPool(const Json& json, const std::string& where, std::set<std::string>* names,
+                      SimulatedPool* pool) {
   Fields fields(json, where);
   fields.Text("name", &pool->name);
   std::string kind = "cpu";
@@ -87,14 +119,20 @@ absl::Status ReadPool(const Json& json, const std::string& where, SimulatedPool*
   if (kind != "cpu" && kind != "gpu") fields.Fail("kind", "expected 'cpu' or 'gpu'");
   pool->kind = kind == "gpu" ? PoolKind::kGpu : PoolKind::kCpu;
   if (pool->name.empty()) pool->name = kind;
-  double lanes = 1;
+  if (!names->insert(pool->name).second) {
+    fields.Fail("name", absl::StrCat("another pool has the name '", Excerpt(pool->name),
+                                     "'; give each a name of its own"));
+  }
   double alpha_ms = 0;
   double beta_ms = 0;
-  fields.Number("lanes", 1, 1024, &lanes);
+  fields.Count("lanes", 1, 1024, &pool->lanes);
   fields.Number("alpha_ms", 0, kLongestMs, &alpha_ms);
   fields.Number("beta_ms", 0, kLongestMs, &beta_ms);
-  if (alpha_ms + beta_ms <= 0) fields.Fail("beta_ms", "a batch must take some time");
-  pool->lanes = static_cast<uint32_t>(lanes);
+  if (alpha_ms + beta_ms < kShortestMs) {
+    fields.Fail("beta_ms",
+                absl::StrCat("a batch of one row takes alpha_ms + beta_ms; expected at least ",
+                             kShortestMs, " ms, got ", alpha_ms + beta_ms));
+  }
   pool->alpha = Milliseconds(alpha_ms);
   pool->beta = Milliseconds(beta_ms);
   return fields.Finish();
@@ -116,10 +154,11 @@ absl::Status ReadArrivals(const Json& json, const std::string& folder, Arrivals*
     if (text.ok()) {
       arrivals->csv = *std::move(text);
     } else {
-      fields.Fail("file", absl::StrCat("'", file, "': ", text.status().message()));
+      fields.Fail("file", absl::StrCat("'", Excerpt(file), "': ", text.status().message()));
     }
   } else if (kind != "poisson") {
-    fields.Fail("kind", absl::StrCat("expected 'poisson', 'gamma' or 'replay', got '", kind, "'"));
+    fields.Fail("kind",
+                absl::StrCat("expected 'poisson', 'gamma' or 'replay', got '", Excerpt(kind), "'"));
   }
   return fields.Finish();
 }
@@ -128,54 +167,88 @@ absl::Status ReadLoads(Fields& fields, std::vector<double>* loads) {
   if (!fields.Has("loads")) return absl::OkStatus();
   if (!fields.At("loads").is_array() || fields.At("loads").empty()) {
     return absl::InvalidArgumentError(absl::StrCat("loads: expected a list of numbers, got ",
-                                                   fields.At("loads").dump(),
+                                                   Told(fields.At("loads")),
                                                    "; leave it out for the usual ones"));
   }
+  if (fields.At("loads").size() > kMostLoads) {
+    return absl::InvalidArgumentError(absl::StrCat("loads: expected at most ", kMostLoads,
+                                                   " numbers, got ", fields.At("loads").size()));
+  }
   for (const Json& load : fields.At("loads")) {
-    if (!load.is_number() || load.get<double>() <= 0 || load.get<double>() > 100) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("loads: expected numbers above 0 and up to 100, got ", load.dump()));
+    if (!load.is_number() || load.get<double>() < kLeastLoad || load.get<double>() > kMostLoad) {
+      return absl::InvalidArgumentError(absl::StrCat("loads: expected numbers from ", kLeastLoad,
+                                                     " to ", kMostLoad, ", got ", Told(load)));
     }
     loads->push_back(load.get<double>());
   }
   return absl::OkStatus();
 }
 
+absl::Status ReadPools(Fields& fields, std::vector<SimulatedPool>* pools) {
+  if (!fields.Has("pools") || !fields.At("pools").is_array() || fields.At("pools").empty()) {
+    fields.Fail("pools", "expected a list of at least one pool");
+    return absl::OkStatus();
+  }
+  const Json& list = fields.At("pools");
+  if (list.size() > kMostPools) {
+    fields.Fail("pools", absl::StrCat("expected at most ", kMostPools, ", got ", list.size()));
+    return absl::OkStatus();
+  }
+  std::set<std::string> names;
+  absl::Status status;
+  for (const Json& pool : list) {
+    const std::string where = absl::StrCat("pools[", pools->size(), "]");
+    status.Update(ReadPool(pool, where, &names, &pools->emplace_back()));
+  }
+  return status;
+}
+
+// `place`: the number of the byte at which it stops being JSON, from 1.
+absl::Status SyntaxError(std::string_view text, size_t place) {
+  const std::string_view before = text.substr(0, place == 0 ? 0 : place - 1);
+  const size_t start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const size_t end = std::min(text.find('\n', start), text.size());
+  const absl::string_view quoted =
+      absl::StripAsciiWhitespace(absl::string_view(text.data() + start, end - start));
+  return absl::InvalidArgumentError(absl::StrCat("the file is not JSON: line ", line, ", column ",
+                                                 before.size() - start + 1, ", in `",
+                                                 Excerpt({quoted.data(), quoted.size()}), "`"));
+}
+
+absl::StatusOr<Json> ParseJson(std::string_view text) {
+  try {
+    return Json::parse(text);
+  } catch (const Json::parse_error& error) {
+    return SyntaxError(text, error.byte);
+  } catch (const Json::exception&) {
+    return absl::InvalidArgumentError("the file is not JSON: a number is out of range");
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Scenario> ParseScenario(std::string_view text, std::string name,
                                        const std::string& folder) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return absl::InvalidArgumentError("the file is not JSON");
+  const absl::StatusOr<Json> json = ParseJson(text);
+  if (!json.ok()) return json.status();
   Scenario scenario;
   scenario.name = std::move(name);
-  Fields fields(json, "scenario");
+  Fields fields(*json, "scenario");
   fields.Text("name", &scenario.name);
   fields.Text("about", &scenario.about);
   double slo_ms = 0;
-  double max_batch_size = 1;
-  auto requests = static_cast<double>(scenario.requests);
-  auto seed = static_cast<double>(scenario.seed);
-  fields.Number("slo_ms", 0.001, kLongestMs, &slo_ms, /*required=*/true);
-  fields.Number("max_batch_size", 1, 65536, &max_batch_size);
+  fields.Number("slo_ms", kShortestMs, kLongestMs, &slo_ms, /*required=*/true);
+  fields.Count("max_batch_size", 1, 65536, &scenario.max_batch_size);
   fields.Number("cost_error", 0, 0.95, &scenario.cost_error);
-  fields.Number("requests", 1, kMostRequests, &requests);
-  fields.Number("seed", 0, 1e15, &seed);
+  fields.Count("requests", 1, kMostRequests, &scenario.requests);
+  fields.Count("seed", 0, 1'000'000'000'000'000, &scenario.seed);
   scenario.slo = Milliseconds(slo_ms);
-  scenario.max_batch_size = static_cast<int64_t>(max_batch_size);
-  scenario.requests = static_cast<uint64_t>(requests);
-  scenario.seed = static_cast<uint64_t>(seed);
   absl::Status status = ReadLoads(fields, &scenario.loads);
   if (fields.Has("arrivals")) {
     status.Update(ReadArrivals(fields.At("arrivals"), folder, &scenario.arrivals));
   }
-  if (fields.Has("pools") && fields.At("pools").is_array()) {
-    for (const Json& pool : fields.At("pools")) {
-      const std::string where = absl::StrCat("pools[", scenario.pools.size(), "]");
-      status.Update(ReadPool(pool, where, &scenario.pools.emplace_back()));
-    }
-  }
-  if (scenario.pools.empty()) fields.Fail("pools", "expected a list of at least one pool");
+  status.Update(ReadPools(fields, &scenario.pools));
   status.Update(fields.Finish());
   if (!status.ok()) return status;
   const bool replay = scenario.arrivals.kind == Arrivals::Kind::kReplay;

@@ -14,6 +14,10 @@
 
 namespace tandem::simulation {
 
+// Of one load. Each takes some tens of bytes, and some hundreds while it waits: 4 GB where all
+// wait.
+inline constexpr uint64_t kMostRequests = 10'000'000;
+
 struct SimulatedPool {
   std::string name;
   PoolKind kind = PoolKind::kCpu;
@@ -45,6 +49,7 @@ struct Scenario {
   double cost_error = 0.0;
   // Arrivals over what the pools can do together (FluidRate). Empty: a replayed trace as it stands.
   std::vector<double> loads;
+  // At most kMostRequests.
   uint64_t requests = 20000;
   uint64_t seed = 1;
 };

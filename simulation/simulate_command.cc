@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -20,6 +21,7 @@
 namespace tandem::simulation {
 namespace {
 
+constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
 struct Options {
@@ -98,6 +100,16 @@ absl::Status Run(const Options& options) {
   return absl::OkStatus();
 }
 
+// How much a scenario needs depends on how many requests wait at once, which nobody knows before.
+absl::Status RunInMemory(const Options& options) {
+  try {
+    return Run(options);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(
+        "there is not enough memory for the simulation; ask for fewer with --requests");
+  }
+}
+
 }  // namespace
 
 void AddSimulateCommand(CLI::App& app, int& exit_code) {
@@ -108,7 +120,7 @@ void AddSimulateCommand(CLI::App& app, int& exit_code) {
                       "A JSON file, or the name of a scenario that comes along");
   command
       ->add_option("--requests", options->requests, "Requests for each load (default: the file's)")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{100'000'000}));
+      ->check(CLI::Range(uint64_t{1}, kMostRequests));
   command->add_option("--plot", options->plot,
                       "Write goodput and p99 over load as SVG to this file");
   command->add_flag("--json", options->json,
@@ -118,7 +130,7 @@ void AddSimulateCommand(CLI::App& app, int& exit_code) {
       "Examples:\n  tandem simulate --list\n"
       "  tandem simulate --scenario bursty_1_to_5 --plot bursty.svg");
   command->callback([options, &exit_code] {
-    const absl::Status status = Run(*options);
+    const absl::Status status = RunInMemory(*options);
     if (status.ok()) return;
     std::fprintf(stderr, "tandem: %s\n", std::string(status.message()).c_str());
     if (options->json) {
@@ -129,7 +141,7 @@ void AddSimulateCommand(CLI::App& app, int& exit_code) {
                     .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
                     .c_str());
     }
-    exit_code = kExitUsage;
+    exit_code = absl::IsResourceExhausted(status) ? kExitFailed : kExitUsage;
   });
 }
 

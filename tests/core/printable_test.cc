@@ -1,5 +1,7 @@
 #include "core/printable.h"
 
+#include <string>
+
 #include "tests/support/catch.h"
 
 namespace tandem {
@@ -21,6 +23,14 @@ TEST_CASE("Control characters become spaces and broken UTF-8 becomes question ma
   CHECK(Printable("\xed\xa0\x80") == "???");
   CHECK(Printable("\xf4\x90\x80\x80") == "????");
   CHECK(Printable("\xc2\x85") == "??");
+}
+
+TEST_CASE("An excerpt is cut at a character's end", "[printable]") {
+  CHECK(Excerpt("short\n") == "short ");
+  CHECK(Excerpt(std::string(80, 'x')) == std::string(80, 'x'));
+  CHECK(Excerpt(std::string(81, 'x')) == std::string(80, 'x') + "…");
+  CHECK(Excerpt(std::string(79, 'x') + "üü") == std::string(79, 'x') + "…");
+  CHECK(Excerpt(std::string(200, '\xbf')) == std::string(77, '?') + "…");
 }
 
 }  // namespace

@@ -90,6 +90,27 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(code, BAD_USAGE)
         self.assertIn("nobody_knows", error)
 
+    def test_simulate_bounds_its_requests_and_says_where_memory_is_short(self):
+        code, _, error = run_to_end(
+            ["simulate", "--scenario=steady_1_to_5", "--requests=100000000"]
+        )
+        self.assertEqual(code, BAD_USAGE)
+        self.assertIn("10000000", error)
+        if "TANDEM_SANITIZED" in os.environ:
+            self.skipTest("a sanitizer needs more address space than the limit leaves")
+        # More than the program needs to start, and less than a trace of so many requests.
+        program = [build_path("tandem"), "simulate", "--scenario=steady_1_to_5", "--json"]
+        done = subprocess.run(
+            ["sh", "-c", 'ulimit -v 150000; exec "$@"', "sh", *program, "--requests=10000000"],
+            env=clean_environment(),
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        self.assertEqual(done.returncode, FAILED, done.stderr)
+        self.assertIn(b"not enough memory", done.stderr)
+        self.assertEqual(json.loads(done.stdout)["error"]["code"], "RESOURCE_EXHAUSTED")
+
     def test_bench_measures_closed_and_open_loops(self):
         closed = json.loads(
             self.run_command(

@@ -59,11 +59,40 @@ TEST_CASE("A CSV is replayed in order, as it stands or stretched to a load", "[s
 }
 
 TEST_CASE("A CSV's bad line is named by its number", "[simulation]") {
-  const std::string line = GENERATE("1x", "5,-1", "-5", "5,5,5", "1e300", "5,", ",5");
+  const std::string line = GENERATE("1x", "5,-1", "-5", "5,5,5", "1e300", "5,", ",5", "5,1e-9");
   CAPTURE(line);
   const auto trace = MakeTrace(Replay("0\n1\n" + line + "\n"), 1);
   REQUIRE_FALSE(trace.ok());
   CHECK(absl::StrContains(trace.status().message(), "line 3"));
+}
+
+TEST_CASE("A CSV's bad line is shown printable and short", "[simulation]") {
+  const auto trace = MakeTrace(Replay("0\n1\n\x1b[31m" + std::string(10'000, 'x') + "\n"), 1);
+  REQUIRE_FALSE(trace.ok());
+  const auto message = std::string(trace.status().message());
+  CAPTURE(message);
+  CHECK(message.size() < 250);
+  CHECK(absl::StrContains(message, "line 3"));
+  CHECK(absl::StrContains(message, "[31mxxx"));
+  CHECK_FALSE(absl::StrContains(message, "\x1b"));
+}
+
+TEST_CASE("Arrivals over more than thirty years are refused", "[simulation]") {
+  Scenario scenario = TwoPools(5);
+  scenario.pools = {{"cpu", PoolKind::kCpu, 1, std::chrono::hours(1), {}}};
+  scenario.slo = std::chrono::hours(1);
+  scenario.max_batch_size = 1;
+  scenario.requests = 10'000;
+  CHECK(MakeTrace(scenario, 1).ok());
+  const auto trace = MakeTrace(scenario, 0.001);
+  REQUIRE_FALSE(trace.ok());
+  CHECK(absl::StrContains(trace.status().message(), "a greater load or fewer requests"));
+  scenario.arrivals.kind = Arrivals::Kind::kReplay;
+  scenario.arrivals.csv = "0\n1000\n";
+  CHECK(MakeTrace(scenario, 1).ok());
+  scenario.arrivals.csv.clear();
+  for (int i = 0; i < 10'000; ++i) scenario.arrivals.csv += std::to_string(i) + "\n";
+  CHECK_FALSE(MakeTrace(scenario, 0.001).ok());
 }
 
 TEST_CASE("A fluid server is bound by its rate, the deadlines and the gaps", "[simulation]") {
