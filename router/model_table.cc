@@ -286,9 +286,15 @@ absl::Status ModelTable::CheckPool(const ModelEntry& entry, PoolPreference wante
     if (pools_[pool].kind == kind) return absl::OkStatus();
     other = kind == PoolKind::kCpu ? "a gpu pool" : "a cpu pool";
   }
+  // The other words do not keep it off a kind.
+  const PoolKind placed = kind == PoolKind::kCpu ? PoolKind::kGpu : PoolKind::kCpu;
+  const PlacementMode only = placed == PoolKind::kCpu ? PlacementMode::kCpu : PlacementMode::kGpu;
+  const bool by_placement = entry.given != nullptr && entry.given->config.placement == only;
   return absl::InvalidArgumentError(
       absl::StrCat("model \"", entry.name, "\" is on no ", PoolKindName(kind), " pool; it is on ",
-                   other, ": ask for that, or change the model's instance_group"));
+                   other, ": ask for that, or change the model's ",
+                   by_placement ? absl::StrCat("placement, which is ", PoolKindName(placed))
+                                : "instance_group"));
 }
 
 std::vector<const ModelEntry*> ModelTable::All() const {

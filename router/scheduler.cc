@@ -1,6 +1,7 @@
 #include "router/scheduler.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,8 +11,10 @@
 namespace tandem {
 namespace {
 
+// Three digits, or whole milliseconds where there are more.
 std::string Milliseconds(Duration time) {
-  return absl::StrFormat("%.3g ms", ToSeconds(time) * 1e3);
+  const double ms = ToSeconds(time) * 1e3;
+  return absl::StrFormat(std::abs(ms) < 999.5 ? "%.3g ms" : "%.0f ms", ms);
 }
 
 absl::Status WithRetryWithin(absl::Status status, Duration after) {

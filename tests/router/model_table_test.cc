@@ -174,6 +174,18 @@ TEST_CASE("A kind of pool that does not hold the version is named", "[models]") 
         "instance_group");
 }
 
+TEST_CASE("A placement that keeps a version off the wanted kind of pool is named", "[models]") {
+  ModelTable table;
+  table.AddPool("cpu", PoolKind::kCpu, 1);
+  table.AddPool("gpu", PoolKind::kGpu, 1);
+  ModelConfig config = BatchingModel();
+  config.placement = PlacementMode::kCpu;
+  const ModelEntry* entry = *table.Add(Version(config));
+  CHECK(table.CheckPool(*entry, PoolPreference::kGpu).message() ==
+        "model \"m\" is on no gpu pool; it is on a cpu pool: ask for that, or change the model's "
+        "placement, which is cpu");
+}
+
 TEST_CASE("Lanes that no pool has change nothing", "[models]") {
   Table table;
   table.LaneUp({5, 0});

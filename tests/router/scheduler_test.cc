@@ -181,6 +181,22 @@ TEST_CASE("A batch that is too much for an idle worker runs again, one by one", 
   CHECK(other->batch.rows == 1);
 }
 
+TEST_CASE("A long wait is told in whole milliseconds", "[scheduler]") {
+  ModelConfig config = BatchingModel();
+  const int64_t waited = GENERATE(1180, 12);
+  config.queue_policy.default_timeout = milliseconds(waited);
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(config);
+  bench.Submit(model);
+  bench.Submit(model);
+  bench.now += milliseconds(waited);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(bench.actions.refusals[0].status.message() == "model \"m\": it has waited for " +
+                                                          std::to_string(waited) +
+                                                          " ms, the longest that its queue allows");
+}
+
 TEST_CASE("A batch that uses up its budget is told soon, and at each look until it ends",
           "[scheduler]") {
   ModelConfig config = BatchingModel();
