@@ -52,12 +52,17 @@ absl::Status ReadLevels(const ModelDynamicBatching& batching, const TextProtoLin
         lines, batching, "default_priority_level",
         absl::StrCat("it is ", default_level, ", but priority_levels is 0; set that too"));
   }
-  if (levels > 0 && (default_level < 1 || default_level > levels)) {
-    return FieldError(lines, batching,
-                      default_level == 0 ? "priority_levels" : "default_priority_level",
-                      absl::StrCat("default_priority_level: expected a number from 1 to "
-                                   "priority_levels (",
-                                   levels, "), got ", default_level));
+  if (levels > 0 && default_level == 0) {
+    return FieldError(lines, batching, "priority_levels",
+                      absl::StrCat("it is ", levels,
+                                   ", but default_priority_level is 0; set that "
+                                   "too, to a number from 1 to ",
+                                   levels));
+  }
+  if (levels > 0 && default_level > levels) {
+    return FieldError(lines, batching, "default_priority_level",
+                      absl::StrCat("expected a number from 1 to priority_levels (", levels,
+                                   "), got ", default_level));
   }
   if (levels > 1 && batching.preserve_ordering()) {
     return FieldError(lines, batching, "preserve_ordering",

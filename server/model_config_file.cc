@@ -255,7 +255,7 @@ absl::StatusOr<ModelConfigFile> ParseModelConfig(absl::string_view text, const s
   status = ReadTensors(message, message.output(), "output", lines, config, &config.outputs);
   if (!status.ok()) return status;
   if (status = ReadInstanceGroups(message, lines, pools, &config); !status.ok()) return status;
-  if (status = ReadPlacement(message, lines, pools, &config); !status.ok()) return status;
+  if (status = ReadPlacement(message, lines, &config); !status.ok()) return status;
   if (status = ReadBatching(message, lines, &config); !status.ok()) return status;
   if (status = ReadVersionPolicy(message, lines, &file.versions); !status.ok()) return status;
   if (status = ReadModelFile(message, lines, &file.model_file); !status.ok()) return status;

@@ -8,12 +8,25 @@
 namespace tandem::server {
 namespace {
 
+using inference::ModelInstanceGroup;
+
 constexpr const char* kKey = "placement";
+
+// Whether the instance groups name the kind. Without groups the model may go wherever its placement
+// wants it. A pool that is not there is missed aloud when the model is added to the router.
+bool NamesKind(const inference::ModelConfig& message, ModelInstanceGroup::Kind kind) {
+  const auto& groups = message.instance_group();
+  return groups.empty() ||
+         std::any_of(groups.begin(), groups.end(), [kind](const ModelInstanceGroup& group) {
+           return group.kind() == kind || group.kind() == ModelInstanceGroup::KIND_AUTO ||
+                  group.kind() == ModelInstanceGroup::KIND_MODEL;
+         });
+}
 
 }  // namespace
 
 absl::Status ReadPlacement(const inference::ModelConfig& message, const TextProtoLines& lines,
-                           PoolKinds pools, ModelConfig* config) {
+                           ModelConfig* config) {
   const auto parameter = message.parameters().find(kKey);
   if (parameter == message.parameters().end()) return absl::OkStatus();
   const std::string& value = parameter->second.string_value();
@@ -27,11 +40,8 @@ absl::Status ReadPlacement(const inference::ModelConfig& message, const TextProt
         absl::StrCat("does not exist; expected one of ", absl::StrJoin(kPlacementModeNames, ", ")));
   }
   config->placement = static_cast<PlacementMode>(name - kPlacementModeNames.begin());
-  // Without instance groups the model may go wherever its placement wants it, and a pool that is
-  // not there is missed aloud.
-  const bool open = message.instance_group().empty();
-  const bool may_cpu = open || config->on_cpu;
-  const bool may_gpu = open || config->on_gpu;
+  const bool may_cpu = NamesKind(message, ModelInstanceGroup::KIND_CPU);
+  const bool may_gpu = NamesKind(message, ModelInstanceGroup::KIND_GPU);
   const auto other_kind = [&](const char* kind) {
     return fail(absl::StrCat("contradicts instance_group, which has no KIND_", kind));
   };
@@ -47,13 +57,14 @@ absl::Status ReadPlacement(const inference::ModelConfig& message, const TextProt
       config->on_cpu = false;
       break;
     case PlacementMode::kPreferCpu:
-      if (!may_cpu && pools.cpu) return other_kind("CPU");
+      if (!may_cpu) return other_kind("CPU");
       break;
     case PlacementMode::kPreferGpu:
-      if (!may_gpu && pools.gpu) return other_kind("GPU");
+      if (!may_gpu) return other_kind("GPU");
       break;
     case PlacementMode::kFallback:
-      if (!may_cpu && pools.cpu) return other_kind("CPU");
+      if (!may_gpu) return other_kind("GPU");
+      if (!may_cpu) return other_kind("CPU");
       break;
     case PlacementMode::kAuto:
       break;

@@ -4,15 +4,15 @@
 #include "absl/status/status.h"
 #include "core/model_config.h"
 #include "model_config.pb.h"
-#include "server/model_config_file.h"
 #include "server/text_proto.h"
 
 namespace tandem::server {
 
 // `config` knows its instance groups already, which the placement narrows. INVALID_ARGUMENT, with
-// line and field, for a placement that does not exist or that the instance groups do not allow. One
-// that the server's pools do not allow is told when the model is added to the router.
+// line and field, for a placement that does not exist or that the instance groups do not allow,
+// whatever pools the server has. One that its pools do not allow is told when the model is added to
+// the router.
 absl::Status ReadPlacement(const inference::ModelConfig& message, const TextProtoLines& lines,
-                           PoolKinds pools, ModelConfig* config);
+                           ModelConfig* config);
 
 }  // namespace tandem::server

@@ -3,6 +3,7 @@
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/printable.h"
 
 namespace tandem::server {
 namespace {
@@ -90,6 +92,53 @@ int LineOfElement(absl::string_view text, const TextFormat::ParseLocation& list,
   return list.line;
 }
 
+std::string KeyOf(const Message& entry) {
+  const FieldDescriptor* key = entry.GetDescriptor()->map_key();
+  if (key->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+    return absl::StrCat("'", entry.GetReflection()->GetString(entry, key), "'");
+  }
+  std::string text;
+  TextFormat::PrintFieldValueToString(entry, key, -1, &text);
+  return text;
+}
+
+// Of two entries with one key a map keeps the later one. The list that the parser has made of them
+// has both, in the file's order.
+absl::Status RefuseTwoOfAKey(const TextProtoLines& lines, const Message& message,
+                             const FieldDescriptor& map) {
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::set<std::string> keys;
+  for (int i = 0; i < reflection.FieldSize(message, &map); ++i) {
+    const std::string key = KeyOf(reflection.GetRepeatedMessage(message, &map, i));
+    if (keys.insert(key).second) continue;
+    return FieldError(lines, message, map.name(),
+                      absl::StrCat("the key ", Excerpt(key), " is given twice; keep one"), i);
+  }
+  return absl::OkStatus();
+}
+
+// Of all maps in the message and in those that it holds, but for those in maps.
+absl::Status RefuseTwoOfAnyKey(const TextProtoLines& lines, const Message& message) {
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  absl::Status status;
+  for (const FieldDescriptor* field : fields) {
+    if (field->is_map()) {
+      status.Update(RefuseTwoOfAKey(lines, message, *field));
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && field->is_repeated()) {
+      for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
+        status.Update(RefuseTwoOfAnyKey(lines.Nested(message, field->name(), i),
+                                        reflection.GetRepeatedMessage(message, field, i)));
+      }
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      status.Update(RefuseTwoOfAnyKey(lines.Nested(message, field->name()),
+                                      reflection.GetMessage(message, field)));
+    }
+  }
+  return status;
+}
+
 }  // namespace
 
 std::string TextProtoLines::Where(const Message& message, absl::string_view name, int index) const {
@@ -132,7 +181,7 @@ absl::Status TextProtoFile::Parse(absl::string_view text, Message* message) {
   if (!parser.Parse(&input, message)) return absl::InvalidArgumentError(errors.error());
   lines_.tree_ = &tree_;
   lines_.text_ = text;
-  return absl::OkStatus();
+  return RefuseTwoOfAnyKey(lines_, *message);
 }
 
 }  // namespace tandem::server

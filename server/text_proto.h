@@ -45,7 +45,7 @@ class TextProtoFile {
   TextProtoFile& operator=(const TextProtoFile&) = delete;
 
   // Parses `text`, which outlives this, into `message`. INVALID_ARGUMENT "FILE:LINE:COLUMN: what"
-  // for the first error.
+  // for the first error, "FILE:LINE: field: what" for a key that a map has twice.
   absl::Status Parse(absl::string_view text, google::protobuf::Message* message);
 
   const TextProtoLines& lines() const { return lines_; }

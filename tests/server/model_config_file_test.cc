@@ -9,9 +9,10 @@ namespace {
 
 constexpr PoolKinds kBoth{true, true};
 
-void CheckConfigRefused(const std::string& text, const std::string& expected) {
+void CheckConfigRefused(const std::string& text, const std::string& expected,
+                        PoolKinds pools = kBoth) {
   CAPTURE(text);
-  const auto file = ParseModelConfig(text, "model", kBoth);
+  const auto file = ParseModelConfig(text, "model", pools);
   REQUIRE_FALSE(file.ok());
   CAPTURE(std::string(file.status().message()));
   CHECK(std::string(file.status().message()).find(expected) != std::string::npos);
@@ -119,9 +120,10 @@ TEST_CASE("Batching fields that contradict each other are refused with line and 
   };
   CheckConfigRefused(batching("default_priority_level: 1"),
                      "config.pbtxt:3: default_priority_level");
-  CheckConfigRefused(batching("priority_levels: 2"), "config.pbtxt:3: priority_levels");
+  CheckConfigRefused(batching("priority_levels: 2"),
+                     "config.pbtxt:3: priority_levels: it is 2, but default_priority_level is 0");
   CheckConfigRefused(batching("priority_levels: 2\ndefault_priority_level: 3"),
-                     "config.pbtxt:4: default_priority_level");
+                     "config.pbtxt:4: default_priority_level: expected a number from 1");
   CheckConfigRefused(batching("priority_levels: 1001"), "config.pbtxt:3: priority_levels");
   CheckConfigRefused(
       batching("priority_levels: 2 default_priority_level: 1\npreserve_ordering: true"),
@@ -134,6 +136,25 @@ TEST_CASE("Batching fields that contradict each other are refused with line and 
                      "config.pbtxt:4: priority_queue_policy");
   CheckConfigRefused(batching("priority_queue_policy { key: 1 value { } }"),
                      "config.pbtxt:3: priority_queue_policy");
+}
+
+TEST_CASE("A key that stands twice in a map is refused with line and field", "[model_config]") {
+  CheckConfigRefused(R"(max_batch_size: 4
+dynamic_batching {
+  priority_levels: 2 default_priority_level: 1
+  priority_queue_policy { key: 2 value { max_queue_size: 1 } }
+  priority_queue_policy { key: 1 value { } }
+  priority_queue_policy { key: 2 value { } }
+})",
+                     "config.pbtxt:6: priority_queue_policy: the key 2 is given twice; keep one");
+  CheckConfigRefused(R"(parameters { key: "placement" value { string_value: "cpu" } }
+parameters { key: "placement" value { string_value: "gpu" } })",
+                     "config.pbtxt:2: parameters: the key 'placement' is given twice; keep one");
+  const auto with_key = [](const std::string& key) {
+    return "parameters { key: \"" + key + "\" value { string_value: \"1\" } }\n";
+  };
+  const std::string key(100, 'k');
+  CHECK(ParseModelConfig(with_key(key + "1") + with_key(key + "2"), "model", kBoth).ok());
 }
 
 TEST_CASE("A placement narrows the pools, within what the instance groups allow",
@@ -155,6 +176,28 @@ TEST_CASE("A placement narrows the pools, within what the instance groups allow"
   CheckConfigRefused(placed("gpu") + "instance_group { kind: KIND_CPU }", "KIND_GPU");
   CheckConfigRefused(placed("cpu") + "instance_group { kind: KIND_GPU }", "KIND_CPU");
   CheckConfigRefused(placed("fallback") + "instance_group { kind: KIND_GPU }", "KIND_CPU");
+}
+
+TEST_CASE("A placement contradicts the instance groups whatever pools the server has",
+          "[model_config]") {
+  const std::string on_gpu = "instance_group { kind: KIND_GPU }\n";
+  const std::string on_cpu = "instance_group { kind: KIND_CPU }\n";
+  const std::string on_any = "instance_group { kind: KIND_AUTO }\n";
+  const auto placed = [](const std::string& value) {
+    return "parameters { key: \"placement\" value { string_value: \"" + value + "\" } }\n";
+  };
+  for (const PoolKinds pools : {kBoth, PoolKinds{true, false}, PoolKinds{false, true}}) {
+    CAPTURE(pools.cpu, pools.gpu);
+    for (const char* value : {"gpu", "prefer_gpu", "fallback"}) {
+      CheckConfigRefused(on_cpu + placed(value), "which has no KIND_GPU", pools);
+    }
+    for (const char* value : {"cpu", "prefer_cpu", "fallback"}) {
+      CheckConfigRefused(on_gpu + placed(value), "which has no KIND_CPU", pools);
+    }
+    for (const char* value : {"auto", "cpu", "gpu", "prefer_cpu", "prefer_gpu", "fallback"}) {
+      CHECK(ParseModelConfig(on_any + placed(value), "model", pools).ok());
+    }
+  }
 }
 
 TEST_CASE("A model may have its own number of intra-op threads", "[model_config]") {
