@@ -60,7 +60,8 @@ absl::Status Scheduler::CheckRoom(const Model& model, const QueuedRequest& reque
   if (queue.size() >= max_queue_length_ || !queue.HasRoom(request)) {
     return absl::ResourceExhaustedError(
         absl::StrCat("model \"", model.name, "\": ", queue.size(),
-                     " requests wait for it already, the most that may; try again later"));
+                     queue.size() == 1 ? " request waits" : " requests wait",
+                     " for it already, the most that may; try again later"));
   }
   if (queue.shares().bytes() + request.bytes > max_queue_bytes_) {
     return absl::ResourceExhaustedError(absl::StrCat(
