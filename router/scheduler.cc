@@ -14,7 +14,8 @@ namespace {
 // Three digits, or whole milliseconds where there are more.
 std::string Milliseconds(Duration time) {
   const double ms = ToSeconds(time) * 1e3;
-  return absl::StrFormat(std::abs(ms) < 999.5 ? "%.3g ms" : "%.0f ms", ms);
+  if (std::abs(ms) < 999.5) return absl::StrFormat("%.3g ms", ms);
+  return absl::StrFormat("%.0f ms", ms);
 }
 
 absl::Status WithRetryWithin(absl::Status status, Duration after) {

@@ -162,8 +162,10 @@ absl::Status Lane::RunEntry(const ipc::SubmitEntry& entry, ipc::CompletionEntry&
 
 void Lane::RunNicely(const ModelTable::Use& model, uint32_t rows, absl::FunctionRef<void()> run) {
   if (is_express() || surroundings_.heavy_nice <= surroundings_.nice) return run();
+  // Zero before the first run.
   const nanoseconds expected = model.Expect(rows);
-  if (expected < kLightRun) return model.Note(rows, CpuTimeAtMost(run));
+  const bool is_light = expected > nanoseconds(0) && expected < kLightRun;
+  if (is_light) return model.Note(rows, CpuTimeAtMost(run));
   if (expected < kHeavyRun) return model.Note(rows, CpuTimeOf(run));
   if (!heavy_thread_.has_value())
     heavy_thread_.emplace(absl::StrCat("heavy-", index_), surroundings_.heavy_nice);
