@@ -59,7 +59,7 @@ bool CallQueue::Sleep(Event*& event, bool& ok) {
     const std::lock_guard lock(mutex_);
     awake_ = false;
     // What was posted since it was last looked at.
-    if (!posted_.empty() && !std::exchange(alarmed_, true)) SetAlarm();
+    if (!posted_.empty()) SetAlarm();
   }
   void* tag = nullptr;
   const bool found = queue_->Next(&tag, &ok);
@@ -73,16 +73,18 @@ void CallQueue::StopTaking() {
   if (std::exchange(takes_ends_, false)) router_->StopTaking();
 }
 
-void CallQueue::SetAlarm() { alarm_.Set(queue_.get(), gpr_inf_past(GPR_CLOCK_MONOTONIC), &wake_); }
+void CallQueue::SetAlarm() {
+  if (std::exchange(alarmed_, true)) return;
+  alarm_.Set(queue_.get(), gpr_inf_past(GPR_CLOCK_MONOTONIC), &wake_);
+}
 
 void CallQueue::Post(Task task) {
-  {
-    const std::lock_guard lock(mutex_);
-    posted_.push_back(std::move(task));
-    has_posted_.store(true, std::memory_order_relaxed);
-    if (awake_ || std::exchange(alarmed_, true)) return;
-  }
-  SetAlarm();
+  // Still held when the alarm is set: else the thread, woken by something else, could run the task
+  // and end the queue before.
+  const std::lock_guard lock(mutex_);
+  posted_.push_back(std::move(task));
+  has_posted_.store(true, std::memory_order_relaxed);
+  if (!awake_) SetAlarm();
 }
 
 void CallQueue::Wake::OnEvent(bool) {

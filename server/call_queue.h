@@ -109,6 +109,7 @@ class CallQueue {
   std::optional<bool> Look(Event*& event, bool& ok);
   bool Sleep(Event*& event, bool& ok);
   void StopTaking();
+  // Under mutex_. Does nothing where it is set.
   void SetAlarm();
   // False where there was nothing.
   bool RunPosted();

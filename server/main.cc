@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -14,6 +13,7 @@
 #include "client/commands.h"
 #include "client/connection_options.h"
 #include "client/exit_code.h"
+#include "server/grpc_messages.h"
 #include "server/serve_command.h"
 #include "simulation/simulate_command.h"
 
@@ -65,8 +65,7 @@ int Run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   KeepStandardStreams();
-  // gRPC's own messages are not for people; what matters is told by us. Before it starts.
-  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+  tandem::server::QuietGrpc();
   // A library of Abseil that was built with its assertions, as Debian's, looks for cycles of locks
   // at every lock, gRPC's among them: a tenth of the instructions of a small request, behind a lock
   // that all threads wait for.
