@@ -1,10 +1,10 @@
 # The runtimes on LibTorch and the programs that hold them. The libraries' sources alone see LibTorch's headers.
 include(Torch)
 
-tandem_library(worker_torch package_check.cc torch_autocast.cc torch_compiled_executor.cc torch_errors.cc
+tandem_library(worker_torch torch_autocast.cc torch_compiled_executor.cc torch_errors.cc
   torch_executor.cc torch_graphs.cc torch_module.cc torch_outputs.cc torch_package.cc torch_parameters.cc torch_runtime.cc torch_signature.cc
   torch_thread.cc torch_types.cc torch_values.cc torch_warm_up.cc)
-target_link_libraries(tandem_worker_torch PUBLIC tandem::core tandem_torch_cpu PRIVATE tandem_torch_headers)
+target_link_libraries(tandem_worker_torch PUBLIC tandem::core tandem::worker_compiled tandem_torch_cpu PRIVATE tandem_torch_headers)
 
 tandem_library(worker_torch_cuda torch_cuda_device.cc torch_cuda_graph.cc torch_cuda_pinned.cc torch_cuda_runtimes.cc)
 target_link_libraries(tandem_worker_torch_cuda PUBLIC tandem_worker_torch tandem::worker tandem_torch_cuda

@@ -1,5 +1,6 @@
 #include "backends/worker/torch_compiled_executor.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
 
@@ -10,7 +11,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "backends/worker/compiled_sizes.h"
 #include "backends/worker/torch_errors.h"
 #include "backends/worker/torch_signature.h"
 #include "backends/worker/torch_thread.h"
@@ -38,12 +38,20 @@ absl::StatusOr<std::vector<size_t>> OrderOf(const std::vector<TensorSpec>& input
   return by_index;
 }
 
-// Rows behind the batch's own, up to `size`, are zeros.
-at::Tensor Padded(const at::Tensor& tensor, int64_t size) {
+// Code that was compiled for a GPU may count on the alignment of its inputs.
+constexpr uintptr_t kAlignment = 64;
+
+// The part's rows, from `begin`; behind them zeros, up to the size that the file was compiled for.
+at::Tensor RowsOf(const at::Tensor& tensor, int64_t begin, const CompiledPart& part) {
+  const at::Tensor rows = tensor.narrow(0, begin, part.rows);
+  if (!part.is_padded()) {
+    const bool is_aligned = reinterpret_cast<uintptr_t>(rows.const_data_ptr()) % kAlignment == 0;
+    return is_aligned ? rows : rows.clone();
+  }
   std::vector<int64_t> sizes = tensor.sizes().vec();
-  const int64_t rows = std::exchange(sizes[0], size);
+  sizes[0] = part.size;
   at::Tensor padded = at::zeros(sizes, tensor.options());
-  padded.narrow(0, 0, rows).copy_(tensor);
+  padded.narrow(0, 0, part.rows).copy_(rows);
   return padded;
 }
 
@@ -97,12 +105,10 @@ absl::Status TorchCompiledExecutor::LoadPackages(const ModelSpec& spec) {
     packages_[size] = *std::move(package);
     if (size > 0) fixed_sizes_.push_back(size);
   }
-  const int64_t most = std::max<int64_t>(max_batch_size_, 1);
-  if (!CompiledSizeFor(most, fixed_sizes_, packages_.count(0) > 0).has_value()) {
+  if (max_batch_size_ == 0 && packages_.count(0) == 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("max_batch_size is ", most,
-                     ", but no file was compiled for so many rows: add model.pt2 or model.b", most,
-                     ".pt2, or lower it"));
+        "max_batch_size is 0, but each file was compiled for a batch size: add model.pt2, or set "
+        "max_batch_size");
   }
   return absl::OkStatus();
 }
@@ -124,10 +130,20 @@ std::vector<int64_t> TorchCompiledExecutor::SizesToTry() const {
 }
 
 absl::Status TorchCompiledExecutor::WarmUp() {
+  MakePlan();
   for (const int64_t rows : SizesToTry()) {
     if (absl::Status warm = WarmUp(rows); !warm.ok()) return warm;
   }
+  MakePlan();
   return absl::OkStatus();
+}
+
+void TorchCompiledExecutor::MakePlan() {
+  int64_t most = max_batch_size_;
+  if (most == 0) return;
+  // Those that are larger are tried as well.
+  if (!fixed_sizes_.empty()) most = std::max<int64_t>(most, fixed_sizes_.back());
+  plan_.emplace(fixed_sizes_, packages_.count(0) > 0, most, warm_up_.runs());
 }
 
 absl::Status TorchCompiledExecutor::WarmUp(int64_t rows) {
@@ -154,7 +170,7 @@ absl::Status TorchCompiledExecutor::RunOnDevice(uint32_t lane, absl::Span<const 
                                                 OutputSink& sink) {
   absl::Status status;
   try {
-    status = device_.RunOnLane(lane, [&] { return RunPackage(inputs, sink); });
+    status = device_.RunOnLane(lane, [&] { return RunPackages(inputs, sink); });
   } catch (...) {
     status = StatusOfCurrentException();
   }
@@ -163,7 +179,7 @@ absl::Status TorchCompiledExecutor::RunOnDevice(uint32_t lane, absl::Span<const 
 }
 
 absl::StatusOr<std::vector<at::Tensor>> TorchCompiledExecutor::Arguments(
-    absl::Span<const InputTensor> inputs, uint32_t size) const {
+    absl::Span<const InputTensor> inputs) const {
   std::vector<at::Tensor> arguments;
   arguments.reserve(inputs.size());
   for (const size_t index : input_of_argument_) {
@@ -174,53 +190,71 @@ absl::StatusOr<std::vector<at::Tensor>> TorchCompiledExecutor::Arguments(
     }
     absl::StatusOr<at::Tensor> tensor = TensorOverInput(inputs[index], name, device_.device());
     if (!tensor.ok()) return tensor.status();
-    const bool fits = size == 0 || tensor->size(0) == size;
-    arguments.push_back(fits ? *std::move(tensor) : Padded(*tensor, size));
+    arguments.push_back(*std::move(tensor));
   }
   return arguments;
 }
 
-absl::Status TorchCompiledExecutor::RunPackage(absl::Span<const InputTensor> inputs,
-                                               OutputSink& sink) {
+absl::Status TorchCompiledExecutor::RunPackages(absl::Span<const InputTensor> inputs,
+                                                OutputSink& sink) {
   if (inputs.size() != signature_.inputs.size()) {
     return absl::InvalidArgumentError(absl::StrCat("the model takes ", signature_.inputs.size(),
                                                    " inputs, but ", inputs.size(), " came"));
   }
-  const bool batched = max_batch_size_ > 0;
-  const int64_t rows = batched && !inputs[0].shape.empty() ? inputs[0].shape[0] : 1;
-  const std::optional<uint32_t> size =
-      batched ? CompiledSizeFor(rows, fixed_sizes_, packages_.count(0) > 0)
-              : std::optional<uint32_t>(0);
-  const auto package = size.has_value() ? packages_.find(*size) : packages_.end();
-  if (package == packages_.end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("no file of the model was compiled for ", rows, " rows"));
-  }
   const c10::InferenceMode inference;
-  absl::StatusOr<std::vector<at::Tensor>> results =
-      CallPackage(*package->second, *size, rows, inputs);
+  absl::StatusOr<std::vector<at::Tensor>> results = CallPackages(inputs);
   if (absl::IsResourceExhausted(results.status()) && device_.FreeMemory()) {
-    results = CallPackage(*package->second, *size, rows, inputs);
+    results = CallPackages(inputs);
   }
   if (!results.ok()) return results.status();
   return outputs_.Deliver(c10::IValue(*std::move(results)), sink);
 }
 
-absl::StatusOr<std::vector<at::Tensor>> TorchCompiledExecutor::CallPackage(
-    TorchPackage& package, uint32_t size, int64_t rows,
+absl::StatusOr<std::vector<at::Tensor>> TorchCompiledExecutor::CallPackages(
     absl::Span<const InputTensor> inputs) const {
   try {
-    const absl::StatusOr<std::vector<at::Tensor>> arguments = Arguments(inputs, size);
+    const absl::StatusOr<std::vector<at::Tensor>> arguments = Arguments(inputs);
     if (!arguments.ok()) return arguments.status();
-    std::vector<at::Tensor> results = package.Run(*arguments);
-    for (at::Tensor& result : results) {
-      if (size > rows && result.dim() > 0 && result.size(0) == size)
-        result = result.narrow(0, 0, rows);
+    if (max_batch_size_ == 0) return packages_.at(0)->Run(*arguments);
+    const int64_t rows = arguments->front().dim() > 0 ? arguments->front().size(0) : 0;
+    if (rows < 1 || rows > plan_->most()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the model takes 1 to ", plan_->most(), " rows, but ", rows, " came"));
     }
-    return results;
+    const std::vector<CompiledPart> parts = plan_->PartsOf(rows);
+    const bool is_whole = parts.size() == 1 && !parts.front().is_padded();
+    if (is_whole) return packages_.at(parts.front().size)->Run(*arguments);
+    return CallParts(*arguments, parts);
   } catch (...) {
     return StatusOfCurrentException();
   }
+}
+
+absl::StatusOr<std::vector<at::Tensor>> TorchCompiledExecutor::CallParts(
+    const std::vector<at::Tensor>& arguments, const std::vector<CompiledPart>& parts) const {
+  // By output, then by part.
+  std::vector<std::vector<at::Tensor>> results;
+  int64_t begin = 0;
+  for (const CompiledPart& part : parts) {
+    std::vector<at::Tensor> rows;
+    rows.reserve(arguments.size());
+    for (const at::Tensor& argument : arguments) rows.push_back(RowsOf(argument, begin, part));
+    const std::vector<at::Tensor> ran = packages_.at(part.size)->Run(rows);
+    results.resize(ran.size());
+    const int64_t given = std::max<int64_t>(part.size, part.rows);
+    for (size_t i = 0; i < ran.size(); ++i) {
+      if (ran[i].dim() == 0 || ran[i].size(0) != given) {
+        return absl::InternalError(
+            absl::StrCat("the model's output number ", i, " has not ", given, " rows"));
+      }
+      results[i].push_back(ran[i].narrow(0, 0, part.rows));
+    }
+    begin += part.rows;
+  }
+  std::vector<at::Tensor> joined;
+  joined.reserve(results.size());
+  for (const std::vector<at::Tensor>& result : results) joined.push_back(at::cat(result));
+  return joined;
 }
 
 absl::Status TorchCompiledExecutor::Run(uint32_t lane, absl::Span<const InputTensor> inputs,

@@ -9,9 +9,11 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "backends/worker/compiled_plan.h"
 #include "backends/worker/executor.h"
 #include "backends/worker/torch_device.h"
 #include "backends/worker/torch_outputs.h"
@@ -44,17 +46,19 @@ class TorchCompiledExecutor : public Executor {
   // The batch sizes to try: those of the files, and for the file for any size the smallest and the
   // largest that it gets.
   std::vector<int64_t> SizesToTry() const;
-  // The tensors of a run of `size` rows (0: as many as there are), in the package's order.
-  absl::StatusOr<std::vector<at::Tensor>> Arguments(absl::Span<const InputTensor> inputs,
-                                                    uint32_t size) const;
+  // From the times of the runs that there were.
+  void MakePlan();
+  // The batch's tensors, in the packages' order.
+  absl::StatusOr<std::vector<at::Tensor>> Arguments(absl::Span<const InputTensor> inputs) const;
   // Throws nothing.
   absl::Status RunOnDevice(uint32_t lane, absl::Span<const InputTensor> inputs, OutputSink& sink);
   // Throws what LibTorch throws.
-  absl::Status RunPackage(absl::Span<const InputTensor> inputs, OutputSink& sink);
-  // The package's results; rows that were filled up are cut off. Throws nothing.
-  absl::StatusOr<std::vector<at::Tensor>> CallPackage(TorchPackage& package, uint32_t size,
-                                                      int64_t rows,
-                                                      absl::Span<const InputTensor> inputs) const;
+  absl::Status RunPackages(absl::Span<const InputTensor> inputs, OutputSink& sink);
+  // The results for the whole batch. Throws nothing.
+  absl::StatusOr<std::vector<at::Tensor>> CallPackages(absl::Span<const InputTensor> inputs) const;
+  // Throws what LibTorch throws.
+  absl::StatusOr<std::vector<at::Tensor>> CallParts(const std::vector<at::Tensor>& arguments,
+                                                    const std::vector<CompiledPart>& parts) const;
 
   TorchDevice& device_;
   const uint32_t threads_;
@@ -66,6 +70,8 @@ class TorchCompiledExecutor : public Executor {
   // By the batch size that they were compiled for; 0: any.
   std::map<uint32_t, std::unique_ptr<TorchPackage>> packages_;
   std::vector<uint32_t> fixed_sizes_;
+  // Of a model with a batch dimension.
+  std::optional<CompiledPlan> plan_;
   WarmUpTimes warm_up_;
   // By lane: its thread has LibTorch's settings.
   uint32_t lanes_;

@@ -23,6 +23,7 @@ from harness.tensors import infer_outputs, infer_request
 TIMEOUT = 60
 WEIGHT = np.arange(12, dtype=np.float32).reshape(4, 3) / 10
 INPUTS = ("--input=x=FP32[4]", "--input=y=FP32[3]")
+WIDE = ("--input=x=FP32[262144]", "--max-batch-size=1", "--batch-sizes=1")
 
 
 NET = source_path("tests/support/harness/compiled_model.py") + ":Net"
@@ -99,8 +100,9 @@ class CompiledTest(unittest.TestCase):
         repository = cls.enterClassContext(Repository())
         saved = repository.path + ".pt2"
         cls.addClassCleanup(lambda: os.path.exists(saved) and os.remove(saved))
-        net, from_program, larger, in_bf16 = (
-            os.path.join(repository.path, name) for name in ("net", "saved", "larger", "bf16")
+        net, from_program, larger, in_bf16, wide = (
+            os.path.join(repository.path, name)
+            for name in ("net", "saved", "larger", "bf16", "wide")
         )
         one = (*INPUTS, "--outputs=z,total", "--max-batch-size=1")
         sizes = ("--max-batch-size=8", "--batch-sizes=1,4")
@@ -116,8 +118,12 @@ class CompiledTest(unittest.TestCase):
             saving.result()
             exports.append(threads.submit(export, from_program, *one, source=saved))
             exports.append(threads.submit(export, larger, *INPUTS, *two, source=saved))
-        cls.exported, cls.in_bf16, cls.from_program, cls.larger = (e.result() for e in exports)
-        for done in (cls.exported, cls.in_bf16, cls.from_program):
+            exports.append(threads.submit(export, wide, *WIDE, source=NET.replace(":Net", ":Wide")))
+        cls.exported, cls.in_bf16, cls.from_program, cls.larger, exported_wide = (
+            e.result() for e in exports
+        )
+        cls.wide = os.path.join(wide, "1", "model.b1.pt2")
+        for done in (cls.exported, cls.in_bf16, cls.from_program, exported_wide):
             assert done.returncode == 0, done.stderr + done.stdout
         with open(os.path.join(net, "config.pbtxt"), encoding="utf-8") as file:
             cls.config = file.read()
@@ -136,18 +142,21 @@ class CompiledTest(unittest.TestCase):
             "other_torch",
             "other_cpu",
             "other_device",
-            "too_few",
+            "only_four",
+            "unbatched",
             "nothing",
             "damaged",
         ):
             folder = os.path.join(repository.path, name)
             shutil.copytree(net, folder)
             config = cls.config.replace('name: "net"', f'name: "{name}"')
-            if name == "fixed_only":
+            if name in ("fixed_only", "only_four", "unbatched"):
                 os.remove(os.path.join(folder, "1", "model.pt2"))
-                config = config.replace("max_batch_size: 8", "max_batch_size: 4")
-            if name == "too_few":
-                os.remove(os.path.join(folder, "1", "model.pt2"))
+            if name == "only_four":
+                os.remove(os.path.join(folder, "1", "model.b1.pt2"))
+            if name == "unbatched":
+                config = config.replace("max_batch_size: 8", "max_batch_size: 0")
+                config = config.replace("dynamic_batching { }", "")
             if name == "nothing":
                 shutil.rmtree(os.path.join(folder, "1"))
                 os.makedirs(os.path.join(folder, "1"))
@@ -176,10 +185,15 @@ class CompiledTest(unittest.TestCase):
             with self.subTest(rows=rows):
                 self.check("net", rows)
 
-    def test_a_batch_between_the_fixed_sizes_is_filled_up(self):
-        for rows in range(1, 5):
+    def test_other_batches_run_in_parts_of_the_fixed_sizes(self):
+        for rows in range(1, 9):
             with self.subTest(rows=rows):
                 self.check("fixed_only", rows)
+
+    def test_a_batch_smaller_than_the_only_size_is_filled_up(self):
+        for rows in range(1, 8):
+            with self.subTest(rows=rows):
+                self.check("only_four", rows)
 
     def test_a_saved_program_is_served(self):
         self.check("saved", 1)
@@ -194,6 +208,15 @@ class CompiledTest(unittest.TestCase):
         difference = re.search(r"batch 1: largest difference (\S+)", self.in_bf16.stdout)
         # It really computes in bfloat16.
         self.assertGreater(float(difference[1]), 1e-5)
+
+    def test_its_code_takes_the_threads_that_the_server_gives_it(self):
+        with zipfile.ZipFile(self.wide) as package:
+            code = "".join(package.read(name).decode() for name in package.namelist() if
+                           name.endswith(".cpp"))
+        if len(os.sched_getaffinity(0)) > 1:
+            self.assertIn("#pragma omp parallel", code)
+        # That would be those of the machine that compiled it.
+        self.assertNotRegex(code, r"omp parallel.*num_threads")
 
     def test_its_times_are_known_from_its_load(self):
         (model,) = [m for m in self.server.status().models if m.name == "never_asked"]
@@ -217,7 +240,7 @@ class CompiledTest(unittest.TestCase):
             ("other_torch", "made for torch 1."),
             ("other_cpu", "CPUs with avx9000"),
             ("other_device", "made for the device cuda, but this worker has cpu"),
-            ("too_few", "max_batch_size is 8, but no file was compiled for so many rows"),
+            ("unbatched", "max_batch_size is 0, but each file was compiled for a batch size"),
             ("nothing", "cannot be found"),
             ("damaged", "cannot be read as an AOTInductor package"),
         ):

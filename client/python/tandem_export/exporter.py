@@ -151,6 +151,8 @@ def compile_package(model, inputs, dynamic, max_batch, path):
             package_path=str(path),
             inductor_configs={
                 "freezing": True,
+                # As many threads as the worker's lane has, not as this machine has cores.
+                "cpp.dynamic_threads": True,
                 "aot_inductor.metadata": {
                     "TANDEM_TORCH_VERSION": torch.__version__,
                     "TANDEM_CPU_FEATURES": cpu_features(),
