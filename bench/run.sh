@@ -9,12 +9,22 @@ cd "$(dirname "$0")/.."
 source tools/environment.sh
 export TANDEM_BUILD_DIR=${TANDEM_BUILD_DIR:-$PWD/build}
 export PYTHONPATH=$PWD/tests/support
+# The models that servers are compared with; made once, and anew where what makes them has changed.
+peer_models() {
+  local folder
+  folder=$TANDEM_CACHE/peers/models-$(cat bench/make_models.py bench/peers/make_models.py client/python/tandem_export/*.py | sha256sum | cut -c1-12)
+  if [[ ! -e $folder/.complete ]]; then
+    rm -rf "$folder"
+    "$TANDEM_PYTHON" -B bench/peers/make_models.py "$folder" >&2
+    touch "$folder/.complete"
+  fi
+  echo "$folder"
+}
 case ${1:-} in
   micro) exec "$TANDEM_BUILD_DIR/bench-micro" "${@:2}" ;;
   peers)
     bench/peers/install.sh
-    models=$TANDEM_CACHE/peers/models
-    [[ -e $models/resnet18.output ]] || "$TANDEM_PYTHON" -B bench/peers/make_models.py "$models"
+    models=$(peer_models)
     step "Comparing"
     exec "$TANDEM_PYTHON" -B bench/peers/compare.py "$models" "${@:2}"
     ;;
@@ -29,8 +39,7 @@ fi
 if [[ ${1:-} == perf_analyzer ]]; then
   program=$(bench/perf_analyzer/install.sh)
   bench/peers/install.sh triton
-  peers=$TANDEM_CACHE/peers/models
-  [[ -e $peers/resnet18.output ]] || "$TANDEM_PYTHON" -B bench/peers/make_models.py "$peers"
+  peers=$(peer_models)
   step "Measuring"
   exec env PYTHONPATH="$PYTHONPATH:bench:bench/peers" "$TANDEM_PYTHON" -B bench/perf_analyzer/figures.py "$program" "$models" "$peers"
 fi

@@ -38,6 +38,12 @@ absl::StatusOr<std::vector<size_t>> OrderOf(const std::vector<TensorSpec>& input
   return by_index;
 }
 
+// As a version's folder has it; 0: the file for any size.
+absl::Status NameFile(uint32_t size, const absl::Status& status) {
+  const std::string file = size == 0 ? "model.pt2" : absl::StrCat("model.b", size, ".pt2");
+  return absl::Status(status.code(), absl::StrCat(file, ": ", status.message()));
+}
+
 // Code that was compiled for a GPU may count on the alignment of its inputs.
 constexpr uintptr_t kAlignment = 64;
 
@@ -96,11 +102,11 @@ absl::Status TorchCompiledExecutor::LoadPackages(const ModelSpec& spec) {
   for (const auto& [size, file] : files) {
     absl::StatusOr<std::unique_ptr<TorchPackage>> package =
         TorchPackage::Load(file, device_, spec.lanes);
-    if (!package.ok()) return package.status();
+    if (!package.ok()) return NameFile(size, package.status());
     if ((*package)->input_count() != spec.inputs.size()) {
-      return absl::InvalidArgumentError(absl::StrCat("the compiled model takes ",
-                                                     (*package)->input_count(), " tensors, but ",
-                                                     spec.inputs.size(), " inputs are configured"));
+      return NameFile(size, absl::InvalidArgumentError(absl::StrCat(
+                                "the compiled model takes ", (*package)->input_count(),
+                                " tensors, but ", spec.inputs.size(), " inputs are configured")));
     }
     packages_[size] = *std::move(package);
     if (size > 0) fixed_sizes_.push_back(size);

@@ -148,7 +148,8 @@ def main():
         save_results(arguments.results, results, footprints)
     if footprints:
         servers = [kind for kind in peers.ALL if kind.name in footprints]
-        text = report.text(servers, results, footprints, arguments.seconds)
+        ours = [kind.name for kind in peers.OURS]
+        text = report.text(servers, ours, results, footprints, arguments.seconds)
         print("\n" + text)
         if arguments.write:
             report.write(text, report.plot(servers, results))

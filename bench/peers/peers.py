@@ -16,19 +16,33 @@ from peer import HERE, SHAPES, Environment, GrpcPeer, HttpPeer, free_port
 
 class Tandem(GrpcPeer):
     name = "Tandem"
-    settings = "2 lanes of 1 thread; small: batches of up to 16, resnet18: none"
+    settings = "2 lanes of 1 thread, batches of up to 16 and 4"
+    repository = "repository"
 
     def command(self):
         return [
             build_path("tandem"),
             "serve",
-            "--model-repository=" + os.path.join(self.models, "repository"),
+            "--model-repository=" + os.path.join(self.models, self.repository),
             "--address=127.0.0.1",
             f"--grpc-port={self.port}",
             "--http-port=0",
             "--metrics-port=0",
             "--pool=cpu=device:cpu,lanes:2,threads:1",
         ]
+
+
+class TandemCompiled(Tandem):
+    name = "Tandem, compiled"
+    settings = "as Tandem, resnet18 compiled by AOTInductor for batches of 1 and of 4, FP32"
+    repository = "compiled-fp32"
+
+
+class TandemBfloat16(Tandem):
+    name = "Tandem, compiled, bf16"
+    settings = "the same in bfloat16"
+    repository = "compiled-bf16"
+    tolerance = 2e-2
 
 
 class Triton(GrpcPeer):
@@ -275,4 +289,5 @@ class TorchServe(HttpPeer):
         ]
 
 
-ALL = (Tandem, Triton, KServe, MLServer, Mosec, LitServe, BentoML, RayServe, TorchServe)
+OURS = (Tandem, TandemCompiled, TandemBfloat16)
+ALL = (*OURS, Triton, KServe, MLServer, Mosec, LitServe, BentoML, RayServe, TorchServe)

@@ -38,6 +38,8 @@ COLOURS = (
     "#999999",
     "#000000",
     "#A6761D",
+    "#F0E442",
+    "#882255",
 )
 
 
@@ -71,8 +73,8 @@ def table(servers, results, footprints):
     return "\n".join(lines)
 
 
-def ratios(servers, results):
-    """Tandem against Triton, and against the best of the others at each level."""
+def ratios(servers, ours, results):
+    """Each of ours (names) against Triton, and against the best of the others at each level."""
 
     def measured(level, figure):
         """Figures of all servers that have one, by name."""
@@ -87,21 +89,23 @@ def ratios(servers, results):
     for level in (SMALL_BESIDE, SMALL_PACED):
         figures.append((f"p99 of {TITLES[level]}", measured(level, p99), min))
     clients = {server.name: server.client for server in servers}
-    to_triton, to_best = [], []
-    for title, values, best in figures:
-        own = values.pop("Tandem", None)
-        if own is None or not values:
-            continue
-        if "Triton" in values:
-            to_triton.append(f"{title} {own / values['Triton']:.2f}")
-        name = best(values, key=values.get)
-        to_best.append(f"{title} {own / values[name]:.2f} ({name}, {clients[name]})")
     lines = []
-    for head, parts in (("Triton", to_triton), ("the best other server", to_best)):
-        if parts:
-            lines.append(
-                f"Tandem ÷ {head} (calls a second; of the p99, less is better): {'; '.join(parts)}."
-            )
+    for own in ours:
+        to_triton, to_best = [], []
+        for title, values, best in figures:
+            others = {name: value for name, value in values.items() if name not in ours}
+            if own not in values or not others:
+                continue
+            if "Triton" in others:
+                to_triton.append(f"{title} {values[own] / others['Triton']:.2f}")
+            name = best(others, key=others.get)
+            to_best.append(f"{title} {values[own] / others[name]:.2f} ({name}, {clients[name]})")
+        for head, parts in (("Triton", to_triton), ("the best other server", to_best)):
+            if parts:
+                lines.append(
+                    f"{own} ÷ {head} (calls a second; of the p99, less is better):"
+                    f" {'; '.join(parts)}."
+                )
     return "\n\n".join(lines)
 
 
@@ -156,7 +160,7 @@ def versions():
     return ", ".join(pin.replace("==", " ") for pin in pins)
 
 
-def text(servers, results, footprints, seconds):
+def text(servers, ours, results, footprints, seconds):
     counts = {name: len(values) for name, values in footprints.items()}
     rounds = max(counts.values())
     fewer = ", ".join(f"{name}: {count}" for name, count in counts.items() if count < rounds)
@@ -165,7 +169,7 @@ def text(servers, results, footprints, seconds):
         f"Medians of {rounds} rounds{f' ({fewer})' if fewer else ''} of {seconds:g} s on"
         f" {machine()}, the client on the same cores. A cell: calls a second, p50 and p99 in"
         f" milliseconds. Peers: {versions()}.\n\n"
-        f"{table(servers, results, footprints)}\n\n{ratios(servers, results)}\n\n{settings}\n\n"
+        f"{table(servers, results, footprints)}\n\n{ratios(servers, ours, results)}\n\n{settings}\n\n"
         "![calls a second of each server](performance/peers.svg)"
     )
 

@@ -124,8 +124,9 @@ absl::StatusOr<TuneLoad> ToLoad(const TuneOptions& options,
   return load;
 }
 
+// `most`: rows that the configuration allows.
 int Conclude(const TuneOptions& options, const fs::path& path, const std::string& config,
-             const std::vector<TuneTrial>& trials) {
+             uint32_t most, const std::vector<TuneTrial>& trials) {
   const std::optional<size_t> chosen = ChooseSetting(trials);
   std::printf("\n%s\n%s\n\n", RenderTrials(trials, Style::For(stdout)).c_str(), RuleText().c_str());
   if (!chosen.has_value()) {
@@ -139,6 +140,11 @@ int Conclude(const TuneOptions& options, const fs::path& path, const std::string
     return kExitOk;
   }
   std::printf("%s:\n%s", path.c_str(), Difference(config, *tuned).c_str());
+  const uint32_t rows = trials[*chosen].setting.max_batch;
+  if (rows < most) {
+    std::printf("\nRequests may bring %u rows then, and %u before; --max-batch %u keeps that\n",
+                rows, most, most);
+  }
   if (!options.write) {
     std::printf("\nNothing is written: --write does that\n");
     return kExitOk;
@@ -180,7 +186,7 @@ int Run(const TuneOptions& options) {
     std::fflush(stdout);
     done.push_back(trials->Run(*with, setting));
   }
-  return Conclude(options, path, *config, done);
+  return Conclude(options, path, *config, *most, done);
 }
 
 }  // namespace

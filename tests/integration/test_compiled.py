@@ -237,11 +237,13 @@ class CompiledTest(unittest.TestCase):
     def test_what_does_not_fit_is_refused_with_the_reason(self):
         index = self.server.index()
         for model, reason in (
+            ("other_torch", "model.b1.pt2: "),
             ("other_torch", "made for torch 1."),
             ("other_cpu", "CPUs with avx9000"),
             ("other_device", "made for the device cuda, but this worker has cpu"),
             ("unbatched", "max_batch_size is 0, but each file was compiled for a batch size"),
             ("nothing", "cannot be found"),
+            ("damaged", "model.b4.pt2: "),
             ("damaged", "cannot be read as an AOTInductor package"),
         ):
             with self.subTest(model=model):

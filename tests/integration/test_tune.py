@@ -57,6 +57,11 @@ class TuneTest(unittest.TestCase):
         )
         self.assertIn("says so already", self.tune(*QUICK, "--max-batch=8"))
 
+    def test_that_requests_may_bring_fewer_rows_is_told(self):
+        told = "Requests may bring 4 rows then, and 8 before; --max-batch 8 keeps that"
+        self.assertIn(told, self.tune(*QUICK, "--max-batch=4"))
+        self.assertNotIn("Requests may bring", self.tune(*QUICK, "--max-batch=8"))
+
     def test_a_config_that_is_a_folder_is_refused(self):
         os.remove(self.path)
         os.makedirs(self.path)
