@@ -2,6 +2,8 @@
 // thread is awake.
 #pragma once
 
+#include <sched.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -67,6 +69,8 @@ class Doorbell {
   }
 
  private:
+  // Between looks the core goes to whoever waits for it: that may be the very thread that is looked
+  // for, which would else get it when the spin is over.
   template <typename Ready>
   static bool Spin(Ready ready, std::chrono::nanoseconds spin) {
     const auto until = std::chrono::steady_clock::now() + spin;
@@ -75,6 +79,7 @@ class Doorbell {
         if (ready()) return true;
         Relax();
       }
+      sched_yield();
     } while (std::chrono::steady_clock::now() < until);
     return ready();
   }
