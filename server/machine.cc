@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <set>
 #include <string>
@@ -15,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/folder.h"
 
 namespace tandem::server {
 namespace {
@@ -43,10 +43,9 @@ int PhysicalCore(int core) {
 
 // A core's folder holds a link to its node.
 int NodeOf(int core) {
-  std::error_code error;
-  const std::string folder = absl::StrCat("/sys/devices/system/cpu/cpu", core);
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
+  const auto names = ListFolder(absl::StrCat("/sys/devices/system/cpu/cpu", core));
+  if (!names.ok()) return 0;
+  for (const std::string& name : *names) {
     absl::string_view number = name;
     int node = 0;
     if (absl::ConsumePrefix(&number, "node") && absl::SimpleAtoi(number, &node)) return node;
@@ -58,9 +57,9 @@ int NodeOf(int core) {
 // their N.
 std::vector<int> DriverGpus() {
   std::vector<int> gpus;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/dev", error)) {
-    const std::string name = entry.path().filename().string();
+  const auto names = ListFolder("/dev");
+  if (!names.ok()) return gpus;
+  for (const std::string& name : *names) {
     absl::string_view number = name;
     uint32_t minor = 0;
     if (absl::ConsumePrefix(&number, "nvidia") && absl::SimpleAtoi(number, &minor)) {

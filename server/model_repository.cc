@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "core/file_text.h"
+#include "core/folder.h"
 #include "server/pool_spec.h"
 
 namespace tandem::server {
@@ -64,15 +65,13 @@ class Root {
 };
 
 // Names of the folders within `folder`, ascending.
-std::vector<std::string> FolderNames(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.is_directory(error) || entry.is_symlink(error)) {
-      names.push_back(entry.path().filename().string());
-    }
-  }
-  std::sort(names.begin(), names.end());
+absl::StatusOr<std::vector<std::string>> FolderNames(const fs::path& folder) {
+  absl::StatusOr<std::vector<std::string>> names = ListFolder(folder);
+  if (!names.ok()) return names.status();
+  std::erase_if(*names, [&folder](const std::string& name) {
+    std::error_code error;
+    return !fs::is_directory(folder / name, error) && !fs::is_symlink(folder / name, error);
+  });
   return names;
 }
 
@@ -88,10 +87,17 @@ absl::StatusOr<ModelConfigFile> ReadConfig(const Root& root, const std::string& 
   return ParseModelConfig(*text, name, pools);
 }
 
+absl::Status NameFolder(const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat("a folder of the model: ", status.message()));
+}
+
 // Numbers of the version folders, ascending.
-std::vector<int64_t> VersionFolders(const fs::path& model, std::vector<std::string>* notes) {
+absl::StatusOr<std::vector<int64_t>> VersionFolders(const fs::path& model,
+                                                    std::vector<std::string>* notes) {
+  const absl::StatusOr<std::vector<std::string>> names = FolderNames(model);
+  if (!names.ok()) return names.status();
   std::vector<int64_t> versions;
-  for (const std::string& name : FolderNames(model)) {
+  for (const std::string& name : *names) {
     int64_t version = 0;
     if (absl::SimpleAtoi(name, &version) && version >= 1 && absl::StrCat(version) == name) {
       versions.push_back(version);
@@ -147,7 +153,9 @@ class Scan {
     for (const std::string& note : file->notes) {
       result_.notes.push_back(absl::StrCat(name, "/", note));
     }
-    std::vector<int64_t> found = VersionFolders(*folder, &result_.notes);
+    absl::StatusOr<std::vector<int64_t>> folders = VersionFolders(*folder, &result_.notes);
+    if (!folders.ok()) return AddUnusable(name, 0, NameFolder(folders.status()));
+    std::vector<int64_t>& found = *folders;
     // A synthetic model has no files, and need not have a folder for them.
     const bool synthetic = file->config.platform == "synthetic";
     if (found.empty() && synthetic) found.push_back(1);
@@ -194,7 +202,9 @@ class Scan {
     if (file.config.platform == "synthetic") return absl::OkStatus();
     const fs::path folder = fs::path(file.config.name) / absl::StrCat(model.version);
     if (file.config.platform == "torch_aoti") {
-      for (const auto& [size, name] : CompiledFiles(folder, file.model_file)) {
+      const auto files = CompiledFiles(folder, file.model_file);
+      if (!files.ok()) return files.status();
+      for (const auto& [size, name] : *files) {
         const absl::StatusOr<std::string> path = FilePath(folder / name);
         if (!path.ok()) return path.status();
         model.files_by_batch_size[size] = *path;
@@ -218,16 +228,18 @@ class Scan {
   }
 
   // Names of the files for one batch size each: beside model.pt2 those as model.b8.pt2.
-  std::map<uint32_t, std::string> CompiledFiles(const fs::path& folder,
-                                                const fs::path& model_file) const {
+  absl::StatusOr<std::map<uint32_t, std::string>> CompiledFiles(const fs::path& folder,
+                                                                const fs::path& model_file) const {
     std::map<uint32_t, std::string> files;
     const absl::StatusOr<fs::path> path = root_.Resolve(folder);
     if (!path.ok()) return files;
     const std::string prefix = model_file.stem().string() + ".b";
     const std::string suffix = model_file.extension().string();
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(*path, error)) {
-      const std::string name = entry.path().filename().string();
+    if (!fs::is_directory(*path, error)) return files;
+    const absl::StatusOr<std::vector<std::string>> names = ListFolder(*path);
+    if (!names.ok()) return NameFolder(names.status());
+    for (const std::string& name : *names) {
       absl::string_view number = name;
       uint32_t size = 0;
       if (absl::ConsumePrefix(&number, prefix) && absl::ConsumeSuffix(&number, suffix) &&
@@ -258,7 +270,12 @@ absl::StatusOr<ModelRepository> ScanModelRepository(const std::string& folder, P
   }
   const Root root(canonical);
   Scan scan(root, pools);
-  for (const std::string& name : FolderNames(canonical)) {
+  const absl::StatusOr<std::vector<std::string>> names = FolderNames(canonical);
+  if (!names.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("--model-repository=", folder, ": ", names.status().message()));
+  }
+  for (const std::string& name : *names) {
     // Folders such as .git are nobody's model, nor is what a file system keeps for itself.
     if (name.front() != '.' && name != "lost+found") scan.AddModel(name);
   }

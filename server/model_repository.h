@@ -38,7 +38,8 @@ struct ModelRepository {
   std::vector<std::string> notes;
 };
 
-// NOT_FOUND: no such folder. Whatever is wrong with one model makes that model unusable alone.
+// NOT_FOUND: no such folder. UNAVAILABLE: it cannot be listed. Whatever is wrong with one model
+// makes that model unusable alone.
 absl::StatusOr<ModelRepository> ScanModelRepository(const std::string& folder, PoolKinds pools);
 
 }  // namespace tandem::server

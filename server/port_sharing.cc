@@ -22,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "core/folder.h"
 
 namespace tandem::server {
 namespace {
@@ -59,14 +60,17 @@ struct Socket {
 };
 std::vector<Socket> SocketsOf(const std::string& process) {
   std::vector<Socket> sockets;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator("/proc/" + process + "/fd", error)) {
-    const std::string target = fs::read_symlink(entry.path(), error).string();
+  const fs::path folder = "/proc/" + process + "/fd";
+  // The process may end meanwhile.
+  const auto names = ListFolder(folder);
+  if (!names.ok()) return sockets;
+  for (const std::string& name : *names) {
+    std::error_code error;
+    const std::string target = fs::read_symlink(folder / name, error).string();
     absl::string_view text = target;
     Socket socket;
     if (absl::ConsumePrefix(&text, "socket:[") && absl::ConsumeSuffix(&text, "]") &&
-        absl::SimpleAtoi(text, &socket.inode) &&
-        absl::SimpleAtoi(entry.path().filename().string(), &socket.fd)) {
+        absl::SimpleAtoi(text, &socket.inode) && absl::SimpleAtoi(name, &socket.fd)) {
       sockets.push_back(socket);
     }
   }

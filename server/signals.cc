@@ -4,6 +4,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "core/thread.h"
+
 namespace tandem::server {
 
 namespace {
@@ -47,7 +52,7 @@ std::optional<int> Signals::WaitFor(Duration timeout) const {
 }
 
 void Signals::ExitOnNext() {
-  watcher_ = std::thread([this] {
+  absl::StatusOr<std::thread> watcher = StartThread([this] {
     while (!stopping_.load()) {
       int signal = 0;
       const bool came = sigwait(&set_, &signal) == 0;
@@ -55,6 +60,8 @@ void Signals::ExitOnNext() {
       if (came && (signal == SIGINT || signal == SIGTERM || signal == SIGQUIT)) ExitBy(signal);
     }
   });
+  // Without one the process ends a little later.
+  if (watcher.ok()) watcher_ = *std::move(watcher);
 }
 
 void Signals::ExitBy(int signal) { _exit(128 + signal); }

@@ -149,6 +149,12 @@ absl::Status Worker::Start(TimePoint now) {
   const PoolOptions& options = around_.options;
   absl::StatusOr<LaunchedWorker> launched = LaunchWorker(options, index_);
   if (!launched.ok()) return launched.status();
+  auto link = WorkerLink::Start({name_, lane(0), options.lanes, SpinTime(options)},
+                                std::move(launched->memory), around_.events,
+                                [this](const std::string& violation) { OnViolation(violation); });
+  // The process, whom nobody greets any more, ends with `launched`.
+  if (!link.ok()) return link.status();
+  current_link_ = *std::move(link);
   process_.emplace(std::move(launched->process));
   control_.emplace(std::move(launched->control));
   kill_reason_.clear();
@@ -165,10 +171,6 @@ absl::Status Worker::Start(TimePoint now) {
     Follow(WorkerEvent::kStarted);
     if (first_start_.has_value() || early_deaths_ > 0) ++status_.restarts;
   }
-  current_link_ = std::make_shared<WorkerLink>(
-      WorkerLink::Options{name_, lane(0), options.lanes, SpinTime(options)},
-      std::move(launched->memory), around_.events,
-      [this](const std::string& violation) { OnViolation(violation); });
   return absl::OkStatus();
 }
 

@@ -8,6 +8,7 @@
 #include "backends/ipc/adaptive_spin.h"
 #include "backends/pool/batch_layout.h"
 #include "backends/pool/completion_check.h"
+#include "core/thread.h"
 
 namespace tandem {
 namespace {
@@ -44,7 +45,19 @@ WorkerLink::WorkerLink(Options options, std::shared_ptr<WorkerMemory> memory, Ba
     ipc::LaneRings& rings = memory_->lane(lane);
     lanes_.push_back({ipc::RingProducer(&rings.submit), ipc::RingConsumer(&rings.completion), 0});
   }
-  completion_thread_ = std::thread([this] { ReadCompletions(); });
+}
+
+absl::StatusOr<std::shared_ptr<WorkerLink>> WorkerLink::Start(Options options,
+                                                              std::shared_ptr<WorkerMemory> memory,
+                                                              BackendEvents& events,
+                                                              ViolationSink on_violation) {
+  std::shared_ptr<WorkerLink> link(
+      new WorkerLink(std::move(options), std::move(memory), events, std::move(on_violation)));
+  absl::StatusOr<std::thread> thread =
+      StartThread([link = link.get()] { link->ReadCompletions(); });
+  if (!thread.ok()) return thread.status();
+  link->completion_thread_ = *std::move(thread);
+  return link;
 }
 
 WorkerLink::~WorkerLink() {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "backends/ipc/arena_allocator.h"
 #include "backends/ipc/spsc_ring.h"
 #include "backends/pool/worker_memory.h"
@@ -36,9 +37,12 @@ class WorkerLink {
   // more.
   using ViolationSink = std::function<void(const std::string&)>;
 
-  // Starts the completion thread. `events` outlives the link.
-  WorkerLink(Options options, std::shared_ptr<WorkerMemory> memory, BackendEvents& events,
-             ViolationSink on_violation);
+  // Starts the completion thread. `events` outlives the link. RESOURCE_EXHAUSTED where there is no
+  // thread for it.
+  static absl::StatusOr<std::shared_ptr<WorkerLink>> Start(Options options,
+                                                           std::shared_ptr<WorkerMemory> memory,
+                                                           BackendEvents& events,
+                                                           ViolationSink on_violation);
   // Close() has been called.
   ~WorkerLink();
 
@@ -63,6 +67,9 @@ class WorkerLink {
   const WorkerMemory& memory() const { return *memory_; }
 
  private:
+  WorkerLink(Options options, std::shared_ptr<WorkerMemory> memory, BackendEvents& events,
+             ViolationSink on_violation);
+
   struct Flight {
     uint32_t lane = 0;
     // Of its block in the input arena.

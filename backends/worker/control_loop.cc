@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -86,16 +87,16 @@ absl::Status ControlLoop::Greet() {
   Descriptors descriptors;
   if (absl::Status status = channel_.Receive(message, descriptors); !status.ok()) return status;
   if (!message.has_hello()) return absl::InternalError("the server's first message is no greeting");
-  const absl::Status ready = SetUp(message.hello(), std::move(descriptors));
+  absl::Status ready = SetUp(message.hello(), std::move(descriptors));
+  if (ready.ok()) ready = StartLanes(message.hello());
   v1::FromWorker reply;
   v1::HelloReply& hello = *reply.mutable_hello();
   hello.set_protocol_version(ipc::kProtocolVersion);
   hello.set_runtime(runtimes_.description);
   hello.set_device(runtimes_.device);
   if (!ready.ok()) hello.set_error(std::string(ready.message()));
-  // Before the lanes start: the server hears of nothing else first.
+  // The server hears of nothing else first: lanes and loader speak when they are spoken to.
   Send(reply);
-  if (ready.ok()) StartLanes(message.hello());
   return ready;
 }
 
@@ -127,7 +128,7 @@ absl::Status ControlLoop::MapRegions(const v1::Hello& hello, Descriptors descrip
   return absl::OkStatus();
 }
 
-void ControlLoop::StartLanes(const v1::Hello& hello) {
+absl::Status ControlLoop::StartLanes(const v1::Hello& hello) {
   ipc::ControlRegion* const region = ipc::RegionAt(control_->data());
   // The announced size, not the mapping's whole pages: both sides must agree on where the arena
   // ends.
@@ -144,12 +145,18 @@ void ControlLoop::StartLanes(const v1::Hello& hello) {
       HeavyNiceness(hello.nice()),
       on_broken_,
   };
-  for (uint32_t i = 0; i < hello.lanes(); ++i) {
-    lanes_.push_back(std::make_unique<Lane>(i, ipc::LaneAt(control_->data(), i), surroundings));
+  try {
+    for (uint32_t i = 0; i < hello.lanes(); ++i) {
+      lanes_.push_back(std::make_unique<Lane>(i, ipc::LaneAt(control_->data(), i), surroundings));
+    }
+    loader_ = std::make_unique<ModelLoader>(
+        runtimes_, models_, hello.lanes(), hello.threads(), hello.nice(),
+        [this](const v1::FromWorker& message) { Send(message); });
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the system gives it no threads: ", error.code().message()));
   }
-  loader_ = std::make_unique<ModelLoader>(runtimes_, models_, hello.lanes(), hello.threads(),
-                                          hello.nice(),
-                                          [this](const v1::FromWorker& message) { Send(message); });
+  return absl::OkStatus();
 }
 
 absl::Status ControlLoop::Serve() {

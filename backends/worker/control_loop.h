@@ -43,7 +43,8 @@ class ControlLoop {
   absl::Status Greet();
   absl::Status SetUp(const v1::Hello& hello, Descriptors descriptors);
   absl::Status MapRegions(const v1::Hello& hello, Descriptors descriptors);
-  void StartLanes(const v1::Hello& hello);
+  // RESOURCE_EXHAUSTED where the system gives no threads.
+  absl::Status StartLanes(const v1::Hello& hello);
   absl::Status Serve();
   void Send(const v1::FromWorker& message);
 

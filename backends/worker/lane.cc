@@ -6,6 +6,7 @@
 #include <cstring>
 #include <ctime>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -167,9 +168,19 @@ void Lane::RunNicely(const ModelTable::Use& model, uint32_t rows, absl::Function
   const bool is_light = expected > nanoseconds(0) && expected < kLightRun;
   if (is_light) return model.Note(rows, CpuTimeAtMost(run));
   if (expected < kHeavyRun) return model.Note(rows, CpuTimeOf(run));
-  if (!heavy_thread_.has_value())
-    heavy_thread_.emplace(absl::StrCat("heavy-", index_), surroundings_.heavy_nice);
+  if (!StartHeavyThread()) return model.Note(rows, CpuTimeOf(run));
   heavy_thread_->Run([&] { model.Note(rows, CpuTimeOf(run)); });
+}
+
+bool Lane::StartHeavyThread() {
+  if (heavy_thread_.has_value()) return true;
+  try {
+    heavy_thread_.emplace(absl::StrCat("heavy-", index_), surroundings_.heavy_nice);
+  } catch (const std::system_error&) {
+    // The system gives no thread at present.
+    return false;
+  }
+  return true;
 }
 
 void Lane::AttachError(const absl::Status& status, ipc::CompletionEntry& completion) {

@@ -52,6 +52,8 @@ class Lane {
   absl::Status RunEntry(const ipc::SubmitEntry& entry, ipc::CompletionEntry& completion);
   // On this thread, or where it will compute for long on the nicer one.
   void RunNicely(const ModelTable::Use& model, uint32_t rows, absl::FunctionRef<void()> run);
+  // Whether it is there; once it is, it stays.
+  bool StartHeavyThread();
   bool is_express() const { return index_ >= surroundings_.first_express; }
   // Lets others have the core, so that the lane keeps to its share.
   void Rest(std::chrono::nanoseconds ran) const;

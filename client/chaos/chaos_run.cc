@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <fstream>
-#include <iterator>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -56,7 +56,10 @@ class Watched {
 std::string ReadFrom(const std::string& path, std::streamoff offset) {
   std::ifstream stream(path, std::ios::binary);
   stream.seekg(offset);
-  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  // Not by iterators, which throw where the system refuses to read.
+  std::ostringstream copied;
+  copied << stream.rdbuf();
+  return copied.str();
 }
 
 std::streamoff SizeOf(const std::string& path) {

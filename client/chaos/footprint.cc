@@ -4,32 +4,21 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "core/file_text.h"
+#include "core/folder.h"
 
 namespace tandem::client {
 namespace {
 
-std::string ReadAll(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-}
+constexpr size_t kMostText = size_t{1} << 20;
 
-std::optional<std::vector<std::string>> ListEntries(const std::string& folder) {
-  std::error_code error;
-  std::vector<std::string> paths;
-  std::filesystem::directory_iterator entry(folder, error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    paths.push_back(entry->path().string());
-  }
-  if (error) return std::nullopt;
-  return paths;
-}
+// Empty where the process has ended, also meanwhile.
+std::string ReadAll(const std::string& path) { return ReadFileText(path, kMostText).value_or(""); }
 
 }  // namespace
 
@@ -38,14 +27,14 @@ std::optional<Footprint> ReadFootprint(pid_t pid) {
   std::ifstream statm(folder + "/statm");
   int64_t size = 0;
   int64_t resident = 0;
-  const std::optional<std::vector<std::string>> descriptors = ListEntries(folder + "/fd");
-  const std::optional<std::vector<std::string>> threads = ListEntries(folder + "/task");
-  if (!(statm >> size >> resident) || !descriptors.has_value() || !threads.has_value()) {
+  const absl::StatusOr<std::vector<std::string>> descriptors = ListFolder(folder + "/fd");
+  const absl::StatusOr<std::vector<std::string>> threads = ListFolder(folder + "/task");
+  if (!(statm >> size >> resident) || !descriptors.ok() || !threads.ok()) {
     return std::nullopt;
   }
   const std::string name = ReadAll(folder + "/comm");
-  const auto own = std::count_if(threads->begin(), threads->end(), [&name](const auto& thread) {
-    return ReadAll(thread + "/comm") == name;
+  const auto own = std::count_if(threads->begin(), threads->end(), [&](const std::string& thread) {
+    return ReadAll(absl::StrCat(folder, "/task/", thread, "/comm")) == name;
   });
   return Footprint{resident * sysconf(_SC_PAGESIZE), static_cast<int64_t>(descriptors->size()),
                    own};

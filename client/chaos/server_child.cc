@@ -13,8 +13,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -88,8 +88,9 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
 
 std::string EndOf(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
-  const std::string text((std::istreambuf_iterator<char>(stream)),
-                         std::istreambuf_iterator<char>());
+  std::ostringstream copied;
+  copied << stream.rdbuf();
+  const std::string text = copied.str();
   return text.size() > kShownLogBytes ? text.substr(text.size() - kShownLogBytes) : text;
 }
 

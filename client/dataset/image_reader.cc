@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/element.h"
+#include "core/folder.h"
 
 namespace tandem::client {
 namespace {
@@ -58,17 +59,12 @@ absl::StatusOr<Array> ReadImage(const std::string& path, ImageLayout layout) {
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> ListImages(const std::string& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::string extension = absl::AsciiStrToLower(entry->path().extension().string());
-    if (extension == ".png" || extension == ".jpg" || extension == ".jpeg") {
-      names.push_back(entry->path().filename().string());
-    }
-  }
-  if (error) return absl::InvalidArgumentError(absl::StrCat(folder, " cannot be listed"));
-  std::sort(names.begin(), names.end());
+  absl::StatusOr<std::vector<std::string>> names = ListFolder(folder);
+  if (!names.ok()) return absl::InvalidArgumentError(absl::StrCat(folder, " cannot be listed"));
+  std::erase_if(*names, [](const std::string& name) {
+    const std::string extension = absl::AsciiStrToLower(fs::path(name).extension().string());
+    return extension != ".png" && extension != ".jpg" && extension != ".jpeg";
+  });
   return names;
 }
 

@@ -3,14 +3,17 @@ more when there is more.
 """
 
 import os
+import re
 import resource
 import signal
 import socket
+import subprocess
 import unittest
 
 import grpc
 import harness
 import numpy as np
+from harness import build_path
 from harness.load import Load
 from harness.recovery import kill, metric, wait_for_restart, worker
 from harness.repository import Repository
@@ -18,6 +21,8 @@ from harness.server import CPU_POOL, STOP_SECONDS, Server
 from harness.tensors import infer_request
 
 TIMEOUT = 60
+NOBODY = 65534
+MANY = 1000
 ROW = np.array([[1, 2, 3, 4]], dtype=np.float32)
 
 
@@ -82,6 +87,44 @@ class ScarcityTest(unittest.TestCase):
         self.give_back(server, limits)
         self.assertEqual(call.code(), grpc.StatusCode.OK)
         wait_for_restart(server, 1)
+
+    def as_nobody(self):
+        """A server of a user who has no other processes: the limit of processes, which counts threads, holds
+        for all of a user's, and not for root's.
+        """
+        if os.geteuid() != 0:
+            self.skipTest("only root can start a server as another user")
+        server = Server(self.repository.path, (CPU_POOL,))
+        server.user = NOBODY
+        os.chmod(os.path.dirname(server.log_path), 0o777)
+        os.chmod(self.repository.path, 0o755)
+        try:
+            subprocess.run([build_path("tandem"), "--help"], user=NOBODY, check=True, capture_output=True)
+        except PermissionError:
+            self.skipTest("other users cannot run this build")
+        return self.enterContext(server)
+
+    @staticmethod
+    def limit_threads(pid, most):
+        """By its own user, who needs no privilege for that."""
+        command = ["prlimit", f"--pid={pid}", f"--nproc={most}:{MANY}"]
+        subprocess.run(command, user=NOBODY, check=True)
+
+    def test_a_worker_that_dies_while_there_are_no_threads_comes_back_when_there_are(self):
+        # None for the worker's process, for the thread that waits for it, and for its own.
+        for spare in range(4):
+            with self.subTest(spare=spare):
+                server = self.as_nobody()
+                pid, of_server = worker(server).pid, server.process.pid
+                threads = len(os.listdir(f"/proc/{of_server}/task"))
+                self.limit_threads(of_server, threads + spare)
+                kill(pid)
+                request = infer_request("m", {"INPUT0": ROW})
+                call = server.infer.ModelInfer.future(request, timeout=TIMEOUT)
+                server.wait_for_log(re.compile("cannot be started|gives it no threads").search)
+                self.limit_threads(of_server, MANY)
+                self.assertEqual(call.code(), grpc.StatusCode.OK)
+                server.stop()
 
     def limited(self, soft, hard, *flags):
         """A server with these limits of descriptors."""

@@ -73,6 +73,8 @@ class Server:
             "--port-file=" + self.port_file,
             *flags,
         ]
+        # Whom it runs as; None: as this process.
+        self.user = None
         self.process = None
         self.ports = {}
         self.channel = None
@@ -116,7 +118,12 @@ class Server:
         """Starts the server, and waits for nothing."""
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command,
+                env=self.environment,
+                user=self.user,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def stop(self, timeout=STOP_SECONDS):
