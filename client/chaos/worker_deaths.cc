@@ -9,12 +9,15 @@
 namespace tandem::client {
 namespace {
 
-// The last of a kind that the process got until then: process ids come back.
+// The last of a kind that the process got from its start until then. Process ids come back: what
+// was sent before the end of another one of that number was for that one, whatever ended it.
 const SentSignal* FindSignal(const std::vector<SentSignal>& signals, FaultKind kind, pid_t pid,
-                             WallTime until) {
+                             WallTime from, WallTime until) {
   const SentSignal* found = nullptr;
   for (const SentSignal& signal : signals) {
-    if (signal.kind == kind && signal.pid == pid && signal.time <= until) found = &signal;
+    if (signal.kind == kind && signal.pid == pid && signal.time > from && signal.time <= until) {
+      found = &signal;
+    }
   }
   return found;
 }
@@ -24,8 +27,11 @@ struct Cause {
   const SentSignal* signal = nullptr;
 };
 
-Cause CauseOf(const WorkerLogEvent& end, const std::vector<SentSignal>& signals) {
-  const auto signal = [&](FaultKind kind) { return FindSignal(signals, kind, end.pid, end.time); };
+// `from`: when another process of the number ended.
+Cause CauseOf(const WorkerLogEvent& end, const std::vector<SentSignal>& signals, WallTime from) {
+  const auto signal = [&](FaultKind kind) {
+    return FindSignal(signals, kind, end.pid, from, end.time);
+  };
   if (absl::StrContains(end.how, "broke the protocol")) return {FaultKind::kGarbage, nullptr};
   if (absl::StrContains(end.how, "did not come to an end") ||
       absl::StrContains(end.how, "no sign of life")) {
@@ -54,6 +60,8 @@ std::vector<WorkerDeath> FindDeaths(const std::vector<WorkerLogEvent>& log,
     WallTime since;
   };
   std::map<std::string, Absence> away;
+  // The last end of a process of each number.
+  std::map<pid_t, WallTime> ended;
   for (const WorkerLogEvent& event : log) {
     if (event.kind == WorkerLogEvent::Kind::kBack) {
       const auto absence = away.find(event.worker);
@@ -62,7 +70,10 @@ std::vector<WorkerDeath> FindDeaths(const std::vector<WorkerLogEvent>& log,
       away.erase(absence);
       continue;
     }
-    const Cause cause = CauseOf(event, signals);
+    const auto before = ended.find(event.pid);
+    const Cause cause =
+        CauseOf(event, signals, before == ended.end() ? WallTime::min() : before->second);
+    ended[event.pid] = event.time;
     WorkerDeath& death = deaths.emplace_back();
     death.kind = cause.kind;
     // A stopped process is ended by the server, when its budget is over.

@@ -96,5 +96,13 @@ TEST_CASE("Workers are told apart, and process ids that come back", "[chaos]") {
   CHECK(!deaths[2].back_after.has_value());
 }
 
+TEST_CASE("A signal is for the process that had the number then", "[chaos]") {
+  const auto deaths = FindDeaths({Ended(1100, 7, kHung), Ended(900000, 7, kSegfault)},
+                                 {{FaultKind::kSegv, 7, At(1000), {}}});
+  REQUIRE(deaths.size() == 2);
+  CHECK(deaths[1].kind == FaultKind::kPoison);
+  CHECK(!deaths[1].detected_after_signal.has_value());
+}
+
 }  // namespace
 }  // namespace tandem::client
