@@ -1,7 +1,6 @@
 #include "server/grpc_server.h"
 
 #include <grpc/compression.h>
-#include <grpc/grpc.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 
@@ -61,9 +60,6 @@ GrpcServer::~GrpcServer() { Stop(Duration{0}); }
 
 absl::Status GrpcServer::Start(Call::Methods methods) {
   methods_ = std::move(methods);
-  // For the life of the process: the end of gRPC would wait for its threads, also for one that the
-  // system once did not give it, without end.
-  grpc_init();
   // But for a take-over another server on the same port is an error, not a companion.
   if (!acceptor_.Listen(options_.address, options_.port, options_.shares_port).ok()) {
     return WhyNotListening(options_.address, options_.port, "grpc-port");

@@ -13,7 +13,7 @@
 namespace tandem::server {
 namespace {
 
-constexpr int kRounds = 20000;
+constexpr int kRounds = 2000;
 constexpr int kCalls = 4;
 
 // A call that lasts until somebody else ends it.
