@@ -31,7 +31,7 @@ case ${1:-} in
   heterogeneous | crash_loop | overload) exec "$TANDEM_PYTHON" -B "bench/$1.py" ;;
   instructions) exec "$TANDEM_PYTHON" -B bench/instructions.py "${@:2}" ;;
 esac
-models=$TANDEM_CACHE/bench-models
+models=$TANDEM_CACHE/bench-models-$(sha256sum bench/make_models.py | cut -c1-12)
 if [[ ! -e $models/encoder/1/model.pt ]]; then
   step "Making the models"
   "${TANDEM_MODEL_PYTHON:-$TANDEM_PYTHON}" bench/make_models.py "$models"

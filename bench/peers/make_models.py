@@ -22,7 +22,7 @@ platform: "pytorch_libtorch"
 max_batch_size: {batch}
 input {{ name: "INPUT" data_type: TYPE_FP32 dims: [ {dims} ] }}
 output {{ name: "OUTPUT" data_type: TYPE_FP32 dims: [ {outputs} ] }}
-instance_group {{ kind: KIND_CPU }}
+instance_group {{ kind: KIND_CPU count: {count} }}
 dynamic_batching {{ }}
 """
 
@@ -57,9 +57,10 @@ def compile_resnet18(repository, others, precision):
 def main():
     folder = sys.argv[1]
     scripts = os.path.join(folder, "repository")
-    for make, shape, outputs, batch in (
-        (small, (64,), 10, 16),
-        (resnet18, (3, 224, 224), 1000, 4),
+    # As `tandem tune` chooses them.
+    for make, shape, outputs, batch, count in (
+        (small, (64,), 10, 16, 1),
+        (resnet18, (3, 224, 224), 1000, 4, 2),
     ):
         name, model = make.__name__, make().eval()
         version = os.path.join(scripts, name, "1")
@@ -72,7 +73,11 @@ def main():
         write(os.path.join(folder, name + ".input"), example.numpy().tobytes())
         write(os.path.join(folder, name + ".output"), answer.numpy().tobytes())
         text = CONFIG.format(
-            name=name, batch=batch, dims=", ".join(map(str, shape)), outputs=outputs
+            name=name,
+            batch=batch,
+            dims=", ".join(map(str, shape)),
+            outputs=outputs,
+            count=count,
         )
         write(os.path.join(scripts, name, "config.pbtxt"), text.encode())
     for precision in ("fp32", "bf16"):

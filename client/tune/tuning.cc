@@ -54,6 +54,10 @@ std::vector<TuneSetting> DefaultSettings(uint32_t cores, const std::vector<uint3
     tried.push_back(lanes);
     for (const uint32_t batch : batches) settings.push_back({lanes, cores / lanes, batch});
   }
+  // For a model so light that the front end needs the other cores more.
+  if (cores > 1) {
+    for (const uint32_t batch : batches) settings.push_back({1, 1, batch});
+  }
   return settings;
 }
 

@@ -27,7 +27,7 @@ struct TuneTrial {
 inline constexpr double kAsGood = 0.97;
 
 // All of the cores in four ways at most, from one thread in each of many lanes to all threads in
-// one, each with each of the batch sizes.
+// one, and one thread in one lane, each with each of the batch sizes.
 std::vector<TuneSetting> DefaultSettings(uint32_t cores, const std::vector<uint32_t>& batches);
 
 // 1, a half of `most` and `most`: how many rows are worth while to join. 0: the model has no batch

@@ -59,9 +59,11 @@ TEST_CASE("Each setting is told why it was chosen or not", "[tune]") {
 
 TEST_CASE("The settings that are tried use all cores, and are few", "[tune]") {
   using Settings = std::vector<TuneSetting>;
-  CHECK(DefaultSettings(2, {1, 8}) == Settings{{2, 1, 1}, {2, 1, 8}, {1, 2, 1}, {1, 2, 8}});
+  CHECK(DefaultSettings(2, {1, 8}) ==
+        Settings{{2, 1, 1}, {2, 1, 8}, {1, 2, 1}, {1, 2, 8}, {1, 1, 1}, {1, 1, 8}});
   CHECK(DefaultSettings(1, {0}) == Settings{{1, 1, 0}});
-  CHECK(DefaultSettings(64, {1}) == Settings{{64, 1, 1}, {32, 2, 1}, {16, 4, 1}, {1, 64, 1}});
+  CHECK(DefaultSettings(64, {1}) ==
+        Settings{{64, 1, 1}, {32, 2, 1}, {16, 4, 1}, {1, 64, 1}, {1, 1, 1}});
   CHECK(DefaultBatches(0) == std::vector<uint32_t>{0});
   CHECK(DefaultBatches(1) == std::vector<uint32_t>{1});
   CHECK(DefaultBatches(2) == std::vector<uint32_t>{1, 2});
