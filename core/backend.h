@@ -33,8 +33,9 @@ struct Batch {
   std::string model;
   // Rows of all members together; 1 where the model has no batch dimension.
   int64_t rows = 1;
-  // Requests come one by one, so that the next batch may come soon after this one has ended.
-  bool is_solo = false;
+  // Little is in the server, and all of it short, so that the lane's next batch may come within
+  // microseconds of this one's end.
+  bool next_is_soon = false;
   // It is predicted to end within a fraction of a millisecond.
   bool is_short = false;
   // The members' inputs in the model's order: member_inputs[member][input]. All members have the
@@ -127,11 +128,6 @@ class Backend {
   // perhaps before Run returns. Otherwise it does not follow: RESOURCE_EXHAUSTED: no room in the
   // arena at present; UNAVAILABLE: the worker has died.
   virtual absl::Status Run(uint32_t lane, const Batch& batch) = 0;
-
-  // After a Run: waits for `most` at most until the lane's worker ends something, and calls
-  // OnBatchDone for that, instead of having another thread woken for it. Only for what is to end
-  // within microseconds. Any thread, without the locks that OnBatchDone takes.
-  virtual void Linger(uint32_t /*lane*/, Duration /*most*/) {}
 
   // For a thread that is awake with other work: calls OnBatchDone for what workers have ended whose
   // batches are all short, and lets no other thread be woken for that from then on. To be called

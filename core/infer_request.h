@@ -38,8 +38,6 @@ struct InferRequest {
   std::shared_ptr<const std::atomic<bool>> cancelled;
   // Keeps the bytes of the inputs.
   std::shared_ptr<const void> keep_alive;
-  // Whoever submits it has time for some microseconds after that, and the answer may come within.
-  bool may_linger = false;
   // Equal for requests of one client, different for those of others. 0: it is not known.
   uint64_t client = 0;
 

@@ -40,9 +40,14 @@ Ended Router::TakeEnded() { return state_->TakeEnded(); }
 
 void Router::StopTaking() { state_->StopTaking(); }
 
+bool Router::HasLongBatch() const { return state_->HasLongBatch(); }
+
 void Router::Submit(std::unique_ptr<InferRequest> request, ResponseCallback done) {
-  state_->Submit(std::move(request), std::move(done));
+  Submission one{std::move(request), std::move(done)};
+  state_->Submit(absl::MakeSpan(&one, 1));
 }
+
+void Router::Submit(std::vector<Submission> burst) { state_->Submit(absl::MakeSpan(burst)); }
 
 std::vector<ModelStatus> Router::Models() const { return state_->Models(); }
 

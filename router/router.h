@@ -73,6 +73,12 @@ struct RouterGauges {
 
 class Router : public BackendEvents {
  public:
+  // A request, and who is told its answer.
+  struct Submission {
+    std::unique_ptr<InferRequest> request;
+    ResponseCallback done;
+  };
+
   // `clock` and `observer` outlive the router. Starts one thread, for deadlines and queue delays.
   Router(const Clock& clock, RouterOptions options, RouterObserver& observer);
   // All backends have been stopped before.
@@ -107,12 +113,17 @@ class Router : public BackendEvents {
   // inputs that do not fit the model, or a pool that it is not on; RESOURCE_EXHAUSTED queue or
   // memory full; DEADLINE_EXCEEDED; CANCELLED; INTERNAL.
   void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
+  // Requests that have come together: all of them wait before the first batch is made.
+  void Submit(std::vector<Submission> burst);
 
   // For a thread that is awake with other work, as the front end's are: does what
   // Backend::TakeEnded says for all pools, so that `done` of requests may be called. StopTaking
   // before it sleeps.
   Ended TakeEnded();
   void StopTaking();
+  // A batch runs that is not Batch::is_short. Then whoever looks for something and yields in
+  // between may not get its core back for long.
+  bool HasLongBatch() const;
 
   // Every version, by name and number. NOT_FOUND for a name or version (-1: the latest) that is not
   // served.

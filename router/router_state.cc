@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/retry_hint.h"
@@ -15,10 +16,9 @@ namespace {
 // Longest sleep of the timer thread. Keeps far deadlines away from the end of the clock's range.
 constexpr Duration kLongestSleep = std::chrono::hours(1);
 
-// What a batch may be predicted to take for its submitter to wait for its end, and how long that
-// one waits at most: it is a thread that other clients need, too.
-constexpr Duration kLingerFor = std::chrono::microseconds(200);
-constexpr Duration kLongestLinger = std::chrono::microseconds(100);
+// With more than that in the server its threads have enough to do, and a lane that looks for the
+// next batch would only take a core from them.
+constexpr uint64_t kMostRequestsToLook = 4;
 
 // What a client is told to wait whose bytes do not fit at present: they come free with each answer.
 constexpr Duration kRetryForBytes = std::chrono::milliseconds(100);
@@ -100,27 +100,32 @@ void Router::State::AddUnusable(std::string name, int64_t version, std::string r
   table_.AddUnusable(std::move(name), version, std::move(reason));
 }
 
-void Router::State::Submit(std::unique_ptr<InferRequest> request, ResponseCallback done) {
-  auto queued = std::make_unique<QueuedRequest>();
-  queued->request = std::move(request);
-  queued->done = std::move(done);
-  const bool may_linger = queued->request->may_linger;
-  solo_.OnArrival(requests_in_flight_.fetch_add(1) == 0);
-  if (absl::Status status = Admit(*queued); !status.ok()) {
-    Refuse(std::move(queued), std::move(status));
-    return;
+void Router::State::Submit(absl::Span<Submission> burst) {
+  absl::InlinedVector<std::pair<uint32_t, std::unique_ptr<QueuedRequest>>, 1> admitted;
+  for (Submission& submission : burst) {
+    auto queued = std::make_unique<QueuedRequest>();
+    queued->request = std::move(submission.request);
+    queued->done = std::move(submission.done);
+    requests_in_flight_.fetch_add(1);
+    if (absl::Status status = Admit(*queued); !status.ok()) {
+      Refuse(std::move(queued), std::move(status));
+      continue;
+    }
+    const uint32_t model = queued->entry->number;
+    admitted.emplace_back(model, std::move(queued));
   }
-  const uint32_t model = queued->entry->number;
+  if (admitted.empty()) return;
   const TimePoint now = clock_.Now();
   SchedulerActions actions;
   {
     const std::lock_guard lock(mutex_);
-    scheduler_.Submit(now, model, std::move(queued), actions);
+    for (auto& [model, queued] : admitted) {
+      scheduler_.Accept(now, model, std::move(queued), actions);
+    }
+    for (const auto& [model, queued] : admitted) scheduler_.Serve(now, model, actions);
     Arm();
   }
-  const std::optional<LaneId> lane = may_linger ? WorthLingering(actions) : std::nullopt;
   Perform(std::move(actions));
-  if (lane.has_value()) pools_[lane->pool].backend->Linger(lane->lane, kLongestLinger);
 }
 
 Ended Router::State::TakeEnded() {
@@ -132,12 +137,6 @@ Ended Router::State::TakeEnded() {
 
 void Router::State::StopTaking() {
   for (const Pool& pool : pools_) pool.backend->StopTaking();
-}
-
-std::optional<LaneId> Router::State::WorthLingering(const SchedulerActions& actions) const {
-  if (!solo_.is_solo() || actions.starts.size() != 1) return std::nullopt;
-  const ScheduledBatch& batch = *actions.starts.front();
-  return batch.predicted <= kLingerFor ? std::optional(batch.lane) : std::nullopt;
 }
 
 // Finds the model and holds the request against it and against the limits.
@@ -207,8 +206,10 @@ void Router::State::Start(ScheduledBatch* batch, SchedulerActions& next) {
   const LaneId lane = batch->lane;
   const uint64_t id = batch->batch.id;
   Pool& pool = pools_[lane.pool];
-  batch->batch.is_solo = solo_.is_solo();
   batch->batch.is_short = batch->predicted < Scheduler::kShortBatch;
+  if (!batch->batch.is_short) long_batches_.fetch_add(1, std::memory_order_relaxed);
+  batch->batch.next_is_soon =
+      !HasLongBatch() && requests_in_flight_.load(std::memory_order_relaxed) <= kMostRequestsToLook;
   absl::Status status;
   {
     const std::lock_guard lane_lock(pool.lanes[lane.lane]);
@@ -224,6 +225,7 @@ void Router::State::Start(ScheduledBatch* batch, SchedulerActions& next) {
     if (status.ok()) {
       ended = EndedLocked(now, lane, id, next);
     } else {
+      if (!batch->batch.is_short) long_batches_.fetch_sub(1, std::memory_order_relaxed);
       scheduler_.NotStarted(now, lane, id, NameModel(batch->batch.model, status), next);
     }
     Arm();
@@ -260,6 +262,7 @@ std::unique_ptr<ScheduledBatch> Router::State::EndedLocked(TimePoint now, LaneId
                                                            uint64_t batch_id,
                                                            SchedulerActions& actions) {
   ScheduledBatch* batch = scheduler_.Find(lane, batch_id);
+  if (!batch->batch.is_short) long_batches_.fetch_sub(1, std::memory_order_relaxed);
   const absl::StatusCode code = batch->result.status.code();
   if (batch->result.death != WorkerDeath::kNone) scheduler_.WorkerDied(now, *batch, actions);
   auto ended = scheduler_.Ended(now, lane, batch_id, code == absl::StatusCode::kOk, actions);

@@ -18,7 +18,6 @@
 #include "router/queued_request.h"
 #include "router/router.h"
 #include "router/scheduler.h"
-#include "router/solo_traffic.h"
 
 namespace tandem {
 
@@ -34,9 +33,10 @@ class Router::State {
   bool IsArriving(const std::string& model) const;
   std::vector<std::string> ModelNames() const;
   void SeedCost(const std::string& model, int64_t version, const PoolCost& learnt);
-  void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
+  void Submit(absl::Span<Submission> burst);
   Ended TakeEnded();
   void StopTaking();
+  bool HasLongBatch() const { return long_batches_.load(std::memory_order_relaxed) > 0; }
   std::vector<ModelStatus> Models() const;
   absl::StatusOr<ModelStatus> FindModel(const std::string& name, int64_t version) const;
   bool AllModelsSettled() const;
@@ -64,8 +64,6 @@ class Router::State {
     std::deque<std::mutex> lanes;
   };
 
-  // The lane whose next completion is worth waiting for, before the actions are performed.
-  std::optional<LaneId> WorthLingering(const SchedulerActions& actions) const;
   absl::Status Admit(QueuedRequest& queued);
   void Perform(SchedulerActions actions);
   void Start(ScheduledBatch* batch, SchedulerActions& next);
@@ -110,7 +108,8 @@ class Router::State {
   std::atomic<uint64_t> max_bytes_in_flight_;
   std::atomic<uint64_t> bytes_in_flight_{0};
   std::atomic<uint64_t> requests_in_flight_{0};
-  SoloTraffic solo_;
+  // Of those that run.
+  std::atomic<uint64_t> long_batches_{0};
   std::atomic<bool> draining_{false};
   // Backends may be gone.
   std::atomic<bool> ending_{false};

@@ -97,6 +97,12 @@ bool Scheduler::WillRun(TimePoint now, const Model& model, const QueuedRequest& 
 
 void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequest> request,
                        SchedulerActions& actions) {
+  Accept(now, model, std::move(request), actions);
+  Serve(now, model, actions);
+}
+
+void Scheduler::Accept(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequest> request,
+                       SchedulerActions& actions) {
   Model& wanted = models_[model];
   if (IsDead(*request, now)) {
     Requests dead;
@@ -136,6 +142,9 @@ void Scheduler::Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
   const bool is_probe = request->is_probe;
   Enqueue(model, std::move(request));
   if (is_probe) ServeSuspects(now, actions);
+}
+
+void Scheduler::Serve(TimePoint now, uint32_t model, SchedulerActions& actions) {
   ServeModel(now, model, actions);
   ServeExpress(now, actions);
   NoteWaiting(now);

@@ -134,6 +134,11 @@ class Scheduler {
 
   void Submit(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequest> request,
               SchedulerActions& actions);
+  // The same in two steps, for requests that come together, so that they can join: each waits, or
+  // is refused; and then each one's model is served.
+  void Accept(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequest> request,
+              SchedulerActions& actions);
+  void Serve(TimePoint now, uint32_t model, SchedulerActions& actions);
 
   // The batch of that number that runs on the lane; null where there is none.
   ScheduledBatch* Find(LaneId lane, uint64_t batch);

@@ -102,6 +102,11 @@ void Call::Post(CallQueue::Task task) {
 
 void Call::Expect() { queue_.OnExpect(); }
 
+void Call::Submit(std::unique_ptr<InferRequest> request, ResponseCallback done) {
+  Expect();
+  queue_.Submit(std::move(request), std::move(done));
+}
+
 void Call::Answer(CallQueue::Task task) {
   if (!queue_.OnAnswer()) {
     Post(std::move(task));

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "core/clock.h"
+#include "core/infer_request.h"
 #include "server/call_queue.h"
 
 namespace tandem::server {
@@ -69,6 +70,9 @@ class Call final : private CallQueue::Member {
   // would wake; else it is posted, so that many answers go with one wake.
   void Expect();
   void Answer(CallQueue::Task task);
+
+  // Expect, and CallQueue::Submit: `done` calls Answer.
+  void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
 
   // The client's deadline on the server's clock; kNever where it set none.
   TimePoint Deadline(TimePoint now) const;

@@ -2,12 +2,28 @@
 
 #include <grpc/support/time.h>
 #include <pthread.h>
+#include <sched.h>
 
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 namespace tandem::server {
+namespace {
+
+// What comes together is seen together, but for so long and so much of it at most: others wait.
+constexpr Duration kLongestBurst = std::chrono::microseconds(100);
+constexpr int kMostEventsOfBurst = 32;
+
+constexpr int kLooksAtEnds = 16;
+
+// So many times without a second call in between, and calls are taken to come one by one.
+constexpr int kCompany = 64;
+
+TimePoint Now() { return std::chrono::steady_clock::now(); }
+
+}  // namespace
 
 CallQueue::CallQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, size_t number,
                      Router* router)
@@ -28,15 +44,82 @@ void CallQueue::Loop() {
 }
 
 bool CallQueue::Await(Event*& event, bool& ok) {
-  bool has_looked = false;
   while (true) {
-    const Ended ended = router_ == nullptr ? Ended::kNothing : router_->TakeEnded();
-    takes_ends_ |= ended != Ended::kNothing;
-    const bool is_news = RunPosted() || ended == Ended::kSome;
-    if (!is_news && (ended == Ended::kNothing || has_looked)) return Sleep(event, ok);
-    if (const std::optional<bool> found = Look(event, ok)) return *found;
-    has_looked = true;
+    if (BurstGoesOn()) {
+      if (const std::optional<bool> found = Look(event, ok)) {
+        EndLooks();
+        return *found;
+      }
+    }
+    burst_events_ = 0;
+    SubmitGathered();
+    const Ended ended = TakeEnded();
+    if (RunPosted() || ended == Ended::kSome) {
+      looks_since_.reset();
+      continue;
+    }
+    if (GoesOnLooking(ended)) continue;
+    const bool found = Sleep(event, ok);
+    EndLooks();
+    return found;
   }
+}
+
+Ended CallQueue::TakeEnded() {
+  Ended ended = Ended::kNothing;
+  if (router_ == nullptr) return ended;
+  // A look at what has ended only reads memory; one for events asks the kernel.
+  int looks = looks_since_.has_value() ? kLooksAtEnds : 1;
+  do {
+    ended = router_->TakeEnded();
+  } while (ended == Ended::kSoon && --looks > 0);
+  takes_ends_ |= ended != Ended::kNothing;
+  return ended;
+}
+
+// Gives the core away for a moment. False: it should sleep.
+bool CallQueue::GoesOnLooking(Ended ended) {
+  if (router_ == nullptr || router_->HasLongBatch()) return false;
+  const TimePoint now = Now();
+  looks_for_request_ = ended == Ended::kNothing;
+  if (!looks_since_.has_value()) {
+    looks_since_ = now;
+    if (looks_for_request_ && company_ > 0) --company_;
+  }
+  // A lone client has one core for itself and a lane that looks on the other: to be woken is no
+  // slower then.
+  if (looks_for_request_ && company_ == 0) return false;
+  AdaptiveSpin& spin = looks_for_request_ ? request_spin_ : end_spin_;
+  if (now - *looks_since_ >= spin.budget(now)) return false;
+  sched_yield();
+  return spin.OnYield(now, Now());
+}
+
+void CallQueue::EndLooks() {
+  if (looks_since_.has_value() && looks_for_request_) request_spin_.Observe(Now() - *looks_since_);
+  looks_since_.reset();
+}
+
+// Whether events that have come are seen before anything else is done.
+bool CallQueue::BurstGoesOn() {
+  const TimePoint now = Now();
+  if (burst_events_ == 0) burst_until_ = now + kLongestBurst;
+  return burst_events_++ < kMostEventsOfBurst && now < burst_until_;
+}
+
+void CallQueue::Submit(std::unique_ptr<InferRequest> request, ResponseCallback done) {
+  gathered_.push_back({std::move(request), std::move(done)});
+  if (expected_.load(std::memory_order_relaxed) > 1) {
+    company_ = kCompany;
+  } else {
+    // A lane that has nothing to do is not to wait.
+    SubmitGathered();
+  }
+}
+
+void CallQueue::SubmitGathered() {
+  if (gathered_.empty()) return;
+  router_->Submit(std::exchange(gathered_, {}));
 }
 
 std::optional<bool> CallQueue::Look(Event*& event, bool& ok) {

@@ -1,13 +1,16 @@
 // One of gRPC's completion queues, and the one thread that waits on it, reads from the connections
 // and writes to them. What happens to the queue's calls happens on this thread: they need no locks,
 // and no two threads hand the work with one connection to each other. While the thread is awake it
-// also takes what the workers have ended: under load nobody has to be woken for an answer.
+// also takes what the workers have ended: under load nobody has to be woken for an answer. All that
+// has come is seen before the requests among it go to the router (ADR 16), and while short batches
+// run it looks for their ends before it sleeps (ADR 13).
 #pragma once
 
 #include <grpcpp/alarm.h>
 #include <grpcpp/completion_queue.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <list>
 #include <memory>
@@ -19,6 +22,9 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "core/adaptive_spin.h"
+#include "core/clock.h"
+#include "core/infer_request.h"
 #include "router/router.h"
 
 namespace tandem::server {
@@ -72,6 +78,11 @@ class CallQueue {
   void OnExpect() { expected_.fetch_add(1, std::memory_order_relaxed); }
   bool OnAnswer() { return expected_.fetch_sub(1, std::memory_order_relaxed) == 1; }
 
+  // On the queue's thread, where there is a router: Router::Submit, together with the requests that
+  // come until all that has arrived is seen, so that they can join in a batch and one wake of a
+  // lane serves them all; at once where no other call waits for an answer.
+  void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
+
   // On the queue's thread: a call is there from now on, or has gone.
   void Enter(Member& call);
   void Leave(Member& call);
@@ -105,6 +116,11 @@ class CallQueue {
   void Loop();
   // The next event; false at the end of the queue.
   bool Await(Event*& event, bool& ok);
+  bool BurstGoesOn();
+  bool GoesOnLooking(Ended ended);
+  void EndLooks();
+  void SubmitGathered();
+  Ended TakeEnded();
   // Without waiting for it; nothing: there is none.
   std::optional<bool> Look(Event*& event, bool& ok);
   bool Sleep(Event*& event, bool& ok);
@@ -136,6 +152,19 @@ class CallQueue {
 
   // Of the thread.
   std::list<Member*> calls_;
+  std::vector<Router::Submission> gathered_;
+  int burst_events_ = 0;
+  TimePoint burst_until_{};
+  // Since when it looks for what is about to come, instead of sleeping, and whether that can only
+  // be a request, since nothing runs.
+  std::optional<TimePoint> looks_since_;
+  bool looks_for_request_ = false;
+  // How long, while short batches run: not less where it was in vain, since what made it so may be
+  // that it slept. And how long for a request.
+  AdaptiveSpin end_spin_{std::chrono::microseconds(100)};
+  AdaptiveSpin request_spin_{std::chrono::microseconds(200)};
+  // Not 0: lately calls have found others there.
+  int company_ = 0;
   size_t owed_ = 0;
   // To be told when none is owed.
   std::shared_ptr<absl::Notification> paid_;

@@ -24,9 +24,7 @@ void InferCall::Answer(const grpc::ByteBuffer& request) {
   client_ = call().client();
   infer.client = client_;
   infer.cancelled = cancelled_;
-  infer.may_linger = true;
-  call().Expect();
-  router_.Submit(std::move(decoded->request), [this](InferResponse response) {
+  call().Submit(std::move(decoded->request), [this](InferResponse response) {
     response_ = std::move(response);
     call().Answer([this] { Reply(); });
   });

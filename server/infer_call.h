@@ -7,7 +7,6 @@
 
 #include "core/clock.h"
 #include "core/infer_request.h"
-#include "router/router.h"
 #include "server/serving_state.h"
 #include "server/unary_responder.h"
 #include "server/unsent_answers.h"
@@ -17,9 +16,8 @@ namespace tandem::server {
 class InferCall final : public UnaryResponder {
  public:
   // All outlive the call.
-  InferCall(Call& call, const Clock& clock, Router& router, const ServingState& state,
-            UnsentAnswers& unsent)
-      : UnaryResponder(call), clock_(clock), router_(router), state_(state), unsent_(unsent) {}
+  InferCall(Call& call, const Clock& clock, const ServingState& state, UnsentAnswers& unsent)
+      : UnaryResponder(call), clock_(clock), state_(state), unsent_(unsent) {}
 
   void OnCancel() override;
 
@@ -29,7 +27,6 @@ class InferCall final : public UnaryResponder {
   void Reply();
 
   const Clock& clock_;
-  Router& router_;
   const ServingState& state_;
   UnsentAnswers& unsent_;
   std::string id_;

@@ -19,7 +19,8 @@ void Futex(std::atomic<uint32_t>* word, int operation, uint32_t value, const tim
 
 void Doorbell::Ring() {
   count_.fetch_add(1, std::memory_order_seq_cst);
-  if (sleeping_.load(std::memory_order_seq_cst) != 0) {
+  if (sleeping_.load(std::memory_order_seq_cst) != 0 &&
+      sleeping_.exchange(0, std::memory_order_seq_cst) != 0) {
     Futex(&count_, FUTEX_WAKE, INT_MAX, nullptr);
   }
 }

@@ -7,34 +7,26 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <utility>
+
+#include "core/adaptive_spin.h"
 
 namespace tandem::ipc {
 
 // Lies in shared memory, zeroed. One thread waits, any number ring.
 //
 // The order that makes it lose no ring: the ringer writes its data, then the count (seq_cst), then
-// looks whether somebody sleeps; the waiter announces its sleep (seq_cst), looks at the data once
-// more, and then sleeps only while the count is what it was before that look. A peer that writes
-// nonsense here can delay or wake the waiter for nothing, never corrupt it: so every wait ends
-// after `max_wait` at the latest.
+// looks whether somebody sleeps, and takes that back if it wakes him, so that those who ring before
+// he runs again need not; the waiter announces his sleep (seq_cst) each time, looks at the data
+// once more, and then sleeps only while the count is what it was before that look. A peer that
+// writes nonsense here can delay or wake the waiter for nothing, never corrupt it: so every wait
+// ends after `max_wait` at the latest.
 class Doorbell {
  public:
   // Wakes the waiter if it sleeps.
   void Ring();
   // The same, also while another thread looks in its place.
   void RingLoudly();
-
-  // Looks for what `ready()` says, for at most `spin`, in the place of the waiter, which is not
-  // woken meanwhile; for a thread beside it. True if ready. Where something comes later, the waiter
-  // is woken as ever.
-  template <typename Ready>
-  bool LookInPlace(Ready ready, std::chrono::nanoseconds spin) {
-    Quieten();
-    const bool is_ready = Spin(ready, spin);
-    // Perhaps it does not sleep: then it is rung for nothing once.
-    Unquieten();
-    return is_ready;
-  }
 
   // The waiter is not woken by Ring from now on, for a thread beside it that looks in its place
   // again and again; and it is woken as ever. What has come before the latter is for that thread to
@@ -47,16 +39,16 @@ class Doorbell {
   }
   void Unquieten() { sleeping_.store(1, std::memory_order_seq_cst); }
 
-  // Returns when `ready()` is true or `max_wait` has passed; spins for at most `spin` first. True
-  // if ready.
+  // Returns when `ready()` is true or `max_wait` has passed; spins first as long as `spin` says,
+  // whose caller tells it how long that took in the end (nullptr: not at all). True if ready.
   template <typename Ready>
-  bool Wait(Ready ready, std::chrono::nanoseconds spin, std::chrono::nanoseconds max_wait) {
+  bool Wait(Ready ready, AdaptiveSpin* spin, std::chrono::nanoseconds max_wait) {
     if (ready()) return true;
-    if (spin.count() > 0 && Spin(ready, spin)) return true;
+    if (spin != nullptr && Spin(ready, *spin)) return true;
     const auto give_up = std::chrono::steady_clock::now() + max_wait;
-    sleeping_.store(1, std::memory_order_seq_cst);
     bool is_ready = false;
     while (true) {
+      sleeping_.store(1, std::memory_order_seq_cst);
       const uint32_t count = count_.load(std::memory_order_seq_cst);
       is_ready = ready();
       const std::chrono::nanoseconds left = give_up - std::chrono::steady_clock::now();
@@ -69,18 +61,19 @@ class Doorbell {
   }
 
  private:
-  // Between looks the core goes to whoever waits for it: that may be the very thread that is looked
-  // for, which would else get it when the spin is over.
   template <typename Ready>
-  static bool Spin(Ready ready, std::chrono::nanoseconds spin) {
-    const auto until = std::chrono::steady_clock::now() + spin;
-    do {
+  static bool Spin(Ready ready, AdaptiveSpin& spin) {
+    auto now = std::chrono::steady_clock::now();
+    const auto until = now + spin.budget(now);
+    while (now < until) {
       for (int i = 0; i < 16; ++i) {
         if (ready()) return true;
         Relax();
       }
       sched_yield();
-    } while (std::chrono::steady_clock::now() < until);
+      const auto before = std::exchange(now, std::chrono::steady_clock::now());
+      if (!spin.OnYield(before, now)) break;
+    }
     return ready();
   }
   static void Relax() {

@@ -89,10 +89,6 @@ absl::Status Pool::Run(uint32_t lane, const Batch& batch) {
       .Run(lane % impl_->options.lanes, batch);
 }
 
-void Pool::Linger(uint32_t lane, Duration most) {
-  impl_->supervisor.worker(lane / impl_->options.lanes).Linger(most);
-}
-
 Ended Pool::TakeEnded() {
   Ended found = Ended::kNothing;
   for (uint32_t i = 0; i < impl_->options.processes; ++i)

@@ -91,7 +91,6 @@ class Pool : public Backend {
   void Load(std::shared_ptr<const ModelVersion> model) override;
   void Unload(uint32_t model_handle) override;
   absl::Status Run(uint32_t lane, const Batch& batch) override;
-  void Linger(uint32_t lane, Duration most) override;
   Ended TakeEnded() override;
   void StopTaking() override;
   void WatchBatch(uint32_t lane, uint64_t batch_id) override;

@@ -45,10 +45,6 @@ absl::Status Worker::Run(uint32_t lane, const Batch& batch) {
   return link->Run(lane, batch);
 }
 
-void Worker::Linger(Duration most) {
-  if (const std::shared_ptr<WorkerLink> link = this->link()) link->Linger(most);
-}
-
 Ended Worker::TakeEnded() {
   const std::shared_ptr<WorkerLink> link = this->link();
   return link == nullptr ? Ended::kNothing : link->TakeEnded();

@@ -43,7 +43,6 @@ class Worker {
 
   // Any thread. `lane` is counted within the worker.
   absl::Status Run(uint32_t lane, const Batch& batch);
-  void Linger(Duration most);
   Ended TakeEnded();
   void StopTaking();
   // As Backend's; `lane` as in Run.

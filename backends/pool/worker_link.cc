@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "backends/ipc/adaptive_spin.h"
 #include "backends/pool/batch_layout.h"
 #include "backends/pool/completion_check.h"
+#include "core/adaptive_spin.h"
 #include "core/thread.h"
 
 namespace tandem {
@@ -19,9 +19,9 @@ constexpr Duration kLongestSleep = std::chrono::seconds(1);
 // With more than that in flight an answer is far off, or they come so fast that sleep costs little.
 constexpr size_t kMostInFlightToSpin = 4;
 
-// The lane's spin while requests come one by one: the next may come when the client has read the
-// answer to this one.
-constexpr Duration kSoloSpin = std::chrono::microseconds(300);
+// The lane's spin where the next batch may come soon: when a client has read the answer to this
+// one.
+constexpr Duration kSpinForNext = std::chrono::microseconds(300);
 
 // A batch with larger inputs is not short, whatever it computes: the next one's inputs are copied
 // by who takes its completion.
@@ -116,7 +116,8 @@ absl::Status WorkerLink::Submit(uint32_t lane, const Batch& batch, uint64_t offs
   entry.rows = static_cast<uint32_t>(batch.rows);
   entry.record_offset = offset;
   entry.record_bytes = static_cast<uint32_t>(record_bytes);
-  entry.spin_ns = static_cast<uint32_t>((batch.is_solo ? kSoloSpin : options_.spin).count());
+  entry.spin_ns =
+      static_cast<uint32_t>((batch.next_is_soon ? kSpinForNext : options_.spin).count());
 
   const std::lock_guard lock(mutex_);
   const auto flight = flights_.find(batch.id);
@@ -145,27 +146,18 @@ absl::Status WorkerLink::Refuse(uint32_t lane, uint64_t batch_id, absl::Status s
 }
 
 void WorkerLink::ReadCompletions() {
-  ipc::AdaptiveSpin spin(options_.spin);
+  AdaptiveSpin spin(options_.spin);
   while (!ending_.load()) {
     const size_t in_flight = in_flight_.load(std::memory_order_relaxed);
     const bool spins = in_flight > 0 && in_flight <= kMostInFlightToSpin;
     const TimePoint start = SteadyNow();
-    memory_->region().completed.Wait([this] { return HasNews(); },
-                                     spins ? spin.budget() : Duration(0), kLongestSleep);
+    memory_->region().completed.Wait([this] { return HasNews(); }, spins ? &spin : nullptr,
+                                     kLongestSleep);
     if (spins) spin.Observe(SteadyNow() - start);
     DeliverRefused();
     const std::lock_guard lock(taking_);
     if (!DrainLanes()) return;
   }
-}
-
-void WorkerLink::Linger(Duration most) {
-  const std::unique_lock lock(taking_, std::try_to_lock);
-  if (!lock.owns_lock() || violated_ || ending_.load()) return;
-  ipc::Doorbell& completed = memory_->region().completed;
-  if (completed.LookInPlace([this] { return HasCompletion(); }, most)) DrainLanes();
-  // What has come while nobody would have been woken for it.
-  if (HasNews()) completed.Ring();
 }
 
 Ended WorkerLink::TakeEnded() {

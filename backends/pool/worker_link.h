@@ -50,7 +50,6 @@ class WorkerLink {
   absl::Status Run(uint32_t lane, const Batch& batch);
 
   // As Backend's.
-  void Linger(Duration most);
   Ended TakeEnded();
   void StopTaking();
 

@@ -126,8 +126,8 @@ bool Lane::AwaitEntry() {
   const auto start = steady_clock::now();
   while (!submitted_.HasEntry()) {
     if (stopping_.load()) return submitted_.HasEntry();
-    rings_->submitted.Wait([this] { return submitted_.HasEntry() || stopping_.load(); },
-                           spin_.budget(), kLongestSleep);
+    rings_->submitted.Wait([this] { return submitted_.HasEntry() || stopping_.load(); }, &spin_,
+                           kLongestSleep);
   }
   spin_.Observe(steady_clock::now() - start);
   return true;

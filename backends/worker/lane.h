@@ -13,7 +13,6 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "backends/ipc/adaptive_spin.h"
 #include "backends/ipc/region_layout.h"
 #include "backends/worker/model_table.h"
 #include "backends/worker/nicer_thread.h"
@@ -65,7 +64,7 @@ class Lane {
   ipc::RingConsumer<ipc::SubmitRing> submitted_;
   ipc::RingProducer<ipc::CompletionRing> completed_;
   // As the last submission says.
-  ipc::AdaptiveSpin spin_{std::chrono::nanoseconds(0)};
+  AdaptiveSpin spin_{std::chrono::nanoseconds(0)};
   // From its first batch on.
   std::optional<NicerThread> heavy_thread_;
   std::atomic<bool> stopping_{false};

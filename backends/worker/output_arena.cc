@@ -48,7 +48,7 @@ absl::StatusOr<OutputBlock> OutputArena::Allocate(size_t bytes, std::chrono::nan
         return board_->released[used.slot].load(std::memory_order_acquire) != 0;
       });
     };
-    board_->bell.Wait(any_released, std::chrono::nanoseconds(0), left);
+    board_->bell.Wait(any_released, nullptr, left);
   }
   return absl::ResourceExhaustedError(
       absl::StrCat("no room for ", bytes, " bytes of outputs: ", allocator_.used(), " of ",

@@ -20,19 +20,21 @@ constexpr seconds kPatience{20};
 
 TEST_CASE("Doorbell does not wait for what is there", "[doorbell]") {
   const auto bell = std::make_unique<Doorbell>();
-  CHECK(bell->Wait([] { return true; }, nanoseconds(0), kPatience));
+  CHECK(bell->Wait([] { return true; }, nullptr, kPatience));
 }
 
 TEST_CASE("Doorbell gives up after the longest wait", "[doorbell]") {
   const auto bell = std::make_unique<Doorbell>();
-  CHECK_FALSE(bell->Wait([] { return false; }, nanoseconds(0), milliseconds(1)));
-  CHECK_FALSE(bell->Wait([] { return false; }, std::chrono::microseconds(10), milliseconds(1)));
+  AdaptiveSpin spin(std::chrono::microseconds(10));
+  CHECK_FALSE(bell->Wait([] { return false; }, nullptr, milliseconds(1)));
+  CHECK_FALSE(bell->Wait([] { return false; }, &spin, milliseconds(1)));
 }
 
 TEST_CASE("Doorbell finds by spinning what comes without a ring", "[doorbell]") {
   const auto bell = std::make_unique<Doorbell>();
+  AdaptiveSpin spin(kPatience);
   int looks = 0;
-  CHECK(bell->Wait([&looks] { return ++looks == 10; }, kPatience, nanoseconds(0)));
+  CHECK(bell->Wait([&looks] { return ++looks == 10; }, &spin, nanoseconds(0)));
 }
 
 TEST_CASE("A doorbell that another thread looks for wakes its waiter only when rung loudly",
@@ -46,7 +48,7 @@ TEST_CASE("A doorbell that another thread looks for wakes its waiter only when r
           asleep.store(true);
           return news.load() > 0;
         },
-        nanoseconds(0), std::chrono::hours(1));
+        nullptr, std::chrono::hours(1));
   });
   while (!asleep.load()) std::this_thread::yield();
   bell->Quieten();
@@ -62,14 +64,15 @@ TEST_CASE("A doorbell that another thread looks for wakes its waiter only when r
 
 // Two threads hand a number to and fro, each asleep while it is the other's turn: any lost ring
 // would be a wait that runs out.
-void PlayPingPong(int rounds, nanoseconds spin) {
+void PlayPingPong(int rounds, nanoseconds longest_spin) {
   const auto ping = std::make_unique<Doorbell>();
   const auto pong = std::make_unique<Doorbell>();
   std::atomic<int> turn{0};
   std::atomic<int> lost{0};
   std::thread other([&] {
+    AdaptiveSpin spin(longest_spin);
     for (int i = 0; i < rounds; ++i) {
-      if (!ping->Wait([&] { return turn.load(std::memory_order_acquire) == 2 * i + 1; }, spin,
+      if (!ping->Wait([&] { return turn.load(std::memory_order_acquire) == 2 * i + 1; }, &spin,
                       kPatience)) {
         ++lost;
         return;
@@ -78,10 +81,11 @@ void PlayPingPong(int rounds, nanoseconds spin) {
       pong->Ring();
     }
   });
+  AdaptiveSpin spin(longest_spin);
   for (int i = 0; i < rounds; ++i) {
     turn.store(2 * i + 1, std::memory_order_release);
     ping->Ring();
-    if (!pong->Wait([&] { return turn.load(std::memory_order_acquire) == 2 * i + 2; }, spin,
+    if (!pong->Wait([&] { return turn.load(std::memory_order_acquire) == 2 * i + 2; }, &spin,
                     kPatience)) {
       ++lost;
       break;
@@ -117,8 +121,8 @@ TEST_CASE("Doorbell hears many ringers", "[doorbell]") {
   int seen = 0;
   bool in_time = true;
   while (in_time && seen < kRingers * kRings) {
-    in_time = bell->Wait([&] { return rung.load(std::memory_order_acquire) > seen; },
-                         nanoseconds(0), kPatience);
+    in_time =
+        bell->Wait([&] { return rung.load(std::memory_order_acquire) > seen; }, nullptr, kPatience);
     seen = rung.load(std::memory_order_acquire);
   }
   for (std::thread& ringer : ringers) ringer.join();

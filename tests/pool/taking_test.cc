@@ -23,42 +23,6 @@ class CountedEvents final : public RecordedEvents {
   int on_own_thread_ = 0;
 };
 
-TEST_CASE("Whoever lingers after a run may take its completion, and none is lost", "[pool]") {
-  constexpr int kBatches = 600;
-  CountedEvents events;
-  RecordedLog log;
-  Pool pool(ScriptedOptions(), 0, events, log.sink());
-  REQUIRE(pool.Start().ok());
-  pool.Load(ScriptedModel(1));
-  pool.Load(ScriptedModel(2, "toil"));
-  REQUIRE(events.Await(RecordedEvents::Kind::kModelReady, 2));
-  for (int i = 1; i <= kBatches; ++i) {
-    TestBatch batch(static_cast<uint64_t>(i), 1);
-    batch.Add({static_cast<float>(i)});
-    REQUIRE(pool.Run(0, batch.get()).ok());
-    // Now and then not long enough.
-    pool.Linger(0, i % 3 == 0 ? std::chrono::nanoseconds(0) : std::chrono::milliseconds(1));
-    const BatchResult result = events.TakeResult(static_cast<uint64_t>(i));
-    REQUIRE(result.status.ok());
-    REQUIRE(Numbers(result.outputs.at(0)) == std::vector<float>{static_cast<float>(i)});
-  }
-  // So long that it looks before there is something.
-  TestBatch batch(kBatches + 1, 2);
-  REQUIRE(pool.Run(0, batch.Add({1}).get()).ok());
-  pool.Linger(0, std::chrono::hours(1));
-  CHECK(events.on_own_thread() > 0);
-  CHECK(events.AnswersOfBatches().size() == kBatches + 1);
-}
-
-TEST_CASE("Nobody lingers for a worker that is not there", "[pool]") {
-  CountedEvents events;
-  RecordedLog log;
-  Pool pool(ScriptedOptions(), 0, events, log.sink());
-  REQUIRE(pool.Start().ok());
-  pool.Stop(Duration{0});
-  pool.Linger(0, std::chrono::hours(1));
-}
-
 Batch Short(const TestBatch& batch) {
   Batch given = batch.get();
   given.is_short = true;

@@ -54,7 +54,9 @@ void FakeBackend::Load(std::shared_ptr<const ModelVersion> model) {
 
 absl::Status FakeBackend::Run(uint32_t lane, const Batch& batch) {
   if (in_run_[lane]->fetch_add(1) != 0) overlapped_ = true;
-  Started started{lane, batch.id, batch.model, batch.rows, batch.member_inputs.size(), {}, {}, {}};
+  Started started{
+      lane, batch.id, batch.model, batch.rows, batch.member_inputs.size(), batch.next_is_soon,
+      {},   {},       {}};
   for (const absl::Span<const Tensor> inputs : batch.member_inputs) {
     const size_t before = started.bytes.size();
     started.bytes.resize(before + inputs[0].byte_size());

@@ -52,6 +52,7 @@ class FakeBackend : public Backend {
     std::string model;
     int64_t rows = 0;
     size_t members = 0;
+    bool next_is_soon = false;
     // Input 0 of all members, one after the other.
     std::vector<std::byte> bytes;
     Shape shape;

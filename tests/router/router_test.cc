@@ -104,6 +104,70 @@ TEST_CASE("Requests that wait for a lane run in one batch and get their own rows
   CHECK(first.get().status.ok());
 }
 
+TEST_CASE("Requests that come together run in one batch, but for those that are refused",
+          "[router]") {
+  RouterBench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  std::vector<absl::Status> answers;
+  std::vector<Router::Submission> burst;
+  for (const char* model : {"m", "nobody", "m", "m"}) {
+    burst.push_back({Request(1, model),
+                     [&answers](InferResponse response) { answers.push_back(response.status); }});
+  }
+  bench.router.Submit(std::move(burst));
+  REQUIRE(answers.size() == 1);
+  CHECK(answers[0].code() == absl::StatusCode::kNotFound);
+  const FakeBackend::Started batch = bench.cpu.Next();
+  CHECK(batch.members == 3);
+  bench.cpu.Finish(batch);
+  REQUIRE(answers.size() == 4);
+  for (size_t i = 1; i < answers.size(); ++i) CHECK(answers[i].ok());
+  bench.router.Submit({});
+}
+
+TEST_CASE("Whoever looks for what comes next is told of batches that are not short", "[router]") {
+  RouterBench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  CHECK_FALSE(bench.router.HasLongBatch());
+  // Nobody knows yet how long it takes.
+  auto answer = bench.Ask(Request());
+  const FakeBackend::Started batch = bench.cpu.Next();
+  CHECK(bench.router.HasLongBatch());
+  CHECK_FALSE(batch.next_is_soon);
+  bench.cpu.Finish(batch);
+  CHECK(answer.get().status.ok());
+  CHECK_FALSE(bench.router.HasLongBatch());
+  bench.cpu.RefuseNext(absl::ResourceExhaustedError("no room"));
+  CHECK_FALSE(bench.Ask(Request()).get().status.ok());
+  CHECK_FALSE(bench.router.HasLongBatch());
+}
+
+TEST_CASE("A lane is told that the next batch may come soon while there are few requests",
+          "[router]") {
+  RouterBench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  PoolCost learnt;
+  learnt.pool = "cpu";
+  learnt.alpha = microseconds(50);
+  learnt.batches = 20;
+  bench.router.SeedCost("m", 1, learnt);
+  std::vector<std::future<InferResponse>> answers;
+  answers.push_back(bench.Ask(Request()));
+  const FakeBackend::Started first = bench.cpu.Next();
+  CHECK(first.next_is_soon);
+  CHECK_FALSE(bench.router.HasLongBatch());
+  for (int i = 0; i < 5; ++i) answers.push_back(bench.Ask(Request()));
+  const FakeBackend::Started second = bench.cpu.Next();
+  CHECK(second.next_is_soon);
+  bench.cpu.Finish(first);
+  // With four others.
+  const FakeBackend::Started third = bench.cpu.Next();
+  CHECK_FALSE(third.next_is_soon);
+  bench.cpu.Finish(second);
+  bench.cpu.Finish(third);
+  for (auto& each : answers) CHECK(each.get().status.ok());
+}
+
 TEST_CASE("Router completes a batch that is answered before Run returns", "[router]") {
   RouterBench bench(FakeBackend::Answers::kInRun);
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());

@@ -8,6 +8,10 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
+#include "tests/router/fake_backend.h"
+#include "tests/router/requests.h"
+#include "tests/router/router_bench.h"
 #include "tests/support/catch.h"
 
 namespace tandem::server {
@@ -63,6 +67,56 @@ TEST_CASE("A queue may end while somebody is about to wake its thread", "[grpc]"
     queue->Stop();
     start.arrive_and_wait();
   }
+}
+
+// A model on a pool that answers by hand, and a queue whose calls ask for it.
+struct Asking {
+  Asking() : cpu(0, PoolKind::kCpu, 1, FakeBackend::Answers::kByHand), router(clock, {}, observer) {
+    cpu.Attach(router);
+    router.AddBackend(cpu);
+    REQUIRE(router.AddModel(Version(BatchingModel())).ok());
+    grpc::ServerBuilder builder;
+    queue = std::make_unique<CallQueue>(builder.AddCompletionQueue(), 0, &router);
+    queue->Start();
+  }
+  ~Asking() { queue->Stop(); }
+
+  // On the queue's thread.
+  void Submit() const {
+    queue->Submit(Request(), [this](InferResponse) { queue->OnAnswer(); });
+  }
+
+  SystemClock clock;
+  CountingObserver observer;
+  FakeBackend cpu;
+  Router router;
+  std::unique_ptr<CallQueue> queue;
+};
+
+TEST_CASE("Requests that come together go to the router together", "[grpc]") {
+  Asking asking;
+  asking.queue->Post([&] {
+    for (int i = 0; i < 3; ++i) asking.queue->OnExpect();
+    for (int i = 0; i < 3; ++i) asking.Submit();
+  });
+  const FakeBackend::Started batch = asking.cpu.Next();
+  CHECK(batch.members == 3);
+  asking.cpu.Finish(batch);
+}
+
+TEST_CASE("A request that is alone goes to the router at once", "[grpc]") {
+  Asking asking;
+  absl::Notification looked;
+  size_t waiting = 0;
+  asking.queue->Post([&] {
+    asking.queue->OnExpect();
+    asking.Submit();
+    waiting = asking.cpu.waiting();
+    looked.Notify();
+  });
+  looked.WaitForNotification();
+  CHECK(waiting == 1);
+  asking.cpu.Finish(asking.cpu.Next());
 }
 
 }  // namespace

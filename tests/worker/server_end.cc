@@ -141,8 +141,7 @@ ipc::CompletionEntry ServerEnd::AwaitCompletion(uint32_t lane) {
   auto& ring = lanes_[lane].completion;
   const auto give_up = std::chrono::steady_clock::now() + kReceivePatience;
   while (!ring.HasEntry() && std::chrono::steady_clock::now() < give_up) {
-    region()->completed.Wait([&ring] { return ring.HasEntry(); }, std::chrono::nanoseconds(0),
-                             kReceivePatience);
+    region()->completed.Wait([&ring] { return ring.HasEntry(); }, nullptr, kReceivePatience);
   }
   ipc::CompletionEntry completion{};
   REQUIRE(ring.Take(completion) == ipc::RingResult::kOk);

@@ -67,8 +67,7 @@ ScriptedLane::ScriptedLane(Regions& regions, uint32_t lane, uint32_t lanes, RunB
 
 void ScriptedLane::Run() {
   while (true) {
-    rings_.submitted.Wait([this] { return submitted_.HasEntry(); }, milliseconds(0),
-                          milliseconds(1000));
+    rings_.submitted.Wait([this] { return submitted_.HasEntry(); }, nullptr, milliseconds(1000));
     ipc::SubmitEntry batch;
     while (submitted_.Take(batch) == ipc::RingResult::kOk) Answer(batch);
   }
@@ -204,7 +203,7 @@ uint32_t ScriptedLane::FreeSlot() {
       released.store(0, std::memory_order_release);
       return slot;
     }
-    region_.board.bell.Wait([] { return false; }, milliseconds(0), milliseconds(1));
+    region_.board.bell.Wait([] { return false; }, nullptr, milliseconds(1));
   }
 }
 
