@@ -84,6 +84,9 @@ class Scheduler {
   // one that takes so many times as long: what is light does not keep it from what is lighter.
   static constexpr Duration kExpressBatch = std::chrono::milliseconds(2);
   static constexpr int kExpressGain = 4;
+  // A model gets another lane only where each of those that run it has so much to compute: for less,
+  // waking it costs more than it brings. Unless they are late.
+  static constexpr Duration kWorthAWake = std::chrono::microseconds(150);
   // How often waiting requests are looked over for cancelled ones.
   static constexpr Duration kSweepInterval = std::chrono::milliseconds(50);
   // How often the running batches are held against their budgets.
@@ -195,11 +198,16 @@ class Scheduler {
     // Lanes that may run it at the same time.
     uint32_t limit = 0;
     uint32_t running_lanes = 0;
+    int64_t running_rows = 0;
+    // When the last batch that was started is predicted to end.
+    TimePoint ends_at{};
     // Until then a lane that went down is expected back.
     TimePoint hope_until{};
     // Until then the pool's last worker is kept from what may end it.
     TimePoint spares_until{};
     CostModel cost;
+    // Of that what the worker computes, without the way there and back.
+    CostModel compute;
   };
   struct Model {
     explicit Model(const ModelVersion& model);
@@ -239,6 +247,7 @@ class Scheduler {
   bool MayUse(uint32_t model, const Lane& lane) const;
   bool NeedsExpress(uint32_t model, uint32_t pool) const;
   bool HasRoom(TimePoint now, uint32_t model, const Lane& lane) const;
+  static bool LanesKeepUp(TimePoint now, const Model& model, const Seat& seat);
   bool MayFollow(uint32_t model, const Lane& lane) const;
   bool OlderWaits(uint32_t model, const Lane& lane) const;
   Lane* RoomyLane(TimePoint now, uint32_t model, uint32_t pool);

@@ -21,18 +21,22 @@ std::unique_ptr<ScheduledBatch> Scheduler::Ended(TimePoint now, LaneId id, uint6
   std::unique_ptr<ScheduledBatch> batch = lanes_.End(now, id, batch_id, &ran);
   if (batch == nullptr) return nullptr;
   Released(*batch);
-  const Seat& seat = models_[batch->model].seats[id.pool];
+  Seat& seat = models_[batch->model].seats[id.pool];
   if (well) {
     Observe(batch->model, id.pool, batch->batch.rows, ran);
+    const Duration computed = batch->result.compute_time;
+    if (computed > Duration{0}) seat.compute.Learn(batch->batch.rows, computed);
     models_[batch->model].breaker.OnAnswers(now, std::ssize(batch->members), batch->is_trial);
   }
   if (batch->result.death == WorkerDeath::kNone) Resolve(now, *batch, actions);
   ServeSuspects(now, actions);
   if (active_.empty()) return batch;
   ServeLane(now, lane, actions);
-  // Another lane may now run the model that is limited to some.
-  if (seat.limit < lanes_.lanes(id.pool).size() || models_[batch->model].in_order)
+  // Another lane may now run the model, which was limited to this one, or waited for it.
+  if (seat.limit < lanes_.lanes(id.pool).size() || models_[batch->model].in_order ||
+      seat.running_lanes == 0) {
     ServeModel(now, batch->model, actions);
+  }
   if (was_full || batch->is_trial) ServeWorker(now, lane, actions);
   ServeExpress(now, actions);
   NoteWaiting(now);
@@ -110,8 +114,10 @@ bool Scheduler::MakeAlone(ScheduledBatch& batch) {
 
 void Scheduler::Released(const ScheduledBatch& batch) {
   if (batch.is_trial) lanes_.Hold(lanes_.lane(batch.lane), false);
+  Seat& seat = models_[batch.model].seats[batch.lane.pool];
+  seat.running_rows -= batch.batch.rows;
   if (Runs(lanes_.lane(batch.lane), batch.model)) return;
-  --models_[batch.model].seats[batch.lane.pool].running_lanes;
+  --seat.running_lanes;
   UpdateLeastTime(models_[batch.model]);
 }
 

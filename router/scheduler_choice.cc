@@ -54,12 +54,24 @@ bool Scheduler::HasRoom(TimePoint now, uint32_t model, const Lane& lane) const {
   if (!MayUse(model, lane) || !lanes_.IsOpen(lane)) return false;
   if (lane.express && !NeedsExpress(model, lane.id.pool)) return false;
   if (lane.batches.size() >= kLaneDepth) return false;
-  if (seat.running_lanes >= seat.limit && !Runs(lane, model)) return false;
+  if (!Runs(lane, model)) {
+    if (seat.running_lanes >= seat.limit || LanesKeepUp(now, wanted, seat)) return false;
+  }
   if (wanted.in_order && IsRunning(wanted)) return false;
   if (wanted.breaker.has_offended() && (HasSuspect(model) || !Spares(now, model, lane))) {
     return false;
   }
   return lane.batches.empty() || MayFollow(model, lane);
+}
+
+// Whether the lanes that run the model will be done with all of it before another one would be of
+// use. Not where none runs it, nor where they do not answer when they should.
+bool Scheduler::LanesKeepUp(TimePoint now, const Model& model, const Seat& seat) {
+  if (!seat.compute.known() || now > seat.ends_at + kShortBatch) return false;
+  const int64_t rows = seat.running_rows + model.queue.rows();
+  const int64_t full = model.queue.full_rows();
+  const int64_t batches = (rows + full - 1) / full;
+  return batches * seat.compute.Predict(std::min(rows, full)) < seat.running_lanes * kWorthAWake;
 }
 
 // Whether a batch of the model may wait in the ring of the lane behind those that it has.
@@ -357,10 +369,12 @@ ScheduledBatch& Scheduler::Launch(TimePoint now, uint32_t model, Lane& lane, Req
   if (next_watch_ == kNever) next_watch_ = now + kWatchInterval;
   next_wakeup_ = std::min(next_wakeup_, next_watch_);
   if (!Runs(lane, model)) ++seat.running_lanes;
+  seat.running_rows += batch->batch.rows;
   UpdateLeastTime(wanted);
   ScheduledBatch& started = *batch;
   actions.starts.push_back(&started);
   lanes_.Start(now, std::move(batch));
+  seat.ends_at = lane.busy_until;
   return started;
 }
 

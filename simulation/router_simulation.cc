@@ -115,11 +115,12 @@ class RouterSimulation {
 
   void Perform(TimePoint now) {
     for (auto& refusal : actions_.refusals) spare_.push_back(std::move(refusal.request));
-    for (const ScheduledBatch* batch : actions_.starts) {
+    for (ScheduledBatch* batch : actions_.starts) {
       const LaneId lane = batch->lane;
       TimePoint& free_at = free_at_[lane.pool][lane.lane];
       const Duration time = times_.Draw(lane.pool, batch->batch.rows);
       free_at = std::max(free_at, now) + time;
+      batch->result.compute_time = time;
       recorder_.Ran(lane.pool, time);
       ends_.push({free_at, lane, batch->batch.id});
     }

@@ -63,7 +63,9 @@ class ScheduleBench {
     return starts.size() == 1 ? starts[0] : nullptr;
   }
 
-  void End(const ScheduledBatch* batch) {
+  // `computed`: as the worker tells; zero: it does not.
+  void End(const ScheduledBatch* batch, Duration computed = Duration{0}) {
+    scheduler.Find(batch->lane, batch->batch.id)->result.compute_time = computed;
     scheduler.Ended(now, batch->lane, batch->batch.id, true, actions);
   }
 
@@ -86,13 +88,14 @@ class ScheduleBench {
     scheduler.SetRunnable(now, model, lane, true, actions);
   }
 
-  // Runs single requests of the model on the kind of pool until its time is known.
-  void Teach(uint32_t model, PoolPreference pool, Duration time) {
+  // Runs single requests of the model on the kind of pool until its time is known, and what of it
+  // the worker computes.
+  void Teach(uint32_t model, PoolPreference pool, Duration time, Duration computed = Duration{0}) {
     for (int i = 0; i < 3; ++i) {
       Submit(model, 1, pool);
       const ScheduledBatch* batch = Start();
       now += time;
-      End(batch);
+      End(batch, computed);
     }
   }
 

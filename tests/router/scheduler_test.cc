@@ -1,5 +1,7 @@
 #include "router/scheduler.h"
 
+#include <vector>
+
 #include "tests/router/schedule_bench.h"
 #include "tests/support/catch.h"
 
@@ -89,6 +91,64 @@ TEST_CASE("Of lanes that all have short batches the one with the fewest gets the
   uint32_t of_first = 0;
   for (const ScheduledBatch* batch : bench.Starts()) of_first += batch->lane.lane == 0 ? 1 : 0;
   CHECK(of_first == 2);
+}
+
+TEST_CASE("A model gets another lane once those that run it have enough to compute",
+          "[scheduler]") {
+  ModelConfig config = BatchingModel();
+  config.dynamic_batching = false;
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t model = bench.Add(config);
+  // What the way to the worker and back takes does not count.
+  bench.Teach(model, PoolPreference::kAny, microseconds(100), microseconds(40));
+  std::vector<const ScheduledBatch*> batches;
+  const auto submit = [&] {
+    bench.Submit(model);
+    batches.push_back(bench.Start());
+    return batches.back();
+  };
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(submit() != nullptr);
+    CHECK(batches.back()->lane == LaneId{0, 0});
+  }
+  SECTION("the fourth makes it 160 µs") {
+    REQUIRE(submit() != nullptr);
+    CHECK(batches.back()->lane == LaneId{0, 1});
+  }
+  SECTION("it has done some of that") {
+    bench.End(batches[0], microseconds(40));
+    REQUIRE(submit() != nullptr);
+    CHECK(batches.back()->lane == LaneId{0, 0});
+  }
+  SECTION("it is late") {
+    bench.now += microseconds(900);
+    REQUIRE(submit() != nullptr);
+    CHECK(batches.back()->lane == LaneId{0, 1});
+  }
+}
+
+TEST_CASE("A request that waited for its model's lane takes another where that has gone",
+          "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t light = bench.Add(BatchingModel("light"));
+  const uint32_t heavy = bench.Add(BatchingModel("heavy"));
+  bench.scheduler.SetRunnable(bench.now, heavy, {0, 1}, false, bench.actions);
+  bench.Teach(light, PoolPreference::kAny, microseconds(50), microseconds(10));
+  bench.Submit(light);
+  const ScheduledBatch* running = bench.Start();
+  REQUIRE(running != nullptr);
+  REQUIRE(running->lane == LaneId{0, 0});
+  // It waits for that lane, so that nothing follows there.
+  bench.Submit(heavy);
+  bench.Submit(light);
+  CHECK(bench.Starts().empty());
+  bench.End(running, microseconds(10));
+  const auto starts = bench.Starts();
+  REQUIRE(starts.size() == 2);
+  CHECK(starts[0]->model == heavy);
+  CHECK(starts[0]->lane == LaneId{0, 0});
+  CHECK(starts[1]->model == light);
+  CHECK(starts[1]->lane == LaneId{0, 1});
 }
 
 TEST_CASE("A second batch does not overtake an older request that waits for the lane",
