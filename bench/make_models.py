@@ -91,7 +91,7 @@ platform: "pytorch_libtorch"
 max_batch_size: 16
 input { name: "INPUT0" data_type: TYPE_FP32 dims: [ 64 ] }
 output { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ 10 ] }
-instance_group { kind: KIND_CPU count: 1 }
+instance_group { kind: KIND_CPU }
 """
 
 CONFIGS = {

@@ -84,8 +84,8 @@ class Scheduler {
   // one that takes so many times as long: what is light does not keep it from what is lighter.
   static constexpr Duration kExpressBatch = std::chrono::milliseconds(2);
   static constexpr int kExpressGain = 4;
-  // A model gets another lane only where each of those that run it has so much to compute: for less,
-  // waking it costs more than it brings. Unless they are late.
+  // A model gets another lane only where each of those that run it has so much to compute: for
+  // less, waking it costs more than it brings. Unless they are late.
   static constexpr Duration kWorthAWake = std::chrono::microseconds(150);
   // How often waiting requests are looked over for cancelled ones.
   static constexpr Duration kSweepInterval = std::chrono::milliseconds(50);

@@ -22,7 +22,7 @@ platform: "pytorch_libtorch"
 max_batch_size: {batch}
 input {{ name: "INPUT" data_type: TYPE_FP32 dims: [ {dims} ] }}
 output {{ name: "OUTPUT" data_type: TYPE_FP32 dims: [ {outputs} ] }}
-instance_group {{ kind: KIND_CPU count: {count} }}
+instance_group {{ kind: KIND_CPU }}
 dynamic_batching {{ }}
 """
 
@@ -57,10 +57,9 @@ def compile_resnet18(repository, others, precision):
 def main():
     folder = sys.argv[1]
     scripts = os.path.join(folder, "repository")
-    # As `tandem tune` chooses them.
-    for make, shape, outputs, batch, count in (
-        (small, (64,), 10, 16, 1),
-        (resnet18, (3, 224, 224), 1000, 4, 2),
+    for make, shape, outputs, batch in (
+        (small, (64,), 10, 16),
+        (resnet18, (3, 224, 224), 1000, 4),
     ):
         name, model = make.__name__, make().eval()
         version = os.path.join(scripts, name, "1")
@@ -72,13 +71,8 @@ def main():
         traced.save(os.path.join(version, "model.pt"))
         write(os.path.join(folder, name + ".input"), example.numpy().tobytes())
         write(os.path.join(folder, name + ".output"), answer.numpy().tobytes())
-        text = CONFIG.format(
-            name=name,
-            batch=batch,
-            dims=", ".join(map(str, shape)),
-            outputs=outputs,
-            count=count,
-        )
+        dims = ", ".join(map(str, shape))
+        text = CONFIG.format(name=name, batch=batch, dims=dims, outputs=outputs)
         write(os.path.join(scripts, name, "config.pbtxt"), text.encode())
     for precision in ("fp32", "bf16"):
         compile_resnet18(os.path.join(folder, "compiled-" + precision), scripts, precision)

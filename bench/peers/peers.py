@@ -16,7 +16,7 @@ from peer import HERE, SHAPES, Environment, GrpcPeer, HttpPeer, free_port
 
 class Tandem(GrpcPeer):
     name = "Tandem"
-    settings = "1 lane and 2 lanes of 1 thread, batches of up to 16 and 4"
+    settings = "2 lanes of 1 thread, batches of up to 16 and 4"
     repository = "repository"
 
     def command(self):
