@@ -2,10 +2,9 @@
 // less nice again, so what is nice for one batch alone runs on another one.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <optional>
+#include <semaphore>
 #include <string>
 #include <thread>
 
@@ -28,11 +27,11 @@ class NicerThread {
  private:
   void Loop(const std::string& name, uint32_t nice);
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  // Guarded by mutex_.
+  // Each orders what the other side wrote before: the task, that it ran.
+  std::binary_semaphore begin_{0};
+  std::binary_semaphore end_{0};
+  // Empty: the thread is to end.
   std::optional<absl::FunctionRef<void()>> task_;
-  bool stopping_ = false;
   std::thread thread_;
 };
 
