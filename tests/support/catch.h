@@ -13,3 +13,7 @@ namespace tandem {
 using Catch::Detail::Approx;
 }
 #endif
+
+// Matchers have other names in each.
+#undef CHECK_THAT
+#undef REQUIRE_THAT
