@@ -6,6 +6,8 @@
 #include <functional>
 #include <mutex>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "inference.grpc.pb.h"
 #include "tests/support/catch.h"
@@ -56,6 +58,25 @@ class FakeServer : public inference::GRPCInferenceService::CallbackService {
   std::set<std::string> peers_;
 };
 
+// One that leaves its clients without an answer until it ends.
+class SilentServer {
+ public:
+  ~SilentServer() {
+    const std::lock_guard lock(mutex_);
+    for (grpc::ServerUnaryReactor* call : unanswered_) call->Finish(grpc::Status::OK);
+  }
+
+  std::string target() const { return server_.target(); }
+
+ private:
+  std::mutex mutex_;
+  std::vector<grpc::ServerUnaryReactor*> unanswered_;
+  FakeServer server_{[this](const auto&, grpc::ServerUnaryReactor* reactor) {
+    const std::lock_guard lock(mutex_);
+    unanswered_.push_back(reactor);
+  }};
+};
+
 grpc::ByteBuffer Request(const std::string& model) {
   inference::ModelInferRequest request;
   request.set_model_name(model);
@@ -63,7 +84,7 @@ grpc::ByteBuffer Request(const std::string& model) {
   return grpc::ByteBuffer(&slice, 1);
 }
 
-LoadOptions Options(const FakeServer& server) {
+LoadOptions Options(const auto& server) {
   LoadOptions options;
   options.target = server.target();
   options.warm_up = milliseconds(20);
@@ -127,12 +148,7 @@ TEST_CASE("An open loop sends when calls are due, and counts from then", "[bench
 }
 
 TEST_CASE("Calls of an open loop that could not be sent are told", "[bench]") {
-  std::mutex mutex;
-  std::vector<grpc::ServerUnaryReactor*> waiting;
-  FakeServer server([&](const auto&, grpc::ServerUnaryReactor* reactor) {
-    const std::lock_guard lock(mutex);
-    waiting.push_back(reactor);
-  });
+  SilentServer server;
   LoadOptions options = Options(server);
   options.warm_up = milliseconds(0);
   options.timeout = milliseconds(20);
@@ -143,8 +159,6 @@ TEST_CASE("Calls of an open loop that could not be sent are told", "[bench]") {
   // Each of the calls that were due within 0.2 s is in one of the two.
   CHECK(static_cast<double>(result.failures + result.unsent) ==
         Approx(200000).epsilon(poisson ? 0.02 : 0.00001));
-  const std::lock_guard lock(mutex);
-  for (grpc::ServerUnaryReactor* one : waiting) one->Finish(grpc::Status::OK);
 }
 
 TEST_CASE("What the warm-up could not send does not fill the measured time", "[bench]") {
@@ -191,12 +205,7 @@ TEST_CASE("Failures are counted apart, with the server's first message", "[bench
 }
 
 TEST_CASE("A server that never answers ends the level after the timeout", "[bench]") {
-  std::mutex mutex;
-  std::vector<grpc::ServerUnaryReactor*> waiting;
-  FakeServer server([&](const auto&, grpc::ServerUnaryReactor* reactor) {
-    const std::lock_guard lock(mutex);
-    waiting.push_back(reactor);
-  });
+  SilentServer server;
   LoadOptions options = Options(server);
   options.timeout = milliseconds(20);
   const bool open = GENERATE(false, true);
@@ -206,8 +215,6 @@ TEST_CASE("A server that never answers ends the level after the timeout", "[benc
   CHECK(result.failures > 0);
   if (!open) CHECK(result.failures == 4);
   CHECK(result.first_failure == "no answer came in time");
-  const std::lock_guard lock(mutex);
-  for (grpc::ServerUnaryReactor* one : waiting) one->Finish(grpc::Status::OK);
 }
 
 TEST_CASE("A server that says that it is unavailable is not lost", "[bench]") {
