@@ -84,6 +84,9 @@ class Scheduler {
   // one that takes so many times as long: what is light does not keep it from what is lighter.
   static constexpr Duration kExpressBatch = std::chrono::milliseconds(2);
   static constexpr int kExpressGain = 4;
+  // So long after what it has should have ended a lane is late: it may hang, so nothing more goes
+  // there before something ends.
+  static constexpr Duration kLate = std::chrono::microseconds(500);
   // A model gets another lane only where each of those that run it has so much to compute: for
   // less, waking it costs more than it brings. Unless they are late.
   static constexpr Duration kWorthAWake = std::chrono::microseconds(150);
@@ -245,7 +248,8 @@ class Scheduler {
   bool Runs(const Lane& lane, uint32_t model) const;
   bool IsLight(uint32_t model, uint32_t pool) const;
   bool MayUse(uint32_t model, const Lane& lane) const;
-  bool NeedsExpress(uint32_t model, uint32_t pool) const;
+  static bool IsLate(TimePoint now, const Lane& lane);
+  bool NeedsExpress(TimePoint now, uint32_t model, uint32_t pool) const;
   bool HasRoom(TimePoint now, uint32_t model, const Lane& lane) const;
   static bool LanesKeepUp(TimePoint now, const Model& model, const Seat& seat);
   bool MayFollow(uint32_t model, const Lane& lane) const;

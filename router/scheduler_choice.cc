@@ -34,15 +34,19 @@ bool Scheduler::MayUse(uint32_t model, const Lane& lane) const {
          (!lane.express || IsLight(model, lane.id.pool));
 }
 
+bool Scheduler::IsLate(TimePoint now, const Lane& lane) {
+  return !lane.batches.empty() && now > lane.busy_until + kLate;
+}
+
 // Whether a light model's batch would wait on each of the pool's other lanes for much longer than
 // it takes. Else they are enough: more threads than cores make nothing faster.
-bool Scheduler::NeedsExpress(uint32_t model, uint32_t pool) const {
+bool Scheduler::NeedsExpress(TimePoint now, uint32_t model, uint32_t pool) const {
   const Model& wanted = models_[model];
   const Duration own = wanted.seats[pool].cost.Predict(wanted.queue.front().rows);
   const Duration least = std::max(kShortBatch, own * kExpressGain);
   const std::vector<Lane>& lanes = lanes_.lanes(pool);
   return std::all_of(lanes.begin(), lanes.end(), [&](const Lane& lane) {
-    if (lane.express || !lane.up) return true;
+    if (lane.express || !lane.up || IsLate(now, lane)) return true;
     return !lane.batches.empty() && lane.batches.front()->predicted >= least;
   });
 }
@@ -52,8 +56,8 @@ bool Scheduler::HasRoom(TimePoint now, uint32_t model, const Lane& lane) const {
   const Model& wanted = models_[model];
   const Seat& seat = wanted.seats[lane.id.pool];
   if (!MayUse(model, lane) || !lanes_.IsOpen(lane)) return false;
-  if (lane.express && !NeedsExpress(model, lane.id.pool)) return false;
-  if (lane.batches.size() >= kLaneDepth) return false;
+  if (lane.express && !NeedsExpress(now, model, lane.id.pool)) return false;
+  if (lane.batches.size() >= kLaneDepth || IsLate(now, lane)) return false;
   if (!Runs(lane, model)) {
     if (seat.running_lanes >= seat.limit || LanesKeepUp(now, wanted, seat)) return false;
   }
@@ -67,7 +71,7 @@ bool Scheduler::HasRoom(TimePoint now, uint32_t model, const Lane& lane) const {
 // Whether the lanes that run the model will be done with all of it before another one would be of
 // use. Not where none runs it, nor where they do not answer when they should.
 bool Scheduler::LanesKeepUp(TimePoint now, const Model& model, const Seat& seat) {
-  if (!seat.compute.known() || now > seat.ends_at + kShortBatch) return false;
+  if (!seat.compute.known() || now > seat.ends_at + kLate) return false;
   const int64_t rows = seat.running_rows + model.queue.rows();
   const int64_t full = model.queue.full_rows();
   const int64_t batches = (rows + full - 1) / full;

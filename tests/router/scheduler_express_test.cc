@@ -34,6 +34,22 @@ TEST_CASE("A light model takes the express lane while long batches hold the othe
   CHECK(batch->lane == kExpress);
 }
 
+TEST_CASE("A light model takes the express lane while short batches hang on the others",
+          "[scheduler][express]") {
+  ScheduleBench bench{{{PoolKind::kCpu, 2, 1, /*express=*/true}}};
+  const uint32_t hanging = bench.Add(BatchingModel("hanging"));
+  const uint32_t light = bench.Add(BatchingModel("light"));
+  bench.Teach(hanging, PoolPreference::kAny, microseconds(100));
+  bench.Teach(light, PoolPreference::kAny, microseconds(100));
+  bench.Submit(hanging);
+  REQUIRE(bench.Start() != nullptr);
+  bench.now += milliseconds(1);
+  bench.Submit(light);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->lane == LaneId{0, 1});
+}
+
 TEST_CASE("No heavy model enters an express lane, and none whose time is unknown",
           "[scheduler][express]") {
   Busy busy;

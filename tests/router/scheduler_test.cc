@@ -151,6 +151,40 @@ TEST_CASE("A request that waited for its model's lane takes another where that h
   CHECK(starts[1]->lane == LaneId{0, 1});
 }
 
+TEST_CASE("Nothing goes to a lane that is late", "[scheduler]") {
+  ModelConfig one_lane = BatchingModel("one_lane");
+  one_lane.instances_cpu = 1;
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t hanging = bench.Add(BatchingModel("hanging"));
+  const uint32_t busy = bench.Add(BatchingModel("busy"));
+  const bool is_limited = GENERATE(false, true);
+  const uint32_t light = bench.Add(is_limited ? one_lane : BatchingModel("light"));
+  for (const uint32_t model : {hanging, busy, light}) {
+    bench.Teach(model, PoolPreference::kAny, microseconds(100), microseconds(50));
+  }
+  bench.Submit(hanging);
+  const ScheduledBatch* hung = bench.Start();
+  REQUIRE(hung != nullptr);
+  bench.now += milliseconds(1);
+  bench.Submit(busy);
+  const ScheduledBatch* running = bench.Start();
+  REQUIRE(running != nullptr);
+  REQUIRE(running->lane.lane != hung->lane.lane);
+  // Both lanes have one batch, and the one that is late should be free by now.
+  bench.Submit(light);
+  const ScheduledBatch* behind = bench.Start();
+  REQUIRE(behind != nullptr);
+  CHECK(behind->lane == running->lane);
+  bench.End(running, microseconds(50));
+  bench.End(behind, microseconds(50));
+  // Once it has answered it is as any other.
+  bench.End(hung, microseconds(50));
+  bench.Submit(hanging);
+  const ScheduledBatch* next = bench.Start();
+  REQUIRE(next != nullptr);
+  CHECK(next->lane == hung->lane);
+}
+
 TEST_CASE("A second batch does not overtake an older request that waits for the lane",
           "[scheduler]") {
   ScheduleBench bench({{PoolKind::kCpu, 1}});
