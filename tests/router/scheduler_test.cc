@@ -178,11 +178,12 @@ TEST_CASE("Nothing goes to a lane that is late", "[scheduler]") {
   bench.End(running, microseconds(50));
   bench.End(behind, microseconds(50));
   // Once it has answered it is as any other.
+  const LaneId late = hung->lane;
   bench.End(hung, microseconds(50));
   bench.Submit(hanging);
   const ScheduledBatch* next = bench.Start();
   REQUIRE(next != nullptr);
-  CHECK(next->lane == hung->lane);
+  CHECK(next->lane == late);
 }
 
 TEST_CASE("A second batch does not overtake an older request that waits for the lane",
