@@ -25,16 +25,21 @@ POOLS = (
     f"--pool=first=device:cpu,lanes:1,express:0,threads:1,cores:{CORES[0]}",
     f"--pool=second=device:cpu,serves:gpu,lanes:1,express:0,threads:1,cores:{CORES[-1]}",
 )
+INPUTS = {
+    "encoder": ("--input-shape=1,64", "--input-type=int64"),
+    "resnet18": ("--input-shape=1,3,224,224",),
+}
 
 
 def on_core(core, command):
     return ["taskset", "--cpu-list", str(core), *command]
 
 
-def bare(model, core):
-    """A loop over the net of resnet18's size."""
+def bare(models, name, core):
+    """A loop over the model."""
+    model = os.path.join(models, name, "1", "model.pt")
     return on_core(core, [
-        build_path("bench-libtorch-loop"), f"--model={model}", "--input-shape=1,3,224,224",
+        build_path("bench-libtorch-loop"), f"--model={model}", *INPUTS[name],
         "--optimize=inference", "--profiling=false", "--loops=1", f"--seconds={SECONDS}",
     ])
 
@@ -64,18 +69,18 @@ def repository_of(models, name):
     return repository
 
 
-def machine(models):
+def machine(models, name):
     """What two bare loops do to each other: rate of one beside the other ÷ alone."""
-    model = os.path.join(models, "resnet18", "1", "model.pt")
+    one, two = (bare(models, name, core) for core in (CORES[0], CORES[-1]))
     rates, tails = [], []
     for _ in range(ROUNDS):
-        alone = measure(bare(model, CORES[0]))
-        both = measure(bare(model, CORES[0]), bare(model, CORES[-1]))
+        alone = measure(one)
+        both = measure(one, two)
         rates.append(both["runs_per_second"] / alone["runs_per_second"])
         tails.append(both["latency_us"]["p99"] / alone["latency_us"]["p99"])
-    show("two bare loops of resnet18: rate of one beside the other ÷ alone",
+    show(f"two bare loops of {name}: rate of one beside the other ÷ alone",
          f"{statistics.median(rates):.3f}")
-    show("two bare loops of resnet18: p99 of one beside the other ÷ alone",
+    show(f"two bare loops of {name}: p99 of one beside the other ÷ alone",
          f"{statistics.median(tails):.3f}")
 
 
@@ -121,10 +126,10 @@ def prediction(models, name):
 
 def main():
     models = sys.argv[1]
-    machine(models)
-    for name in ("encoder", "resnet18"):
+    for name in INPUTS:
+        machine(models, name)
         interference(models, name)
-    for name in ("encoder", "resnet18"):
+    for name in INPUTS:
         prediction(models, name)
 
 

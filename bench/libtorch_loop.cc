@@ -6,6 +6,7 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/rand.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -38,6 +39,7 @@ using torch::inductor::AOTIModelPackageLoader;
 struct Options {
   std::string model;
   std::vector<int64_t> shape;
+  std::string input_type = "fp32";
   int loops = 1;
   int threads = 1;
   double seconds = 5;
@@ -88,6 +90,12 @@ Model Load(const Options& options) {
   return model;
 }
 
+// Random numbers, or numbers that any table of embeddings has.
+at::Tensor MakeInput(const Options& options) {
+  if (options.input_type == "int64") return at::zeros(options.shape, at::TensorOptions(at::kLong));
+  return at::rand(options.shape);
+}
+
 // One loop's calls. On a GPU it has a stream of its own, and each call waits for it.
 class Caller {
  public:
@@ -95,7 +103,7 @@ class Caller {
       : options_(options),
         device_(options.device),
         model_(std::move(model)),
-        host_input_(at::rand(options.shape)),
+        host_input_(MakeInput(options)),
         device_input_(host_input_.to(device_)) {
     if (options.autocast != "off") {
       at::autocast::set_autocast_dtype(device_.type(),
@@ -204,10 +212,12 @@ int main(int argc, char** argv) {
   app.add_option("--model", options.model, "TorchScript file, or a package of AOTInductor's (.pt2)")
       ->required()
       ->check(CLI::ExistingFile);
-  app.add_option("--input-shape", options.shape, "Shape of the FP32 input, as in 1,3,224,224")
+  app.add_option("--input-shape", options.shape, "Shape of the input, as in 1,3,224,224")
       ->required()
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
+  app.add_option("--input-type", options.input_type, "fp32 or int64 (zeros)")
+      ->check(CLI::IsMember({"fp32", "int64"}));
   app.add_option("--loops", options.loops, "Loops that run at the same time, each with a copy")
       ->check(CLI::Range(1, 1024));
   app.add_option("--threads", options.threads, "Intra-op threads of each loop")
