@@ -67,7 +67,7 @@ Router::State::~State() {
     stopping_ = true;
     scheduler_.RefuseWaiting(absl::UnavailableError("the server has stopped"), actions);
   }
-  timer_.notify_one();
+  timer_.Set(Duration{0});
   timer_thread_.join();
   Perform(std::move(actions));
 }
@@ -122,7 +122,11 @@ void Router::State::Submit(absl::Span<Submission> burst) {
     for (auto& [model, queued] : admitted) {
       scheduler_.Accept(now, model, std::move(queued), actions);
     }
-    for (const auto& [model, queued] : admitted) scheduler_.Serve(now, model, actions);
+    for (size_t i = 0; i < admitted.size(); ++i) {
+      // One after the other of the same model are served at once.
+      if (i > 0 && admitted[i].first == admitted[i - 1].first) continue;
+      scheduler_.Serve(now, admitted[i].first, actions);
+    }
     Arm();
   }
   Perform(std::move(actions));
@@ -355,27 +359,29 @@ void Router::State::Answer(std::unique_ptr<QueuedRequest> queued, InferResponse 
 
 void Router::State::Arm() {
   const TimePoint wakeup = scheduler_.NextWakeup();
-  if (wakeup >= armed_) return;
+  if (wakeup < armed_) SetTimer(clock_.Now(), wakeup);
+}
+
+void Router::State::SetTimer(TimePoint now, TimePoint wakeup) {
   armed_ = wakeup;
-  timer_.notify_one();
+  timer_.Set(std::min(wakeup - now, kLongestSleep));
 }
 
 void Router::State::RunTimer() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     const TimePoint now = clock_.Now();
-    armed_ = scheduler_.NextWakeup();
-    if (armed_ == kNever) {
-      timer_.wait(lock);
-    } else if (armed_ > now) {
-      timer_.wait_for(lock, std::min(armed_ - now, kLongestSleep));
-    } else {
-      SchedulerActions actions;
+    SchedulerActions actions;
+    if (scheduler_.NextWakeup() <= now) {
       scheduler_.Tick(now, actions);
       lock.unlock();
       Perform(std::move(actions));
-      lock.lock();
+    } else {
+      SetTimer(now, scheduler_.NextWakeup());
+      lock.unlock();
+      timer_.Sleep();
     }
+    lock.lock();
   }
 }
 

@@ -18,6 +18,7 @@
 #include "router/queued_request.h"
 #include "router/router.h"
 #include "router/scheduler.h"
+#include "router/wake_timer.h"
 
 namespace tandem {
 
@@ -85,8 +86,9 @@ class Router::State {
   // Both with table_mutex_ held.
   ModelStatus StatusLocked(const ModelEntry& entry) const;
   std::vector<PoolCost> CostsLocked(const ModelEntry& entry) const;
-  // Wakes the timer thread where something falls due earlier than it knows. With mutex_ held.
+  // Both with mutex_ held. Sets the timer where something falls due earlier than it knows.
   void Arm();
+  void SetTimer(TimePoint now, TimePoint wakeup);
   void RunTimer();
 
   const Clock& clock_;
@@ -101,7 +103,7 @@ class Router::State {
   // Guards scheduler_, the results of batches, armed_ and stopping_.
   mutable std::mutex mutex_;
   Scheduler scheduler_;
-  std::condition_variable timer_;
+  WakeTimer timer_;
   TimePoint armed_ = kNever;
   bool stopping_ = false;
 

@@ -232,6 +232,7 @@ void Scheduler::WatchLanes(TimePoint now, SchedulerActions& actions) {
 void Scheduler::NoteWaiting(TimePoint now) {
   if (active_.empty() && suspects_.empty()) return;
   next_wakeup_ = std::min(next_wakeup_, now + kSweepInterval);
+  NoteLanes(now);
   for (const uint32_t model : active_) {
     const BatchQueue& queue = models_[model].queue;
     next_wakeup_ = std::min(next_wakeup_, queue.earliest_expiry());
@@ -244,6 +245,17 @@ void Scheduler::NoteWaiting(TimePoint now) {
       if (seat.cost.known()) limits.cost = &seat.cost;
       const BatchQueue::Prospect prospect = queue.Peek(now, limits);
       if (!prospect.due) next_wakeup_ = std::min(next_wakeup_, prospect.due_at);
+    }
+  }
+}
+
+// Makes sure of a wake-up for when a lane may take the next batch of what it runs.
+void Scheduler::NoteLanes(TimePoint now) {
+  for (uint32_t pool = 0; pool < lanes_.pool_count(); ++pool) {
+    for (const Lane& lane : lanes_.lanes(pool)) {
+      if (lane.batches.empty() || !models_[lane.batches.front()->model].active) continue;
+      const TimePoint next = NextMayFollowAt(lane.batches.front()->model, lane);
+      if (next > now) next_wakeup_ = std::min(next_wakeup_, next);
     }
   }
 }

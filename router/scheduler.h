@@ -2,7 +2,7 @@
 // done comes out as actions. Knows no thread, no clock and no backend. Not thread-safe: the router
 // locks it.
 //
-// A lane that is free pulls: no batch is bound to a lane before it can take it. Among the models
+// A lane that is free, or soon will be, pulls: no batch is bound to a lane before. Among the models
 // that wait for a lane the one with the most urgent request goes first. Where several pools hold a
 // model, placement_policy.h says who takes it. A request that would not be answered inside its
 // deadline is refused when it comes, or as soon as that is known. Express lanes are for light
@@ -80,6 +80,10 @@ class Scheduler {
   // A lane is given more than one batch only where all it has takes less than this: then the way to
   // the worker and back counts, and one wake-up serves many.
   static constexpr Duration kShortBatch = std::chrono::microseconds(500);
+  // A lane that runs a longer one gets the same model's next batch this long before it is predicted
+  // to end, or a part of its time where that is more: then it need not wait for it.
+  static constexpr Duration kLeastLead = std::chrono::microseconds(200);
+  static constexpr int kLeadPart = 16;
   // An express lane takes batches of at most this, and only while each other lane of the pool runs
   // one that takes so many times as long: what is light does not keep it from what is lighter.
   static constexpr Duration kExpressBatch = std::chrono::milliseconds(2);
@@ -252,7 +256,8 @@ class Scheduler {
   bool NeedsExpress(TimePoint now, uint32_t model, uint32_t pool) const;
   bool HasRoom(TimePoint now, uint32_t model, const Lane& lane) const;
   static bool LanesKeepUp(TimePoint now, const Model& model, const Seat& seat);
-  bool MayFollow(uint32_t model, const Lane& lane) const;
+  bool MayFollow(TimePoint now, uint32_t model, const Lane& lane) const;
+  TimePoint NextMayFollowAt(uint32_t model, const Lane& lane) const;
   bool OlderWaits(uint32_t model, const Lane& lane) const;
   Lane* RoomyLane(TimePoint now, uint32_t model, uint32_t pool);
   Duration TimeOfOthers(uint32_t model, uint32_t pool) const;
@@ -306,6 +311,7 @@ class Scheduler {
   void RefuseDead(TimePoint now, const Model& model, Requests dead, SchedulerActions& actions);
   void UpdateActive(uint32_t model);
   void NoteWaiting(TimePoint now);
+  void NoteLanes(TimePoint now);
 
   uint32_t max_queue_length_;
   uint64_t max_queue_bytes_;

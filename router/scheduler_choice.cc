@@ -65,7 +65,7 @@ bool Scheduler::HasRoom(TimePoint now, uint32_t model, const Lane& lane) const {
   if (wanted.breaker.has_offended() && (HasSuspect(model) || !Spares(now, model, lane))) {
     return false;
   }
-  return lane.batches.empty() || MayFollow(model, lane);
+  return lane.batches.empty() || MayFollow(now, model, lane);
 }
 
 // Whether the lanes that run the model will be done with all of it before another one would be of
@@ -79,18 +79,33 @@ bool Scheduler::LanesKeepUp(TimePoint now, const Model& model, const Seat& seat)
 }
 
 // Whether a batch of the model may wait in the ring of the lane behind those that it has.
-bool Scheduler::MayFollow(uint32_t model, const Lane& lane) const {
+bool Scheduler::MayFollow(TimePoint now, uint32_t model, const Lane& lane) const {
   const Model& wanted = models_[model];
   const CostModel& cost = wanted.seats[lane.id.pool].cost;
   if (!cost.known() || OlderWaits(model, lane)) return false;
-  const Duration next = cost.Predict(wanted.queue.next_rows());
   const Duration running = lane.batches.front()->predicted;
-  if (lane.batches.size() == 1) return running < kShortBatch && next < kShortBatch;
+  if (running >= kShortBatch) return NextMayFollowAt(model, lane) <= now;
+  const Duration next = cost.Predict(wanted.queue.next_rows());
+  if (lane.batches.size() == 1) return next < kShortBatch;
   // Requests that can join others do so better in the queue than one behind the other in the ring.
   if (wanted.queue.joins()) return false;
   Duration total = next;
   for (const auto& batch : lane.batches) total += batch->predicted;
   return total < kShortBatch;
+}
+
+// When the model's next batch may go to the lane, which runs one that is not short; kNever: not
+// before that has ended. A batch that may grow waits for that, and so does another model's, since
+// the one that runs may hang.
+TimePoint Scheduler::NextMayFollowAt(uint32_t model, const Lane& lane) const {
+  if (lane.batches.size() != 1) return kNever;
+  const ScheduledBatch& running = *lane.batches.front();
+  const BatchQueue& queue = models_[model].queue;
+  if (running.predicted < kShortBatch || running.model != model) return kNever;
+  if (queue.rows() < queue.full_rows()) return kNever;
+  const Duration next = models_[model].seats[lane.id.pool].cost.PredictLate(queue.next_rows());
+  if (queue.front().deadline() < lane.busy_until + running.predicted + next) return kNever;
+  return lane.busy_until - std::max(kLeastLead, running.predicted / kLeadPart);
 }
 
 // Whether another model waits for the lane to become idle. Without this, short batches could keep a
