@@ -48,15 +48,17 @@ struct Batch {
 enum class WorkerDeath : uint8_t {
   // It did not, or the server itself is ending it.
   kNone,
-  // However it died, it had not come to the batch, which stood behind another one in its lane.
-  kBeforeRun,
+  // It was not for this batch: the worker had not come to it, since it stood behind another one in
+  // its lane, or was ended since another one hung.
+  kForAnother,
   // By a signal that anybody may send: nothing says that a batch was the reason.
   kFromOutside,
   // From inside, while it loaded a model: that, or a batch, may be the reason.
   kWhileLoading,
-  // It crashed, left, broke the protocol or did not come to an end: one of its batches may be the
-  // reason.
+  // It crashed, left or broke the protocol: one of its batches may be the reason.
   kFromInside,
+  // It was ended since this batch did not come to an end.
+  kHung,
 };
 
 struct BatchResult {

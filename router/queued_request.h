@@ -19,8 +19,9 @@ namespace tandem {
 
 struct ModelEntry;
 
-// A worker's crash while several requests ran there. A suspect that nobody waits for any more is
-// never tried; once all others have been and were well, it was one of those that were given up.
+// A worker's crash while several requests ran there, or the hang of a batch of several. A suspect
+// that nobody waits for any more is never tried; once all others have been and were well, it was
+// one of those that were given up.
 struct Crash {
   // Suspects that were neither tried nor given up.
   size_t open = 0;
@@ -44,8 +45,8 @@ struct QueuedRequest {
   bool alone = false;
   // The deaths of workers that it was in.
   DeathCount deaths;
-  // One of them came while nothing else ran in the worker.
-  bool crashed_alone = false;
+  // One of them was surely for it: a crash while nothing else ran in the worker, or a hang.
+  bool ended_worker = false;
   // That of which it is a suspect beside others. For the scheduler alone.
   std::shared_ptr<Crash> crash;
   // As a suspect: until then it does not run in the last worker that its pool has.

@@ -4,13 +4,18 @@ namespace tandem {
 
 AfterDeath NextAfterDeath(WorkerDeath death, DeathCount& deaths, bool is_probe) {
   switch (death) {
-    case WorkerDeath::kBeforeRun:
-      return ++deaths.before_run > kMostDeathsBeforeRun ? AfterDeath::kGiveUp
+    case WorkerDeath::kForAnother:
+      return ++deaths.for_others > kMostDeathsForOthers ? AfterDeath::kGiveUp
                                                         : AfterDeath::kRunAgain;
     case WorkerDeath::kFromOutside:
       return ++deaths.from_outside > 1 ? AfterDeath::kGiveUp : AfterDeath::kRunAgain;
     case WorkerDeath::kWhileLoading:
       return ++deaths.while_loading > 1 ? AfterDeath::kGiveUp : AfterDeath::kRunAgain;
+    case WorkerDeath::kHung: {
+      const bool is_proof = is_probe || deaths.is_suspect() || deaths.hung > 0;
+      ++deaths.hung;
+      return is_proof ? AfterDeath::kCondemn : AfterDeath::kRunAgain;
+    }
     case WorkerDeath::kFromInside:
     case WorkerDeath::kNone:
       break;

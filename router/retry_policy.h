@@ -9,21 +9,24 @@ namespace tandem {
 
 // The deaths of workers that one request was in.
 struct DeathCount {
-  // Before it was run: nothing but a longer wait.
-  uint8_t before_run = 0;
+  // That were not for it: nothing but a longer wait.
+  uint8_t for_others = 0;
   // By a signal: no sign that the request was the reason.
   uint8_t from_outside = 0;
   // By a crash in a load or in a batch.
   uint8_t while_loading = 0;
   uint8_t from_inside = 0;
+  // Since the request did not come to an end, or one that ran in a batch with it.
+  uint8_t hung = 0;
 
-  // The request may have been the reason of one: it is to run with nothing beside it, so that the
-  // next death proves it.
+  // The request may have been the reason of a crash: it is to run with nothing beside it, so that
+  // the next one proves it. What hangs need not: it is told apart from what runs beside it.
   bool is_suspect() const { return while_loading + from_inside > 0; }
 };
 
-// Deaths before its run that a request waits through. A bound, for workers that end all the time.
-inline constexpr int kMostDeathsBeforeRun = 20;
+// Deaths that were not for it that a request waits through. A bound, for workers that end all the
+// time.
+inline constexpr int kMostDeathsForOthers = 20;
 
 enum class AfterDeath {
   kRunAgain,
@@ -33,7 +36,8 @@ enum class AfterDeath {
   kCondemn,
 };
 
-// Counts the death, which is one, and tells what comes next. `is_probe`: one crash proves enough.
+// Counts the death, which is one, and tells what comes next. `is_probe`: one crash or hang proves
+// enough.
 AfterDeath NextAfterDeath(WorkerDeath death, DeathCount& deaths, bool is_probe = false);
 
 }  // namespace tandem

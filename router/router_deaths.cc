@@ -13,7 +13,7 @@ void Router::State::RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint no
   for (std::unique_ptr<QueuedRequest>& member : batch->members) {
     const AfterDeath next = NextAfterDeath(batch->result.death, member->deaths, member->is_probe);
     if (next == AfterDeath::kGiveUp) {
-      const bool ran = batch->result.death != WorkerDeath::kBeforeRun;
+      const bool ran = batch->result.death != WorkerDeath::kForAnother;
       Refuse(std::move(member),
              absl::UnavailableError(absl::StrCat(
                  "model \"", batch->batch.model, "\": the worker of the request ended ",
@@ -71,7 +71,7 @@ void Router::State::Ban(uint32_t model, const QueuedRequest& request, const absl
 // Whoever does not wait for the second run of a request that crashes could else end a worker each
 // time.
 void Router::State::NoteGivenUp(const QueuedRequest& request, const absl::Status& status) {
-  if (!request.crashed_alone) return;
+  if (!request.ended_worker) return;
   if (!absl::IsDeadlineExceeded(status) && !absl::IsCancelled(status)) return;
   Ban(request.entry->number, request,
       absl::InternalError(absl::StrCat(

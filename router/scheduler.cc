@@ -107,7 +107,7 @@ void Scheduler::Accept(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
   if (IsDead(*request, now)) {
     Requests dead;
     dead.push_back(std::move(request));
-    RefuseDead(now, wanted, std::move(dead), actions);
+    RefuseDead(now, model, std::move(dead), actions);
     return;
   }
   if (!WillRun(now, wanted, *request)) {
@@ -125,7 +125,7 @@ void Scheduler::Accept(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
     // Perhaps some of them wait for nobody.
     Requests dead;
     wanted.queue.TakeDead(now, dead);
-    RefuseDead(now, wanted, std::move(dead), actions);
+    RefuseDead(now, model, std::move(dead), actions);
     UpdateActive(model);
   }
   if (absl::Status full = CheckRoom(wanted, *request); !full.ok()) {
@@ -194,7 +194,7 @@ void Scheduler::Tick(TimePoint now, SchedulerActions& actions) {
   for (const uint32_t model : waiting) {
     Requests dead;
     models_[model].queue.TakeDead(now, dead);
-    RefuseDead(now, models_[model], std::move(dead), actions);
+    RefuseDead(now, model, std::move(dead), actions);
     RefuseUnservable(now, model, actions);
   }
   waiting = active_;
@@ -317,9 +317,11 @@ absl::Status Scheduler::NotServed(const Model& model) const {
       "model \"", model.name, "\": its worker has ended and is not back yet; try again later"));
 }
 
-void Scheduler::RefuseDead(TimePoint now, const Model& model, Requests dead,
+void Scheduler::RefuseDead(TimePoint now, uint32_t number, Requests dead,
                            SchedulerActions& actions) {
+  const Model& model = models_[number];
   for (auto& request : dead) {
+    Resolve(now, *request, number, actions);
     absl::Status status =
         request->request->is_cancelled()
             ? absl::CancelledError(

@@ -298,7 +298,7 @@ class Scheduler {
   bool CanTry(const Suspect& suspect, const Lane& lane) const;
   Lane* LaneFor(TimePoint now, const Suspect& suspect);
   void RefuseSuspects(TimePoint now, SchedulerActions& actions);
-  void NoteCrash(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
+  void NoteDeath(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
   void Resolve(TimePoint now, const ScheduledBatch& batch, SchedulerActions& actions);
   void Resolve(TimePoint now, QueuedRequest& suspect, std::optional<uint32_t> given_up,
                SchedulerActions& actions);
@@ -308,7 +308,7 @@ class Scheduler {
   void Released(const ScheduledBatch& batch);
   void RefuseUnservable(TimePoint now, uint32_t model, SchedulerActions& actions);
   absl::Status NotServed(const Model& model) const;
-  void RefuseDead(TimePoint now, const Model& model, Requests dead, SchedulerActions& actions);
+  void RefuseDead(TimePoint now, uint32_t model, Requests dead, SchedulerActions& actions);
   void UpdateActive(uint32_t model);
   void NoteWaiting(TimePoint now);
   void NoteLanes(TimePoint now);

@@ -58,7 +58,7 @@ void Scheduler::UpdateLeastTime(Model& model) {
 }
 
 void Scheduler::WorkerDied(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions) {
-  NoteCrash(now, batch, actions);
+  NoteDeath(now, batch, actions);
   const uint32_t worker = lanes_.lane(batch.lane).worker;
   for (Lane& lane : lanes_.lanes(batch.lane.pool)) {
     if (lane.worker == worker && lane.generation == batch.lane_generation) lane.up = false;

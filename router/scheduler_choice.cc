@@ -359,7 +359,7 @@ void Scheduler::StartBatch(TimePoint now, uint32_t model, Lane& lane,
   Model& wanted = models_[model];
   Requests dead;
   Requests members = wanted.queue.Take(now, limits, dead);
-  RefuseDead(now, wanted, std::move(dead), actions);
+  RefuseDead(now, model, std::move(dead), actions);
   UpdateActive(model);
   if (!members.empty()) Launch(now, model, lane, std::move(members), actions);
 }

@@ -1,4 +1,4 @@
-// The scheduler's way with suspects: requests that were in a worker when it crashed. Each runs by
+// The scheduler's way with suspects: requests that ran in a worker when it crashed. Each runs by
 // itself in a worker that runs nothing else meanwhile. So a second death names the one that ended
 // it, and takes nobody along. They are older than all that waits, and go first.
 #include <algorithm>
@@ -24,6 +24,8 @@ void Scheduler::RunAgain(TimePoint now, uint32_t model, Requests requests,
     // It has waited in the queue as long as its model allows, or less.
     request->wait_until = kNever;
     request->spared_until = now + kLongestSparing;
+    // The next time it is to be known which one hangs.
+    request->alone |= request->deaths.hung > 0;
     if (models_[model].breaker.is_open() && !request->is_probe) {
       actions.refusals.push_back({std::move(request), Paused(now, models_[model])});
     } else if (WillRun(now, models_[model], *request)) {
@@ -116,30 +118,34 @@ Lane* Scheduler::LaneFor(TimePoint now, const Suspect& suspect) {
   return busy;
 }
 
-// Its members, and those of the batches that ran beside it and are yet to be told of, are suspects
-// from now on.
-void Scheduler::NoteCrash(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions) {
+// Its members may be what ended the worker, and so may, where it did not hang, those of the batches
+// that ran beside it and are yet to be told of.
+void Scheduler::NoteDeath(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions) {
   const QueuedRequest& first = *batch.members.front();
-  const bool from_inside = batch.result.death == WorkerDeath::kFromInside;
+  const bool hung = batch.result.death == WorkerDeath::kHung;
+  const bool may_be_it = hung || batch.result.death == WorkerDeath::kFromInside;
   // A second death is the proof, or says nothing.
-  if (first.is_probe || first.deaths.is_suspect()) return;
+  if (first.is_probe || first.deaths.is_suspect() || (hung && first.deaths.hung > 0)) return;
   if (first.crash != nullptr) {
     // It was told of with another one. It may not have been run after all.
-    if (!from_inside) Resolve(now, batch, actions);
+    if (!may_be_it) Resolve(now, batch, actions);
     return;
   }
   const Lane& lane = lanes_.lane(batch.lane);
-  if (!from_inside || lane.generation != batch.lane_generation) return;
-  if (lanes_.HoldsOneBatch(lane) && batch.members.size() == 1) {
-    batch.members.front()->crashed_alone = true;
+  if (!may_be_it || lane.generation != batch.lane_generation) return;
+  if (batch.members.size() == 1 && (hung || lanes_.HoldsOneBatch(lane))) {
+    batch.members.front()->ended_worker = true;
     return;
   }
   const auto crash = std::make_shared<Crash>();
+  const auto note = [&](const ScheduledBatch& suspects) {
+    for (const auto& member : suspects.members) member->crash = crash;
+    crash->open += suspects.members.size();
+  };
+  if (hung) return note(batch);
   for (const Lane& beside : lanes_.lanes(batch.lane.pool)) {
     const ScheduledBatch* const running = LaneTable::Running(beside);
-    if (beside.worker != lane.worker || running == nullptr) continue;
-    for (const auto& member : running->members) member->crash = crash;
-    crash->open += running->members.size();
+    if (beside.worker == lane.worker && running != nullptr) note(*running);
   }
 }
 
@@ -183,10 +189,9 @@ void Scheduler::RefuseSuspects(TimePoint now, SchedulerActions& actions) {
     it = suspects_.erase(it);
   }
   for (Suspect& suspect : given_up) {
-    Resolve(now, *suspect.request, suspect.model, actions);
     Requests one;
     one.push_back(std::move(suspect.request));
-    RefuseDead(now, models_[suspect.model], std::move(one), actions);
+    RefuseDead(now, suspect.model, std::move(one), actions);
   }
 }
 

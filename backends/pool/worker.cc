@@ -86,7 +86,10 @@ void Worker::EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overr
     verdict = hang_judge_.Judge(lane, batch_id, now, waits, overrun);
     // Another life has nothing to do with it.
     if (verdict == HangJudge::Verdict::kHangs && status_.pid == pid && link_ != nullptr) {
-      death_wish_ = {reason, KillCause::kHang};
+      if (!death_wish_.has_value() || death_wish_->cause != KillCause::kHang) {
+        death_wish_ = {reason, KillCause::kHang, {}};
+      }
+      death_wish_->hung.push_back(batch_id);
     }
   }
   if (verdict == HangJudge::Verdict::kHangs) around_.wake();
@@ -155,6 +158,7 @@ absl::Status Worker::Start(TimePoint now) {
   control_.emplace(std::move(launched->control));
   kill_reason_.clear();
   kill_cause_ = KillCause::kFault;
+  hung_.clear();
   watch_.emplace(now, options.memory_limit_bytes,
                  LifeWatch::Readings{
                      [this] { return process_->IsStopped(); },
@@ -173,7 +177,7 @@ absl::Status Worker::Start(TimePoint now) {
 void Worker::OnViolation(const std::string& violation) {
   {
     const std::lock_guard lock(mutex_);
-    death_wish_ = {absl::StrCat("it broke the protocol: ", violation), KillCause::kFault};
+    death_wish_ = {absl::StrCat("it broke the protocol: ", violation), KillCause::kFault, {}};
   }
   around_.wake();
 }

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "backends/pool/control_queue.h"
@@ -94,6 +95,8 @@ class Worker {
   struct DeathWish {
     std::string reason;
     KillCause cause = KillCause::kFault;
+    // The batches that hang.
+    std::vector<uint64_t> hung;
   };
 
   absl::Status Start(TimePoint now);
@@ -151,6 +154,7 @@ class Worker {
   // Why the server killed it; empty where it did not.
   std::string kill_reason_;
   KillCause kill_cause_ = KillCause::kFault;
+  std::vector<uint64_t> hung_;
   // Written while the router hears of the batches that the process held.
   std::atomic<bool> death_explained_{false};
   // The end of the life before; nothing in the first, and once it is made up for.

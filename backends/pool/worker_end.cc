@@ -21,8 +21,10 @@ void Worker::GrantDeathWish() {
     const std::lock_guard lock(mutex_);
     wish.swap(death_wish_);
   }
-  if (!wish.has_value() || !kill_reason_.empty()) return;
-  Kill(std::move(wish->reason), wish->cause);
+  if (!wish.has_value()) return;
+  // Another one may be found to hang while the process is about to end for the first.
+  hung_.insert(hung_.end(), wish->hung.begin(), wish->hung.end());
+  if (kill_reason_.empty()) Kill(std::move(wish->reason), wish->cause);
 }
 
 void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
@@ -47,7 +49,7 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   death_explained_ = false;
   current_link_->Close(absl::UnavailableError(absl::StrCat("worker ", name_, " died (", how,
                                                            ") while it ran the request")),
-                       DeathOf(crashed));
+                       DeathOf(crashed), hung_);
   const LoadDeath load_death = LoadDeathOf(crashed);
   // A stop from outside is as good as a signal.
   const bool killed = !kill_reason_.empty() && !watch_->was_stopped();
@@ -77,6 +79,7 @@ WorkerDeath Worker::DeathOf(bool crashed) const {
   // No batch is the reason.
   if (kill_cause_ == KillCause::kLoadedTooMuch || kill_cause_ == KillCause::kLoadTooLong)
     return WorkerDeath::kFromOutside;
+  if (kill_cause_ == KillCause::kHang) return WorkerDeath::kHung;
   return loader_.is_loading() ? WorkerDeath::kWhileLoading : WorkerDeath::kFromInside;
 }
 

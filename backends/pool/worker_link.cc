@@ -268,7 +268,8 @@ void WorkerLink::Land(Flights::iterator flight) {
   in_flight_.store(flights_.size(), std::memory_order_relaxed);
 }
 
-void WorkerLink::Close(const absl::Status& reason, WorkerDeath death) {
+void WorkerLink::Close(const absl::Status& reason, WorkerDeath death,
+                       const std::vector<uint64_t>& hung) {
   ending_.store(true);
   memory_->region().completed.RingLoudly();
   completion_thread_.join();
@@ -290,8 +291,10 @@ void WorkerLink::Close(const absl::Status& reason, WorkerDeath death) {
   for (const auto& [batch_id, flight] : unanswered) {
     BatchResult result;
     result.status = reason;
-    const bool ran = death == WorkerDeath::kNone || IsFirst(unanswered, flight);
-    result.death = ran ? death : WorkerDeath::kBeforeRun;
+    const bool may_be_it = death == WorkerDeath::kHung
+                               ? std::find(hung.begin(), hung.end(), batch_id) != hung.end()
+                               : death == WorkerDeath::kNone || IsFirst(unanswered, flight);
+    result.death = may_be_it ? death : WorkerDeath::kForAnother;
     Deliver(flight.lane, batch_id, std::move(result));
   }
 }

@@ -55,9 +55,9 @@ class WorkerLink {
 
   // Ends the completion thread and answers with `reason` and `death` every batch that has no answer
   // yet. A lane runs its batches one after the other: of each, only the first can have been run,
-  // and the others get kBeforeRun (unless `death` is kNone). Run refuses from now on. Called once,
-  // after the worker's end.
-  void Close(const absl::Status& reason, WorkerDeath death);
+  // and the others get kForAnother (unless `death` is kNone), as those do that are not among `hung`
+  // where `death` is kHung. Run refuses from now on. Called once, after the worker's end.
+  void Close(const absl::Status& reason, WorkerDeath death, const std::vector<uint64_t>& hung = {});
 
   // The batch was taken and has no answer yet.
   bool Holds(uint64_t batch_id) const;

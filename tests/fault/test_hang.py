@@ -32,8 +32,10 @@ class HangTest(unittest.TestCase):
     def setUp(self):
         repository = self.enterContext(Repository())
         limit = {"execution_timeout_ms": int(BUDGET * 1000)}
+        hangs = {"mode": "hang", "trigger": "poison"}
         repository.synthetic("light", parameters=limit)
-        repository.synthetic("hangs", parameters={"mode": "hang", "trigger": "poison", **limit})
+        repository.synthetic("hangs", parameters={**hangs, **limit})
+        repository.synthetic("hangs_long", parameters={**hangs, "execution_timeout_ms": 5000})
         self.server = self.enterContext(Server(repository.path, flags=(CPU_POOL,)))
 
     def ask(self, model, number):
@@ -82,6 +84,17 @@ class HangTest(unittest.TestCase):
         )
         self.assertEqual(worker(self.server).restarts, 2)
         wait_for_footprint(self.server, before)
+
+    def test_while_a_request_hangs_for_the_second_time_others_are_served(self):
+        hanging = self.ask("hangs_long", POISON)
+        wait_for_restart(self.server, 1)
+        # It runs again before these, which came later.
+        for number in range(20):
+            self.assert_echo(self.ask("light", number), number)
+        self.assertFalse(hanging.done())
+        self.assertEqual(worker(self.server).restarts, 1)
+        self.assertEqual(hanging.exception(timeout=TIMEOUT).code(), grpc.StatusCode.INTERNAL)
+        wait_for_restart(self.server, 2)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ TEST_CASE("Of a lane's batches only the first can have been run when the worker 
   CHECK(scripted.events.TakeResult(5).death == WorkerDeath::kFromOutside);
   CHECK(scripted.events.TakeResult(6).death == WorkerDeath::kFromOutside);
   const BatchResult behind = scripted.events.TakeResult(7);
-  CHECK(behind.death == WorkerDeath::kBeforeRun);
+  CHECK(behind.death == WorkerDeath::kForAnother);
   CHECK(absl::IsUnavailable(behind.status));
 }
 

@@ -75,7 +75,7 @@ TEST_CASE("A worker is ended for a batch that it holds, stopped or not, and not 
   CHECK(result.status ==
         absl::UnavailableError("worker test/0 died (killed by signal 9 (SIGKILL), since a batch "
                                "took too long) while it ran the request"));
-  CHECK(result.death == WorkerDeath::kFromInside);
+  CHECK(result.death == WorkerDeath::kHung);
   CHECK_FALSE(scripted.log.Holds("of the wrong batch"));
   REQUIRE(scripted.events.Await(Kind::kModelReady, 2, 1));
   CHECK(scripted.RunAndAwait(7, 1, {2.0f}).status.ok());
@@ -110,7 +110,7 @@ TEST_CASE("A worker that turns in a loop is ended, at the latest after four budg
   REQUIRE(scripted.LoadAndAwait(ScriptedModel(1, "spin")));
   REQUIRE(scripted.pool.Run(0, TestBatch(5, 1).Add({1.0f}).get()).ok());
   scripted.pool.EndIfItHangs(0, 5, {milliseconds(40), milliseconds(10)}, "a batch took too long");
-  CHECK(scripted.events.TakeResult(5).death == WorkerDeath::kFromInside);
+  CHECK(scripted.events.TakeResult(5).death == WorkerDeath::kHung);
 }
 
 }  // namespace

@@ -16,8 +16,9 @@ using std::chrono::seconds;
 // really does.
 class ManualWorker {
  public:
-  explicit ManualWorker(const std::string& program, uint64_t memory_limit_bytes = 0)
-      : options_(OptionsOf(program, memory_limit_bytes)),
+  explicit ManualWorker(const std::string& program, uint64_t memory_limit_bytes = 0,
+                        uint32_t lanes = 1)
+      : options_(OptionsOf(program, memory_limit_bytes, lanes)),
         log_sink_(log.sink()),
         worker(Worker::Surroundings{options_, events, log_sink_, trials_, [] {}}, 0, 0) {}
   ~ManualWorker() {
@@ -53,8 +54,10 @@ class ManualWorker {
   TimePoint now{seconds(1000)};
 
  private:
-  static PoolOptions OptionsOf(const std::string& program, uint64_t memory_limit_bytes) {
+  static PoolOptions OptionsOf(const std::string& program, uint64_t memory_limit_bytes,
+                               uint32_t lanes) {
     PoolOptions options = ScriptedOptions(program);
+    options.lanes = lanes;
     options.memory_limit_bytes = memory_limit_bytes;
     return options;
   }
@@ -137,6 +140,28 @@ TEST_CASE("A stopped worker is killed when three pings have had no answer", "[wo
   REQUIRE(manual.TickUntilGone());
   CHECK(manual.log.Holds("it gave no sign of life"));
   CHECK(manual.events.Count(Kind::kLaneDown) == 1);
+}
+
+TEST_CASE("Of what runs beside a batch that hangs only what hangs as well is to blame",
+          "[worker]") {
+  ManualWorker manual("tandem_scripted_worker", 0, 3);
+  RecordedEvents& events = manual.events;
+  manual.worker.Load(ScriptedModel(1, "hang"));
+  REQUIRE(manual.TickUntil([&] { return events.Count(Kind::kModelReady, 1) == 3; }));
+  for (const auto& [lane, id] :
+       {std::pair(0u, 5u), std::pair(1u, 6u), std::pair(2u, 7u), std::pair(0u, 8u)}) {
+    REQUIRE(manual.worker.Run(lane, TestBatch(id, 1).Add({1.0f}).get()).ok());
+  }
+  const Overrun overrun{seconds(9), seconds(2)};
+  for (const auto& [lane, id] : {std::pair(0u, 5u), std::pair(2u, 7u)}) {
+    manual.worker.WatchBatch(lane, id);
+    manual.worker.EndIfItHangs(lane, id, overrun, "a batch took too long");
+  }
+  REQUIRE(manual.TickUntilGone());
+  CHECK(events.TakeResult(5).death == WorkerDeath::kHung);
+  CHECK(events.TakeResult(6).death == WorkerDeath::kForAnother);
+  CHECK(events.TakeResult(7).death == WorkerDeath::kHung);
+  CHECK(events.TakeResult(8).death == WorkerDeath::kForAnother);
 }
 
 TEST_CASE("A load that never ends is told of, ends its worker at the limit, and is not tried again",

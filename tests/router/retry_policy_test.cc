@@ -6,13 +6,15 @@ namespace tandem {
 namespace {
 
 constexpr WorkerDeath kDeaths[] = {WorkerDeath::kFromOutside, WorkerDeath::kWhileLoading,
-                                   WorkerDeath::kFromInside};
+                                   WorkerDeath::kFromInside, WorkerDeath::kHung};
 
 TEST_CASE("A request runs again after its first death, whichever it was", "[retry]") {
   for (const WorkerDeath death : kDeaths) {
     DeathCount deaths;
     CHECK(NextAfterDeath(death, deaths) == AfterDeath::kRunAgain);
-    CHECK(deaths.is_suspect() == (death != WorkerDeath::kFromOutside));
+    // Of a hang it is known which batch it was: nothing need keep away from it.
+    CHECK(deaths.is_suspect() ==
+          (death == WorkerDeath::kWhileLoading || death == WorkerDeath::kFromInside));
   }
 }
 
@@ -24,23 +26,28 @@ TEST_CASE("A second death of a kind that proves nothing ends the tries without b
   }
 }
 
-TEST_CASE("A crash under a suspect proves it, and no other death does", "[retry]") {
+TEST_CASE("A crash or a hang of a suspect, and a second hang, prove it, and no other death does",
+          "[retry]") {
   for (const WorkerDeath first : kDeaths) {
     for (const WorkerDeath second : kDeaths) {
       DeathCount deaths;
       NextAfterDeath(first, deaths);
       const bool was_suspect = deaths.is_suspect();
       const bool condemned = NextAfterDeath(second, deaths) == AfterDeath::kCondemn;
-      CHECK(condemned == (was_suspect && second == WorkerDeath::kFromInside));
+      const bool is_proof =
+          second == WorkerDeath::kFromInside
+              ? was_suspect
+              : second == WorkerDeath::kHung && (was_suspect || first == WorkerDeath::kHung);
+      CHECK(condemned == is_proof);
     }
   }
 }
 
-TEST_CASE("A death before its run costs a request neither its second run nor its name", "[retry]") {
+TEST_CASE("A death for another request costs neither its second run nor its name", "[retry]") {
   for (const WorkerDeath death : kDeaths) {
     DeathCount deaths;
-    for (int i = 0; i < kMostDeathsBeforeRun; ++i) {
-      CHECK(NextAfterDeath(WorkerDeath::kBeforeRun, deaths) == AfterDeath::kRunAgain);
+    for (int i = 0; i < kMostDeathsForOthers; ++i) {
+      CHECK(NextAfterDeath(WorkerDeath::kForAnother, deaths) == AfterDeath::kRunAgain);
     }
     CHECK(!deaths.is_suspect());
     CHECK(NextAfterDeath(death, deaths) == AfterDeath::kRunAgain);
@@ -49,8 +56,8 @@ TEST_CASE("A death before its run costs a request neither its second run nor its
 
 TEST_CASE("A request does not wait through deaths for ever", "[retry]") {
   DeathCount deaths;
-  for (int i = 0; i < kMostDeathsBeforeRun; ++i) NextAfterDeath(WorkerDeath::kBeforeRun, deaths);
-  CHECK(NextAfterDeath(WorkerDeath::kBeforeRun, deaths) == AfterDeath::kGiveUp);
+  for (int i = 0; i < kMostDeathsForOthers; ++i) NextAfterDeath(WorkerDeath::kForAnother, deaths);
+  CHECK(NextAfterDeath(WorkerDeath::kForAnother, deaths) == AfterDeath::kGiveUp);
 }
 
 }  // namespace

@@ -265,7 +265,7 @@ void CrashTogether(ScheduleBench& bench, const std::vector<uint32_t>& models,
   }
   for (const auto& refusal : bench.actions.refusals) {
     CHECK(refusal.status.code() == absl::StatusCode::kCancelled);
-    CHECK_FALSE(refusal.request->crashed_alone);
+    CHECK_FALSE(refusal.request->ended_worker);
   }
   CHECK(bench.actions.refusals.size() == gone.size());
   bench.actions.refusals.clear();

@@ -1,0 +1,119 @@
+// Requests whose worker was ended since one of them did not come to an end.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "router/scheduler.h"
+#include "tests/router/schedule_bench.h"
+#include "tests/support/catch.h"
+
+namespace tandem {
+namespace {
+
+TEST_CASE("What hung runs again beside others, and takes nobody's worker for itself",
+          "[scheduler][hang]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t hanging = bench.Add(BatchingModel("hanging"));
+  const uint32_t light = bench.Add(BatchingModel("light"));
+  bench.Submit(hanging);
+  const ScheduledBatch* hung = bench.Start();
+  REQUIRE(hung != nullptr);
+  bench.Submit(light);
+  const ScheduledBatch* beside = bench.Start();
+  REQUIRE(beside != nullptr);
+  bench.Die(hung, WorkerDeath::kHung);
+  bench.Die(beside, WorkerDeath::kForAnother);
+  CHECK(bench.Starts().empty());
+  for (uint32_t lane = 0; lane < 2; ++lane) {
+    bench.Revive(hanging, {0, lane});
+    bench.scheduler.SetRunnable(bench.now, light, {0, lane}, true, bench.actions);
+  }
+  const auto again = bench.Starts();
+  REQUIRE(again.size() == 2);
+  for (const ScheduledBatch* batch : again) CHECK_FALSE(batch->is_trial);
+  // And so it goes on.
+  bench.End(*std::find_if(again.begin(), again.end(),
+                          [&](const ScheduledBatch* batch) { return batch->model == light; }));
+  bench.Submit(light);
+  CHECK(bench.Start() != nullptr);
+}
+
+TEST_CASE("Of a batch that hung each request runs by itself, so that one is found",
+          "[scheduler][hang]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  for (int i = 0; i < 5; ++i) bench.Submit(model);
+  const auto first = bench.Starts();
+  REQUIRE(first.size() == 2);
+  // Long enough that none follows another one into the lane.
+  bench.now += milliseconds(5);
+  bench.End(first[1]);
+  const ScheduledBatch* hung = bench.Start();
+  REQUIRE(hung != nullptr);
+  REQUIRE(hung->members.size() == 3);
+  bench.Die(hung, WorkerDeath::kHung);
+  bench.now += milliseconds(5);
+  // On the other worker, though that is the last one.
+  bench.End(first[0]);
+  for (int left = 3; left > 0; --left) {
+    const ScheduledBatch* alone = bench.Start();
+    REQUIRE(alone != nullptr);
+    CHECK(alone->members.size() == 1);
+    CHECK(alone->lane == first[0]->lane);
+    bench.now += milliseconds(5);
+    bench.End(alone);
+  }
+}
+
+TEST_CASE("Who gives up a request that hung alone has it known for what it did",
+          "[scheduler][hang]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  auto request = Queued(bench.now);
+  request->request->deadline = bench.now + seconds(1);
+  bench.Submit(model, std::move(request));
+  bench.Submit(model);
+  const auto running = bench.Starts();
+  REQUIRE(running.size() == 2);
+  bench.now += seconds(1);
+  bench.Die(running[0], WorkerDeath::kHung);
+  bench.Die(running[1], WorkerDeath::kForAnother);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  bench.now += Scheduler::kSweepInterval;
+  bench.scheduler.Tick(bench.now, bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(bench.actions.refusals[0].request->ended_worker);
+}
+
+TEST_CASE("A batch that hung and that nobody waits for any more counts once against its model",
+          "[scheduler][hang]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  for (int hang = 1; hang <= CircuitBreaker::kMostOffences + 1; ++hang) {
+    CAPTURE(hang);
+    bench.Submit(model);
+    const ScheduledBatch* running = bench.Start();
+    REQUIRE(running != nullptr);
+    for (int i = 0; i < 3; ++i) {
+      auto request = Queued(bench.now);
+      request->request->deadline = bench.now + seconds(1);
+      bench.Submit(model, std::move(request));
+    }
+    bench.now += milliseconds(5);
+    bench.End(running);
+    const ScheduledBatch* batch = bench.Start();
+    REQUIRE(batch != nullptr);
+    REQUIRE(batch->members.size() == 3);
+    bench.Die(batch, WorkerDeath::kHung);
+    bench.now += seconds(1);
+    bench.scheduler.Tick(bench.now, bench.actions);
+    CHECK(bench.actions.refusals.size() == 3);
+    for (const auto& refusal : bench.actions.refusals) CHECK_FALSE(refusal.request->ended_worker);
+    bench.actions.refusals.clear();
+    bench.Revive(model, {0, 0});
+    CHECK(bench.actions.pauses.empty() == (hang <= CircuitBreaker::kMostOffences));
+  }
+}
+
+}  // namespace
+}  // namespace tandem
