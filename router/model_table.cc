@@ -74,6 +74,7 @@ absl::Status ModelTable::CheckServed(const ModelConfig& config) const {
 }
 
 absl::StatusOr<const ModelEntry*> ModelTable::Find(const std::string& name, int64_t version) const {
+  if (name.empty()) return absl::InvalidArgumentError("the request names no model");
   const auto versions = by_name_.find(name);
   if (versions == by_name_.end()) {
     return absl::NotFoundError(absl::StrCat("there is no model ", Quoted(name)));

@@ -6,6 +6,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "core/shape.h"
 #include "model_config.pb.h"
 #include "server/batching_config.h"
 #include "server/device_config.h"
@@ -40,6 +41,10 @@ absl::Status ReadPlatform(const inference::ModelConfig& message, const TextProto
         lines, message, "platform",
         absl::StrCat("'", config->platform,
                      "' is not offered; expected pytorch_libtorch, torch_aoti or synthetic"));
+  }
+  if (config->platform == "synthetic" && !message.backend().empty()) {
+    return FieldError(lines, message, "backend",
+                      "'pytorch' does not run models of the platform 'synthetic'; leave it out");
   }
   return absl::OkStatus();
 }
@@ -90,6 +95,13 @@ absl::Status ReadTensor(const Tensor& message, const TextProtoLines& lines, bool
                         i);
     }
     spec->dims.push_back(dim);
+  }
+  Shape least = spec->dims;
+  std::replace(least.begin(), least.end(), int64_t{-1}, int64_t{1});
+  if (!ElementCount(least).ok()) {
+    return FieldError(lines, message, "dims",
+                      absl::StrCat("tensor '", spec->name, "' of shape ", ShapeToString(spec->dims),
+                                   " has more elements than can be counted"));
   }
   return absl::OkStatus();
 }

@@ -239,6 +239,19 @@ absl::StatusOr<std::vector<PoolSpec>> MakePools(const std::vector<PoolText>& tex
   return pools;
 }
 
+absl::Status CheckPorts(const ServeOptions& options) {
+  const std::pair<absl::string_view, uint16_t> ports[] = {{"grpc-port", options.grpc_port},
+                                                          {"http-port", options.http_port},
+                                                          {"metrics-port", options.metrics_port}};
+  std::map<uint16_t, absl::string_view> taken;
+  for (const auto& [name, port] : ports) {
+    if (port == 0 || taken.emplace(port, name).second) continue;
+    return absl::InvalidArgumentError(absl::StrCat(taken[port], " and ", name, " are both ", port,
+                                                   "; give each a port of its own"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Span<const Setting> Settings() { return kSettings; }
@@ -283,6 +296,7 @@ absl::StatusOr<ServeOptions> ResolveServeOptions(const ServeFlags& flags,
     if (!parsed.ok()) return parsed.status();
     pool_texts = *std::move(parsed);
   }
+  if (absl::Status ports = CheckPorts(options); !ports.ok()) return ports;
   options.machine_cores = machine.cores;
   for (const int core : options.front_end_cores) {
     if (std::find(machine.cores.begin(), machine.cores.end(), core) != machine.cores.end())

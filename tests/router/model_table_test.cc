@@ -124,6 +124,7 @@ TEST_CASE("Names and versions that are not listed are not found", "[models]") {
   CHECK(table.Find("m", 2).status().message() ==
         "model \"m\" has no version 2; its versions are: 1, 3");
   CHECK(table.Find("a\nb", -1).status().message() == "there is no model \"a\\nb\"");
+  CHECK(table.Find("", -1).status() == absl::InvalidArgumentError("the request names no model"));
   CHECK(table.Find(std::string(5000, 'a'), -1).status().message().size() < 150);
   CHECK(table.FindHandle(99) == nullptr);
 }

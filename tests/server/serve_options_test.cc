@@ -53,7 +53,7 @@ TEST_CASE("Without settings the server has its documented defaults", "[serve_opt
 TEST_CASE("A flag goes before a variable, a variable before the file", "[serve_options]") {
   TemporaryFolder folder;
   const std::string path = folder.Write("server.pbtxt",
-                                        "grpc_port: 1\nhttp_port: 1\nmetrics_port: 1\n"
+                                        "grpc_port: 1\nhttp_port: 1\nmetrics_port: 4\n"
                                         "load_timeout: '90s'\n"
                                         "pools { name: 'from-file' }\n");
   ServeFlags flags = Flags({{"grpc-port", "3"}});
@@ -62,7 +62,7 @@ TEST_CASE("A flag goes before a variable, a variable before the file", "[serve_o
   REQUIRE(options.ok());
   CHECK(options->grpc_port == 3);
   CHECK(options->http_port == 2);
-  CHECK(options->metrics_port == 1);
+  CHECK(options->metrics_port == 4);
   CHECK(options->load_timeout == std::chrono::seconds(90));
   CHECK(options->pools[0].name == "from-file");
   flags.pools = {"from-flag=device:cpu"};
@@ -84,6 +84,12 @@ TEST_CASE("A bad value is told with its flag, variable or line", "[serve_options
   ServeFlags flags = Flags({});
   flags.config = folder.Write("server.pbtxt", "\nhttp_port: 99999\n");
   CheckOptionsRefused(flags, "server.pbtxt:2: http_port=99999");
+}
+
+TEST_CASE("Two ports of one number are refused, unless each is any free one", "[serve_options]") {
+  CheckOptionsRefused(Flags({{"grpc-port", "8002"}}), "grpc-port and metrics-port are both 8002");
+  CheckOptionsRefused(Flags({{"http-port", "8001"}}), "grpc-port and http-port are both 8001");
+  CHECK(Resolve(Flags({{"grpc-port", "0"}, {"http-port", "0"}, {"metrics-port", "0"}}), {}).ok());
 }
 
 TEST_CASE("Two pools of one name, or no repository, are refused", "[serve_options]") {
