@@ -143,7 +143,7 @@ class Backend {
   virtual void WatchBatch(uint32_t /*lane*/, uint64_t /*batch_id*/) {}
 
   // Ends the lane's worker if it still holds the batch and hangs, as far as the backend can tell;
-  // the batch's result then tells of a death from inside. To be called again and again until the
+  // the batch's result then tells of that. To be called again and again until the
   // batch ends. `reason` completes "it is killed, since …", for the log and the status. Any thread;
   // does not block.
   virtual void EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overrun,

@@ -47,9 +47,14 @@ ScheduledBatch* LaneTable::Find(LaneId id, uint64_t batch) {
 std::unique_ptr<ScheduledBatch> LaneTable::TakeOut(TimePoint now, Lane& lane, uint64_t batch) {
   for (auto it = lane.batches.begin(); it != lane.batches.end(); ++it) {
     if ((*it)->batch.id != batch) continue;
+    const bool was_running = it == lane.batches.begin();
     std::unique_ptr<ScheduledBatch> taken = std::move(*it);
     lane.batches.erase(it);
     --workers_[lane.worker].running;
+    if (!was_running) {
+      lane.busy_until -= taken->predicted;
+      return taken;
+    }
     lane.busy_until = now;
     for (const auto& left : lane.batches) lane.busy_until += left->predicted;
     return taken;
@@ -60,21 +65,38 @@ std::unique_ptr<ScheduledBatch> LaneTable::TakeOut(TimePoint now, Lane& lane, ui
 std::unique_ptr<ScheduledBatch> LaneTable::End(TimePoint now, LaneId id, uint64_t batch,
                                                Duration* ran) {
   Lane& lane_now = lane(id);
+  const bool was_running = !lane_now.batches.empty() && Running(lane_now)->batch.id == batch;
   std::unique_ptr<ScheduledBatch> taken = TakeOut(now, lane_now, batch);
   if (taken == nullptr) return nullptr;
   Worker& worker = workers_[lane_now.worker];
   ++worker.ended;
   worker.full = false;
   *ran = now - std::max(taken->started, lane_now.last_ended);
-  lane_now.last_ended = now;
+  // One that was refused behind another one has not had the lane.
+  if (was_running) {
+    lane_now.last_ended = now;
+    lane_now.has_no_room_behind = false;
+  }
   return taken;
+}
+
+bool LaneTable::RunsOneBatch(const Lane& lane) const {
+  const std::vector<Lane>& lanes = pools_[lane.id.pool].lanes;
+  return std::count_if(lanes.begin(), lanes.end(), [&](const Lane& other) {
+           return other.worker == lane.worker && !other.batches.empty();
+         }) == 1;
 }
 
 bool LaneTable::Refused(TimePoint now, LaneId id, uint64_t batch,
                         std::unique_ptr<ScheduledBatch>* taken) {
   Lane& lane_now = lane(id);
+  const bool was_behind = !lane_now.batches.empty() && Running(lane_now)->batch.id != batch;
   *taken = TakeOut(now, lane_now, batch);
   if (*taken == nullptr) return false;
+  if (was_behind) {
+    lane_now.has_no_room_behind = true;
+    return true;
+  }
   Worker& worker = workers_[lane_now.worker];
   worker.full = worker.running > 0;
   return worker.full || worker.ended != (*taken)->worker_ended;

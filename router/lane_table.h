@@ -36,6 +36,8 @@ struct Lane {
   TimePoint busy_until{};
   // When one last ended.
   TimePoint last_ended{};
+  // There was no room for a batch behind the one that runs: none follows before that ends.
+  bool has_no_room_behind = false;
 };
 
 class LaneTable {
@@ -67,7 +69,8 @@ class LaneTable {
   void Hold(const Lane& lane, bool held) { workers_[lane.worker].held = held; }
   bool IsHeld(const Lane& lane) const { return workers_[lane.worker].held; }
   bool IsIdle(const Lane& lane) const { return workers_[lane.worker].running == 0; }
-  bool HoldsOneBatch(const Lane& lane) const { return workers_[lane.worker].running == 1; }
+  // No other lane of the worker's runs one.
+  bool RunsOneBatch(const Lane& lane) const;
 
   bool IsFull(const Lane& lane) const { return workers_[lane.worker].full; }
 
@@ -89,8 +92,9 @@ class LaneTable {
   // Takes it back. Its worker has room again. `ran` gets the time that it had the lane for itself.
   std::unique_ptr<ScheduledBatch> End(TimePoint now, LaneId id, uint64_t batch, Duration* ran);
 
-  // Takes back a batch that the backend had no room for. True if it should be tried again: the
-  // worker runs other batches and is full until one ends, or one has ended in the meantime.
+  // Takes back a batch that the backend had no room for. True if it should be tried again: it stood
+  // behind another one in its lane; or the worker runs other batches and is full until one ends, or
+  // one has ended in the meantime.
   bool Refused(TimePoint now, LaneId id, uint64_t batch, std::unique_ptr<ScheduledBatch>* taken);
 
  private:

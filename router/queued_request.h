@@ -28,6 +28,8 @@ struct Crash {
   // The model of those that were given up, and whether they are of several.
   std::optional<uint32_t> given_up;
   bool is_mixed = false;
+  // A hang's, of which no suspect is tried apart from what runs beside it.
+  bool of_hang = false;
 };
 
 struct QueuedRequest {

@@ -128,6 +128,11 @@ void Scheduler::Accept(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
     RefuseDead(now, model, std::move(dead), actions);
     UpdateActive(model);
   }
+  // They may have been what hung, which may have paused the model.
+  if (wanted.breaker.is_open() && !request->is_probe) {
+    actions.refusals.push_back({std::move(request), Paused(now, wanted)});
+    return;
+  }
   if (absl::Status full = CheckRoom(wanted, *request); !full.ok()) {
     // How long the oldest has waited is how long the whole queue takes.
     const Duration half = (now - wanted.queue.front().request->arrival) / 2;

@@ -65,7 +65,7 @@ bool Scheduler::HasRoom(TimePoint now, uint32_t model, const Lane& lane) const {
   if (wanted.breaker.has_offended() && (HasSuspect(model) || !Spares(now, model, lane))) {
     return false;
   }
-  return lane.batches.empty() || MayFollow(now, model, lane);
+  return lane.batches.empty() || (!lane.has_no_room_behind && MayFollow(now, model, lane));
 }
 
 // Whether the lanes that run the model will be done with all of it before another one would be of

@@ -126,19 +126,22 @@ void Scheduler::NoteDeath(TimePoint now, ScheduledBatch& batch, SchedulerActions
   const bool may_be_it = hung || batch.result.death == WorkerDeath::kFromInside;
   // A second death is the proof, or says nothing.
   if (first.is_probe || first.deaths.is_suspect() || (hung && first.deaths.hung > 0)) return;
-  if (first.crash != nullptr) {
+  if (first.crash != nullptr && !first.crash->of_hang) {
     // It was told of with another one. It may not have been run after all.
     if (!may_be_it) Resolve(now, batch, actions);
     return;
   }
   const Lane& lane = lanes_.lane(batch.lane);
   if (!may_be_it || lane.generation != batch.lane_generation) return;
-  if (batch.members.size() == 1 && (hung || lanes_.HoldsOneBatch(lane))) {
+  if (batch.members.size() == 1 && (hung || lanes_.RunsOneBatch(lane))) {
     batch.members.front()->ended_worker = true;
     return;
   }
   const auto crash = std::make_shared<Crash>();
+  crash->of_hang = hung;
   const auto note = [&](const ScheduledBatch& suspects) {
+    // It is no more a matter of what hung.
+    Resolve(now, suspects, actions);
     for (const auto& member : suspects.members) member->crash = crash;
     crash->open += suspects.members.size();
   };

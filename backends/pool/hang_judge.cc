@@ -24,4 +24,14 @@ HangJudge::Verdict HangJudge::Judge(uint32_t lane, uint64_t batch, TimePoint now
   return had_budget ? Verdict::kHangs : Verdict::kWaits;
 }
 
+std::set<uint32_t> LanesThatMayHang(const std::map<uint32_t, Duration>& ran, uint32_t lane) {
+  std::set<uint32_t> lanes;
+  const auto hung = ran.find(lane);
+  if (hung == ran.end()) return lanes;
+  for (const auto& [other, time] : ran) {
+    if (time >= hung->second / 2) lanes.insert(other);
+  }
+  return lanes;
+}
+
 }  // namespace tandem

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "backends/pool/cpu_waits.h"
 #include "core/backend.h"
@@ -41,5 +42,10 @@ class HangJudge {
   // By lane.
   std::map<uint32_t, Watched> watched_;
 };
+
+// The lanes whose batches may be what the one that hangs on `lane` waited for, itself among them:
+// as for a lock, or for a device. One that ran for less than half as long is not what held it up
+// all the time. `ran`: by lane. Empty where `lane` runs nothing any more.
+std::set<uint32_t> LanesThatMayHang(const std::map<uint32_t, Duration>& ran, uint32_t lane);
 
 }  // namespace tandem

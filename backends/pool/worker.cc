@@ -86,10 +86,7 @@ void Worker::EndIfItHangs(uint32_t lane, uint64_t batch_id, const Overrun& overr
     verdict = hang_judge_.Judge(lane, batch_id, now, waits, overrun);
     // Another life has nothing to do with it.
     if (verdict == HangJudge::Verdict::kHangs && status_.pid == pid && link_ != nullptr) {
-      if (!death_wish_.has_value() || death_wish_->cause != KillCause::kHang) {
-        death_wish_ = {reason, KillCause::kHang, {}};
-      }
-      death_wish_->hung.push_back(batch_id);
+      death_wish_ = {reason, KillCause::kHang, batch_id};
     }
   }
   if (verdict == HangJudge::Verdict::kHangs) around_.wake();
@@ -158,7 +155,7 @@ absl::Status Worker::Start(TimePoint now) {
   control_.emplace(std::move(launched->control));
   kill_reason_.clear();
   kill_cause_ = KillCause::kFault;
-  hung_.clear();
+  hung_.reset();
   watch_.emplace(now, options.memory_limit_bytes,
                  LifeWatch::Readings{
                      [this] { return process_->IsStopped(); },

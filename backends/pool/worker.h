@@ -12,7 +12,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "backends/pool/control_queue.h"
@@ -95,8 +94,8 @@ class Worker {
   struct DeathWish {
     std::string reason;
     KillCause cause = KillCause::kFault;
-    // The batches that hang.
-    std::vector<uint64_t> hung;
+    // The batch that hangs.
+    std::optional<uint64_t> hung;
   };
 
   absl::Status Start(TimePoint now);
@@ -154,7 +153,7 @@ class Worker {
   // Why the server killed it; empty where it did not.
   std::string kill_reason_;
   KillCause kill_cause_ = KillCause::kFault;
-  std::vector<uint64_t> hung_;
+  std::optional<uint64_t> hung_;
   // Written while the router hears of the batches that the process held.
   std::atomic<bool> death_explained_{false};
   // The end of the life before; nothing in the first, and once it is made up for.

@@ -21,10 +21,9 @@ void Worker::GrantDeathWish() {
     const std::lock_guard lock(mutex_);
     wish.swap(death_wish_);
   }
-  if (!wish.has_value()) return;
-  // Another one may be found to hang while the process is about to end for the first.
-  hung_.insert(hung_.end(), wish->hung.begin(), wish->hung.end());
-  if (kill_reason_.empty()) Kill(std::move(wish->reason), wish->cause);
+  if (!wish.has_value() || !kill_reason_.empty()) return;
+  hung_ = wish->hung;
+  Kill(std::move(wish->reason), wish->cause);
 }
 
 void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
@@ -79,8 +78,9 @@ WorkerDeath Worker::DeathOf(bool crashed) const {
   // No batch is the reason.
   if (kill_cause_ == KillCause::kLoadedTooMuch || kill_cause_ == KillCause::kLoadTooLong)
     return WorkerDeath::kFromOutside;
-  if (kill_cause_ == KillCause::kHang) return WorkerDeath::kHung;
-  return loader_.is_loading() ? WorkerDeath::kWhileLoading : WorkerDeath::kFromInside;
+  // What hangs may wait for the load.
+  if (loader_.is_loading()) return WorkerDeath::kWhileLoading;
+  return kill_cause_ == KillCause::kHang ? WorkerDeath::kHung : WorkerDeath::kFromInside;
 }
 
 LoadDeath Worker::LoadDeathOf(bool crashed) const {

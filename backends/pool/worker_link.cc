@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "backends/pool/batch_layout.h"
 #include "backends/pool/completion_check.h"
+#include "backends/pool/hang_judge.h"
 #include "core/adaptive_spin.h"
 #include "core/thread.h"
 
@@ -269,7 +270,7 @@ void WorkerLink::Land(Flights::iterator flight) {
 }
 
 void WorkerLink::Close(const absl::Status& reason, WorkerDeath death,
-                       const std::vector<uint64_t>& hung) {
+                       std::optional<uint64_t> hung) {
   ending_.store(true);
   memory_->region().completed.RingLoudly();
   completion_thread_.join();
@@ -288,15 +289,30 @@ void WorkerLink::Close(const absl::Status& reason, WorkerDeath death,
     long_in_flight_.store(0, std::memory_order_relaxed);
   }
   DeliverRefused();
+  const std::set<uint32_t> hang = LanesOfHang(unanswered, hung);
   for (const auto& [batch_id, flight] : unanswered) {
     BatchResult result;
     result.status = reason;
-    const bool may_be_it = death == WorkerDeath::kHung
-                               ? std::find(hung.begin(), hung.end(), batch_id) != hung.end()
-                               : death == WorkerDeath::kNone || IsFirst(unanswered, flight);
-    result.death = may_be_it ? death : WorkerDeath::kForAnother;
+    const bool is_hang = death == WorkerDeath::kHung;
+    const bool may_be_it = IsFirst(unanswered, flight) && (!is_hang || hang.contains(flight.lane));
+    if (death == WorkerDeath::kNone || may_be_it) {
+      result.death = is_hang && hang.size() > 1 ? WorkerDeath::kFromInside : death;
+    } else {
+      result.death = WorkerDeath::kForAnother;
+    }
     Deliver(flight.lane, batch_id, std::move(result));
   }
+}
+
+std::set<uint32_t> WorkerLink::LanesOfHang(const Flights& flights, std::optional<uint64_t> hung) {
+  const auto found = hung.has_value() ? flights.find(*hung) : flights.end();
+  if (found == flights.end()) return {};
+  const TimePoint now = SteadyNow();
+  std::map<uint32_t, Duration> ran;
+  for (const auto& [batch_id, flight] : flights) {
+    if (IsFirst(flights, flight)) ran[flight.lane] = now - flight.started;
+  }
+  return LanesThatMayHang(ran, found->second.lane);
 }
 
 bool WorkerLink::IsFirst(const Flights& flights, const Flight& flight) {

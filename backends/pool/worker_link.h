@@ -8,6 +8,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -55,9 +57,12 @@ class WorkerLink {
 
   // Ends the completion thread and answers with `reason` and `death` every batch that has no answer
   // yet. A lane runs its batches one after the other: of each, only the first can have been run,
-  // and the others get kForAnother (unless `death` is kNone), as those do that are not among `hung`
-  // where `death` is kHung. Run refuses from now on. Called once, after the worker's end.
-  void Close(const absl::Status& reason, WorkerDeath death, const std::vector<uint64_t>& hung = {});
+  // and the others get kForAnother (unless `death` is kNone). kHung: so do those that the `hung`
+  // one cannot have waited for, since they ran for less than half as long; where others are left
+  // beside it, it is kFromInside for all of them. Run refuses from now on. Called once, after the
+  // worker's end.
+  void Close(const absl::Status& reason, WorkerDeath death,
+             std::optional<uint64_t> hung = std::nullopt);
 
   // The batch was taken and has no answer yet.
   bool Holds(uint64_t batch_id) const;
@@ -106,6 +111,8 @@ class WorkerLink {
   absl::Status DrainLane(uint32_t lane);
   absl::Status Complete(uint32_t lane, const ipc::CompletionEntry& entry);
   void Deliver(uint32_t lane, uint64_t batch_id, BatchResult result);
+  // LanesThatMayHang, where the batch has no answer yet.
+  static std::set<uint32_t> LanesOfHang(const Flights& flights, std::optional<uint64_t> hung);
   // Takes it off the list; with mutex_ held.
   void Land(Flights::iterator flight);
   // Of what has no answer, whether it is the first of its lane.

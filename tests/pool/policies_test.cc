@@ -160,6 +160,16 @@ TEST_CASE("A batch that nobody watched is judged at the second look", "[hang]") 
   CHECK(judge.Judge(1, 8, kNow, std::nullopt, overrun) == Verdict::kHangs);
 }
 
+TEST_CASE("What hangs may wait for what runs beside it for as long, and not for what came later",
+          "[hang]") {
+  const std::map<uint32_t, Duration> ran{
+      {0, seconds(10)}, {1, milliseconds(4999)}, {2, seconds(5)}, {4, seconds(60)}};
+  CHECK(LanesThatMayHang(ran, 0) == std::set<uint32_t>{0, 2, 4});
+  CHECK(LanesThatMayHang(ran, 4) == std::set<uint32_t>{4});
+  // It has ended meanwhile.
+  CHECK(LanesThatMayHang(ran, 3).empty());
+}
+
 TEST_CASE("A thread that stands behind others on its core waits", "[hang]") {
   CHECK(ReadCpuWaits(getpid()).has_value());
   // No process has that number.

@@ -64,6 +64,34 @@ TEST_CASE("A full worker is closed until one of its batches ends", "[lanes]") {
   CHECK(lanes.IsOpen(lanes.lane({0, 1})));
 }
 
+TEST_CASE("A batch that was refused behind another one leaves that one's times as they were",
+          "[lanes]") {
+  LaneTable lanes = TwoWorkers();
+  for (const uint64_t id : {1u, 2u}) {
+    auto batch = BatchFor({0, 0}, id);
+    batch->predicted = std::chrono::milliseconds(10);
+    lanes.Start(kStart, std::move(batch));
+  }
+  const Lane& lane = lanes.lane({0, 0});
+  const TimePoint later = kStart + std::chrono::milliseconds(9);
+  std::unique_ptr<ScheduledBatch> taken;
+  Duration ran{0};
+  SECTION("by the arena, so that it is tried again after that one, and other lanes are open") {
+    CHECK(lanes.Refused(later, {0, 0}, 2, &taken));
+    CHECK(lane.has_no_room_behind);
+    CHECK(lanes.IsOpen(lanes.lane({0, 1})));
+  }
+  SECTION("for good") { taken = lanes.End(later, {0, 0}, 2, &ran); }
+  CHECK(taken->batch.id == 2);
+  CHECK(lane.busy_until == kStart + std::chrono::milliseconds(10));
+  CHECK(LaneTable::RunsSince(lane) == kStart);
+  const TimePoint end = kStart + std::chrono::milliseconds(11);
+  taken = lanes.End(end, {0, 0}, 1, &ran);
+  REQUIRE(taken != nullptr);
+  CHECK(ran == std::chrono::milliseconds(11));
+  CHECK_FALSE(lane.has_no_room_behind);
+}
+
 TEST_CASE("A batch that an idle worker refuses is not tried again", "[lanes]") {
   LaneTable lanes = TwoWorkers();
   lanes.Start(kStart, BatchFor({0, 2}, 1));

@@ -85,6 +85,78 @@ TEST_CASE("Who gives up a request that hung alone has it known for what it did",
   CHECK(bench.actions.refusals[0].request->ended_worker);
 }
 
+TEST_CASE("What hung and then crashes its worker is a suspect beside what ran there",
+          "[scheduler][hang]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  const auto both = [&] {
+    for (int i = 0; i < 2; ++i) bench.Submit(model);
+    const auto running = bench.Starts();
+    REQUIRE(running.size() == 2);
+    return running;
+  };
+  const auto first = both();
+  bench.End(first[1]);
+  bench.Die(first[0], WorkerDeath::kHung);
+  auto request = Queued(bench.now);
+  request->request->deadline = bench.now + seconds(1);
+  bench.Submit(model, std::move(request));
+  for (uint32_t lane = 0; lane < 2; ++lane) bench.Revive(model, {0, lane});
+  const auto second = bench.Starts();
+  REQUIRE(second.size() == 2);
+  // In whichever order they are told of, neither is taken to be the reason for sure.
+  const bool hung_first = GENERATE(true, false);
+  bench.Die(second[hung_first ? 0 : 1], WorkerDeath::kFromInside);
+  bench.Die(second[hung_first ? 1 : 0], WorkerDeath::kFromInside);
+  bench.now += seconds(1) + Scheduler::kSweepInterval;
+  bench.scheduler.Tick(bench.now, bench.actions);
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK_FALSE(bench.actions.refusals[0].request->ended_worker);
+  bench.Revive(model, {0, 0});
+  const ScheduledBatch* trial = bench.Start();
+  REQUIRE(trial != nullptr);
+  CHECK(trial->is_trial);
+}
+
+TEST_CASE("A hang counts against its model once all others of the batch were well, not before",
+          "[scheduler][hang]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  // There are answers between them, so that one more is borne.
+  for (int hang = 1; hang <= CircuitBreaker::kMostOffences + 1; ++hang) {
+    CAPTURE(hang);
+    bench.Submit(model);
+    const ScheduledBatch* running = bench.Start();
+    REQUIRE(running != nullptr);
+    auto given_up = Queued(bench.now);
+    given_up->request->deadline = bench.now + seconds(1);
+    bench.Submit(model, std::move(given_up));
+    bench.Submit(model);
+    bench.now += milliseconds(5);
+    bench.End(running);
+    const ScheduledBatch* batch = bench.Start();
+    REQUIRE(batch != nullptr);
+    REQUIRE(batch->members.size() == 2);
+    bench.now += seconds(1);
+    bench.Die(batch, WorkerDeath::kHung);
+    bench.now += Scheduler::kSweepInterval;
+    bench.scheduler.Tick(bench.now, bench.actions);
+    CHECK(bench.actions.refusals.size() == 1);
+    bench.actions.refusals.clear();
+    bench.Revive(model, {0, 0});
+    const ScheduledBatch* other = bench.Start();
+    REQUIRE(other != nullptr);
+    bench.Die(other, WorkerDeath::kFromOutside);
+    CHECK(bench.actions.pauses.empty());
+    bench.Revive(model, {0, 0});
+    const ScheduledBatch* again = bench.Start();
+    REQUIRE(again != nullptr);
+    bench.now += milliseconds(5);
+    bench.End(again);
+    CHECK(bench.actions.pauses.empty() == (hang <= CircuitBreaker::kMostOffences));
+  }
+}
+
 TEST_CASE("A batch that hung and that nobody waits for any more counts once against its model",
           "[scheduler][hang]") {
   ScheduleBench bench({{PoolKind::kCpu, 1}});

@@ -123,5 +123,35 @@ TEST_CASE("A full batch goes to its lane before that is free, too", "[scheduler]
   CHECK(full->batch.rows == config.max_batch_size);
 }
 
+TEST_CASE("A next batch for which there is no room yet goes when the lane is free",
+          "[scheduler][lead]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  ModelConfig config = OneByOne();
+  config.instances_cpu = 1;
+  const uint32_t model = bench.Add(config);
+  const uint32_t light = bench.Add(OneByOne("light"));
+  for (const uint32_t each : {model, light}) {
+    bench.Teach(each, PoolPreference::kAny, milliseconds(16));
+  }
+  for (int i = 0; i < 2; ++i) bench.Submit(model);
+  const ScheduledBatch* first = bench.Start();
+  REQUIRE(first != nullptr);
+  TurnToWakeup(bench);
+  const ScheduledBatch* early = bench.Start();
+  REQUIRE(early != nullptr);
+  bench.scheduler.NotStarted(bench.now, early->lane, early->batch.id,
+                             absl::ResourceExhaustedError("no room"), bench.actions);
+  CHECK(bench.Starts().empty());
+  CHECK(bench.actions.refusals.empty());
+  // It is not tried all the time, and the other lane is as it was.
+  CHECK(bench.scheduler.NextWakeup() > bench.now);
+  bench.Submit(light);
+  const ScheduledBatch* beside = bench.Start();
+  REQUIRE(beside != nullptr);
+  CHECK(beside->model == light);
+  bench.End(first);
+  CHECK(bench.Start() != nullptr);
+}
+
 }  // namespace
 }  // namespace tandem
