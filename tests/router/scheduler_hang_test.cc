@@ -52,6 +52,7 @@ TEST_CASE("Of a batch that hung each request runs by itself, so that one is foun
   REQUIRE(hung != nullptr);
   REQUIRE(hung->members.size() == 3);
   bench.Die(hung, WorkerDeath::kHung);
+  const LaneId other_worker = first[0]->lane;
   bench.now += milliseconds(5);
   // On the other worker, though that is the last one.
   bench.End(first[0]);
@@ -59,7 +60,7 @@ TEST_CASE("Of a batch that hung each request runs by itself, so that one is foun
     const ScheduledBatch* alone = bench.Start();
     REQUIRE(alone != nullptr);
     CHECK(alone->members.size() == 1);
-    CHECK(alone->lane == first[0]->lane);
+    CHECK(alone->lane == other_worker);
     bench.now += milliseconds(5);
     bench.End(alone);
   }
