@@ -250,10 +250,11 @@ class ServerProcess {
   }
 
   void Stop() {
-    // First, since this answers what still runs; gRPC's server waits for every answer.
+    // First, since this answers what still runs; gRPC's server waits for every answer. Where the
+    // system has no threads left, one after the other.
     std::vector<std::future<void>> stopped;
     for (const auto& pool : pools_) {
-      stopped.push_back(std::async(std::launch::async, [&pool] { pool->Stop(kWorkerGrace); }));
+      stopped.push_back(std::async([&pool] { pool->Stop(kWorkerGrace); }));
     }
     for (std::future<void>& stop : stopped) stop.get();
     // Accepted requests have answers now, and some clients take their time to read those.
@@ -302,7 +303,7 @@ class ServerProcess {
   absl::Status StartPools() {
     std::vector<std::future<absl::Status>> started;
     for (const auto& pool : pools_) {
-      started.push_back(std::async(std::launch::async, [&pool] { return pool->Start(); }));
+      started.push_back(std::async([&pool] { return pool->Start(); }));
     }
     absl::Status first;
     for (std::future<absl::Status>& start : started) first.Update(start.get());

@@ -130,6 +130,13 @@ class ScarcityTest(unittest.TestCase):
                 server.process.kill()
                 server.process.wait()
 
+    def test_a_server_that_gets_no_thread_any_more_shuts_down_well(self):
+        server = self.as_nobody()
+        process = server.process
+        self.limit_threads(process.pid, len(os.listdir(f"/proc/{process.pid}/task")))
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(TIMEOUT), 0)
+
     def limited(self, soft, hard, *flags):
         """A server with these limits of descriptors."""
         server = Server(self.repository.path, (CPU_POOL, *flags))
