@@ -70,14 +70,16 @@ def repository_of(models, name):
 
 
 def machine(models, name):
-    """What two bare loops do to each other: rate of one beside the other ÷ alone."""
+    """The tail of a bare loop, and what two do to each other."""
     one, two = (bare(models, name, core) for core in (CORES[0], CORES[-1]))
-    rates, tails = [], []
+    rates, tails, own_tails = [], [], []
     for _ in range(ROUNDS):
         alone = measure(one)
+        own_tails.append(alone["latency_us"]["p99"] / alone["latency_us"]["p50"])
         both = measure(one, two)
         rates.append(both["runs_per_second"] / alone["runs_per_second"])
         tails.append(both["latency_us"]["p99"] / alone["latency_us"]["p99"])
+    show(f"a bare loop of {name} alone: p99 ÷ p50", f"{statistics.median(own_tails):.3f}")
     show(f"two bare loops of {name}: rate of one beside the other ÷ alone",
          f"{statistics.median(rates):.3f}")
     show(f"two bare loops of {name}: p99 of one beside the other ÷ alone",
