@@ -59,6 +59,9 @@ enum class WorkerDeath : uint8_t {
   kFromInside,
   // It was ended since this batch did not come to an end.
   kHung,
+  // Or since one of several did not, this among them: another one may have waited for this one, or
+  // this one for another.
+  kHungTogether,
 };
 
 struct BatchResult {

@@ -16,6 +16,13 @@ AfterDeath NextAfterDeath(WorkerDeath death, DeathCount& deaths, bool is_probe) 
       ++deaths.hung;
       return is_proof ? AfterDeath::kCondemn : AfterDeath::kRunAgain;
     }
+    case WorkerDeath::kHungTogether:
+      // The next time it may be alone in that.
+      if (!is_probe && !deaths.is_suspect() && deaths.hung == 0) {
+        ++deaths.hung;
+        return AfterDeath::kRunAgain;
+      }
+      break;
     case WorkerDeath::kFromInside:
     case WorkerDeath::kNone:
       break;

@@ -13,7 +13,7 @@ struct DeathCount {
   uint8_t for_others = 0;
   // By a signal: no sign that the request was the reason.
   uint8_t from_outside = 0;
-  // By a crash in a load or in a batch.
+  // By a crash in a load or in a batch, or by a second hang of several.
   uint8_t while_loading = 0;
   uint8_t from_inside = 0;
   // Since the request did not come to an end, or one that ran in a batch with it.

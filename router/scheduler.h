@@ -94,6 +94,9 @@ class Scheduler {
   // A model gets another lane only where each of those that run it has so much to compute: for
   // less, waking it costs more than it brings. Unless they are late.
   static constexpr Duration kWorthAWake = std::chrono::microseconds(150);
+  // So long after a hang its model, and others that hung, have half of a pool's lanes at most: what
+  // hangs next leaves the rest to other models.
+  static constexpr Duration kHangMemory = std::chrono::minutes(1);
   // How often waiting requests are looked over for cancelled ones.
   static constexpr Duration kSweepInterval = std::chrono::milliseconds(50);
   // How often the running batches are held against their budgets.
@@ -227,6 +230,8 @@ class Scheduler {
     bool in_order;
     BatchQueue queue;
     CircuitBreaker breaker;
+    // Until then it is to leave lanes to others.
+    TimePoint hung_until{};
     // By pool.
     std::vector<Seat> seats;
     // It stands in active_.
@@ -255,6 +260,7 @@ class Scheduler {
   static bool IsLate(TimePoint now, const Lane& lane);
   bool NeedsExpress(TimePoint now, uint32_t model, uint32_t pool) const;
   bool HasRoom(TimePoint now, uint32_t model, const Lane& lane) const;
+  bool HasItsLanes(TimePoint now, const Model& model, uint32_t pool) const;
   static bool LanesKeepUp(TimePoint now, const Model& model, const Seat& seat);
   bool MayFollow(TimePoint now, uint32_t model, const Lane& lane) const;
   TimePoint NextMayFollowAt(uint32_t model, const Lane& lane) const;

@@ -59,7 +59,7 @@ bool Scheduler::HasRoom(TimePoint now, uint32_t model, const Lane& lane) const {
   if (lane.express && !NeedsExpress(now, model, lane.id.pool)) return false;
   if (lane.batches.size() >= kLaneDepth || IsLate(now, lane)) return false;
   if (!Runs(lane, model)) {
-    if (seat.running_lanes >= seat.limit || LanesKeepUp(now, wanted, seat)) return false;
+    if (HasItsLanes(now, wanted, lane.id.pool) || LanesKeepUp(now, wanted, seat)) return false;
   }
   if (wanted.in_order && IsRunning(wanted)) return false;
   if (wanted.breaker.has_offended() && (HasSuspect(model) || !Spares(now, model, lane))) {

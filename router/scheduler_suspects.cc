@@ -122,8 +122,11 @@ Lane* Scheduler::LaneFor(TimePoint now, const Suspect& suspect) {
 // that ran beside it and are yet to be told of.
 void Scheduler::NoteDeath(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions) {
   const QueuedRequest& first = *batch.members.front();
-  const bool hung = batch.result.death == WorkerDeath::kHung;
-  const bool may_be_it = hung || batch.result.death == WorkerDeath::kFromInside;
+  const WorkerDeath death = batch.result.death;
+  const bool hung = death == WorkerDeath::kHung;
+  const bool hung_together = death == WorkerDeath::kHungTogether;
+  const bool may_be_it = hung || hung_together || death == WorkerDeath::kFromInside;
+  if (hung || hung_together) models_[batch.model].hung_until = now + kHangMemory;
   // A second death is the proof, or says nothing.
   if (first.is_probe || first.deaths.is_suspect() || (hung && first.deaths.hung > 0)) return;
   if (first.crash != nullptr && !first.crash->of_hang) {
@@ -138,7 +141,7 @@ void Scheduler::NoteDeath(TimePoint now, ScheduledBatch& batch, SchedulerActions
     return;
   }
   const auto crash = std::make_shared<Crash>();
-  crash->of_hang = hung;
+  crash->of_hang = hung || hung_together;
   const auto note = [&](const ScheduledBatch& suspects) {
     // It is no more a matter of what hung.
     Resolve(now, suspects, actions);
@@ -150,6 +153,22 @@ void Scheduler::NoteDeath(TimePoint now, ScheduledBatch& batch, SchedulerActions
     const ScheduledBatch* const running = LaneTable::Running(beside);
     if (beside.worker == lane.worker && running != nullptr) note(*running);
   }
+}
+
+// Whether the model runs on as many of the pool's lanes as it may. Those that hung lately have half
+// of them together.
+bool Scheduler::HasItsLanes(TimePoint now, const Model& model, uint32_t pool) const {
+  if (model.seats[pool].running_lanes >= model.seats[pool].limit) return true;
+  if (now >= model.hung_until) return false;
+  size_t lanes = 0;
+  size_t taken = 0;
+  for (const Lane& lane : lanes_.lanes(pool)) {
+    if (lane.express) continue;
+    ++lanes;
+    if (lane.batches.empty()) continue;
+    if (now < models_[lane.batches.front()->model].hung_until) ++taken;
+  }
+  return taken >= std::max<size_t>(1, lanes / 2);
 }
 
 // They ran and their worker lives, or they did not run when it died.

@@ -296,7 +296,7 @@ void WorkerLink::Close(const absl::Status& reason, WorkerDeath death,
     const bool is_hang = death == WorkerDeath::kHung;
     const bool may_be_it = IsFirst(unanswered, flight) && (!is_hang || hang.contains(flight.lane));
     if (death == WorkerDeath::kNone || may_be_it) {
-      result.death = is_hang && hang.size() > 1 ? WorkerDeath::kFromInside : death;
+      result.death = is_hang && hang.size() > 1 ? WorkerDeath::kHungTogether : death;
     } else {
       result.death = WorkerDeath::kForAnother;
     }

@@ -59,7 +59,7 @@ class WorkerLink {
   // yet. A lane runs its batches one after the other: of each, only the first can have been run,
   // and the others get kForAnother (unless `death` is kNone). kHung: so do those that the `hung`
   // one cannot have waited for, since they ran for less than half as long; where others are left
-  // beside it, it is kFromInside for all of them. Run refuses from now on. Called once, after the
+  // beside it, it is kHungTogether for all of them. Run refuses from now on. Called once, after the
   // worker's end.
   void Close(const absl::Status& reason, WorkerDeath death,
              std::optional<uint64_t> hung = std::nullopt);

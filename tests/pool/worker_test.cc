@@ -158,9 +158,10 @@ TEST_CASE("What runs beside a batch that hangs, as long as that, may be what it 
   const uint64_t told = GENERATE(5u, 7u);
   manual.worker.EndIfItHangs(0, told, {seconds(9), seconds(2)}, "a batch took too long");
   REQUIRE(manual.TickUntilGone());
-  CHECK(events.TakeResult(5).death == (is_beside ? WorkerDeath::kFromInside : WorkerDeath::kHung));
+  CHECK(events.TakeResult(5).death ==
+        (is_beside ? WorkerDeath::kHungTogether : WorkerDeath::kHung));
   CHECK(events.TakeResult(7).death == WorkerDeath::kForAnother);
-  if (is_beside) CHECK(events.TakeResult(6).death == WorkerDeath::kFromInside);
+  if (is_beside) CHECK(events.TakeResult(6).death == WorkerDeath::kHungTogether);
 }
 
 TEST_CASE("A load that never ends is told of, ends its worker at the limit, and is not tried again",

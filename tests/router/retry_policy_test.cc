@@ -6,7 +6,8 @@ namespace tandem {
 namespace {
 
 constexpr WorkerDeath kDeaths[] = {WorkerDeath::kFromOutside, WorkerDeath::kWhileLoading,
-                                   WorkerDeath::kFromInside, WorkerDeath::kHung};
+                                   WorkerDeath::kFromInside, WorkerDeath::kHung,
+                                   WorkerDeath::kHungTogether};
 
 TEST_CASE("A request runs again after its first death, whichever it was", "[retry]") {
   for (const WorkerDeath death : kDeaths) {
@@ -34,13 +35,22 @@ TEST_CASE("A crash or a hang of a suspect, and a second hang, prove it, and no o
       NextAfterDeath(first, deaths);
       const bool was_suspect = deaths.is_suspect();
       const bool condemned = NextAfterDeath(second, deaths) == AfterDeath::kCondemn;
-      const bool is_proof =
-          second == WorkerDeath::kFromInside
-              ? was_suspect
-              : second == WorkerDeath::kHung && (was_suspect || first == WorkerDeath::kHung);
+      const bool hung = first == WorkerDeath::kHung || first == WorkerDeath::kHungTogether;
+      const bool may_prove =
+          second != WorkerDeath::kFromOutside && second != WorkerDeath::kWhileLoading;
+      const bool is_proof = may_prove && (was_suspect || (hung && second == WorkerDeath::kHung));
       CHECK(condemned == is_proof);
     }
   }
+}
+
+TEST_CASE("Who hangs together with others twice is tried apart from them", "[retry]") {
+  DeathCount deaths;
+  CHECK(NextAfterDeath(WorkerDeath::kHungTogether, deaths) == AfterDeath::kRunAgain);
+  CHECK_FALSE(deaths.is_suspect());
+  CHECK(NextAfterDeath(WorkerDeath::kHungTogether, deaths) == AfterDeath::kRunAgain);
+  CHECK(deaths.is_suspect());
+  CHECK(NextAfterDeath(WorkerDeath::kHung, deaths) == AfterDeath::kCondemn);
 }
 
 TEST_CASE("A death for another request costs neither its second run nor its name", "[retry]") {

@@ -38,6 +38,36 @@ TEST_CASE("What hung runs again beside others, and takes nobody's worker for its
   CHECK(bench.Start() != nullptr);
 }
 
+TEST_CASE("Models that hung lately leave half of the lanes to others", "[scheduler][hang]") {
+  const uint32_t lanes = GENERATE(1u, 2u, 4u);
+  const WorkerDeath death = GENERATE(WorkerDeath::kHung, WorkerDeath::kHungTogether);
+  ScheduleBench bench({{PoolKind::kCpu, lanes, lanes}});
+  ModelConfig config = BatchingModel();
+  config.dynamic_batching = false;
+  const uint32_t models[] = {bench.Add(config), bench.Add(config)};
+  for (const uint32_t model : models) {
+    auto request = Queued(bench.now);
+    request->request->deadline = bench.now + milliseconds(1);
+    bench.Submit(model, std::move(request));
+    const ScheduledBatch* hung = bench.Start();
+    REQUIRE(hung != nullptr);
+    const LaneId lane = hung->lane;
+    bench.now += milliseconds(1);
+    bench.Die(hung, death);
+    for (const uint32_t each : models) bench.Revive(each, lane);
+    bench.now += Scheduler::kSweepInterval;
+    bench.scheduler.Tick(bench.now, bench.actions);
+    // Nobody waits for it any more.
+    REQUIRE(bench.actions.refusals.size() == 1);
+    bench.actions.refusals.clear();
+  }
+  for (uint32_t i = 0; i < 2 * lanes; ++i) bench.Submit(models[i % 2]);
+  CHECK(bench.Starts().size() == std::max(1u, lanes / 2));
+  bench.now += Scheduler::kHangMemory;
+  bench.scheduler.Tick(bench.now, bench.actions);
+  CHECK(bench.Starts().size() == lanes - std::max(1u, lanes / 2));
+}
+
 TEST_CASE("Of a batch that hung each request runs by itself, so that one is found",
           "[scheduler][hang]") {
   ScheduleBench bench({{PoolKind::kCpu, 2, 2}});
@@ -90,6 +120,7 @@ TEST_CASE("What hung and then crashes its worker is a suspect beside what ran th
           "[scheduler][hang]") {
   ScheduleBench bench({{PoolKind::kCpu, 2}});
   const uint32_t model = bench.Add(BatchingModel());
+  const uint32_t other = bench.Add(BatchingModel("other"));
   const auto both = [&] {
     for (int i = 0; i < 2; ++i) bench.Submit(model);
     const auto running = bench.Starts();
@@ -101,8 +132,11 @@ TEST_CASE("What hung and then crashes its worker is a suspect beside what ran th
   bench.Die(first[0], WorkerDeath::kHung);
   auto request = Queued(bench.now);
   request->request->deadline = bench.now + seconds(1);
-  bench.Submit(model, std::move(request));
-  for (uint32_t lane = 0; lane < 2; ++lane) bench.Revive(model, {0, lane});
+  bench.Submit(other, std::move(request));
+  for (uint32_t lane = 0; lane < 2; ++lane) {
+    bench.Revive(model, {0, lane});
+    bench.scheduler.SetRunnable(bench.now, other, {0, lane}, true, bench.actions);
+  }
   const auto second = bench.Starts();
   REQUIRE(second.size() == 2);
   // In whichever order they are told of, neither is taken to be the reason for sure.
