@@ -5,7 +5,6 @@ more when there is more.
 import os
 import re
 import resource
-import signal
 import socket
 import subprocess
 import unittest
@@ -129,13 +128,6 @@ class ScarcityTest(unittest.TestCase):
                 # Without its goodbye: gRPC waits at its end for a thread that it never got.
                 server.process.kill()
                 server.process.wait()
-
-    def test_a_server_that_gets_no_thread_any_more_shuts_down_well(self):
-        server = self.as_nobody()
-        process = server.process
-        self.limit_threads(process.pid, len(os.listdir(f"/proc/{process.pid}/task")))
-        process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(TIMEOUT), 0)
 
     def limited(self, soft, hard, *flags):
         """A server with these limits of descriptors."""
