@@ -5,6 +5,7 @@ more when there is more.
 import os
 import re
 import resource
+import signal
 import socket
 import subprocess
 import unittest
