@@ -28,8 +28,9 @@ struct Crash {
   // The model of those that were given up, and whether they are of several.
   std::optional<uint32_t> given_up;
   bool is_mixed = false;
-  // A hang's, of which no suspect is tried apart from what runs beside it.
-  bool of_hang = false;
+  // Whose it was: the worker, and which of its lives.
+  uint32_t worker = 0;
+  uint64_t generation = 0;
 };
 
 struct QueuedRequest {

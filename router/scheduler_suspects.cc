@@ -129,21 +129,24 @@ void Scheduler::NoteDeath(TimePoint now, ScheduledBatch& batch, SchedulerActions
   if (hung || hung_together) models_[batch.model].hung_until = now + kHangMemory;
   // A second death is the proof, or says nothing.
   if (first.is_probe || first.deaths.is_suspect() || (hung && first.deaths.hung > 0)) return;
-  if (first.crash != nullptr && !first.crash->of_hang) {
+  const Lane& lane = lanes_.lane(batch.lane);
+  const Crash* const told_of = first.crash.get();
+  if (told_of != nullptr && told_of->worker == lane.worker &&
+      told_of->generation == batch.lane_generation) {
     // It was told of with another one. It may not have been run after all.
     if (!may_be_it) Resolve(now, batch, actions);
     return;
   }
-  const Lane& lane = lanes_.lane(batch.lane);
   if (!may_be_it || lane.generation != batch.lane_generation) return;
   if (batch.members.size() == 1 && (hung || lanes_.RunsOneBatch(lane))) {
     batch.members.front()->ended_worker = true;
     return;
   }
   const auto crash = std::make_shared<Crash>();
-  crash->of_hang = hung || hung_together;
+  crash->worker = lane.worker;
+  crash->generation = batch.lane_generation;
   const auto note = [&](const ScheduledBatch& suspects) {
-    // It is no more a matter of what hung.
+    // It is no more a matter of an earlier hang.
     Resolve(now, suspects, actions);
     for (const auto& member : suspects.members) member->crash = crash;
     crash->open += suspects.members.size();

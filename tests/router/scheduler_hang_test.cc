@@ -116,6 +116,34 @@ TEST_CASE("Who gives up a request that hung alone has it known for what it did",
   CHECK(bench.actions.refusals[0].request->ended_worker);
 }
 
+TEST_CASE("Of two that hung together neither is taken to be the reason for sure",
+          "[scheduler][hang]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t models[] = {bench.Add(BatchingModel("a")), bench.Add(BatchingModel("b"))};
+  for (int hang = 0; hang <= CircuitBreaker::kMostOffences; ++hang) {
+    for (const uint32_t model : models) {
+      auto request = Queued(bench.now);
+      request->request->deadline = bench.now + seconds(1);
+      bench.Submit(model, std::move(request));
+    }
+    const auto running = bench.Starts();
+    REQUIRE(running.size() == 2);
+    for (const ScheduledBatch* batch : running) bench.Die(batch, WorkerDeath::kHungTogether);
+    bench.now += seconds(1) + Scheduler::kSweepInterval;
+    bench.scheduler.Tick(bench.now, bench.actions);
+    CHECK(bench.actions.refusals.size() == 2);
+    for (const auto& refusal : bench.actions.refusals) CHECK_FALSE(refusal.request->ended_worker);
+    // Both were given up, so that it counts against none.
+    CHECK(bench.actions.pauses.empty());
+    bench.actions.refusals.clear();
+    bench.now += Scheduler::kHangMemory;
+    for (uint32_t lane = 0; lane < 2; ++lane) {
+      bench.Revive(models[0], {0, lane});
+      bench.scheduler.SetRunnable(bench.now, models[1], {0, lane}, true, bench.actions);
+    }
+  }
+}
+
 TEST_CASE("What hung and then crashes its worker is a suspect beside what ran there",
           "[scheduler][hang]") {
   ScheduleBench bench({{PoolKind::kCpu, 2}});
