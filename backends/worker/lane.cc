@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <ctime>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -14,6 +13,7 @@
 #include "backends/ipc/tensor_record.h"
 #include "backends/worker/niceness.h"
 #include "backends/worker/run_outputs.h"
+#include "backends/worker/thread_time.h"
 
 namespace tandem::worker {
 namespace {
@@ -39,12 +39,6 @@ constexpr nanoseconds kHeavyRun = std::chrono::milliseconds(4);
 constexpr nanoseconds kLightRun = std::chrono::microseconds(100);
 
 // Not the time that passes: a run that had to wait for a core shall not wait more for that.
-nanoseconds CpuTimeOfThread() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
-}
-
 nanoseconds CpuTimeOf(absl::FunctionRef<void()> run) {
   const nanoseconds before = CpuTimeOfThread();
   run();

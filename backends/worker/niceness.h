@@ -12,4 +12,14 @@ inline constexpr uint32_t kNicest = 19;
 // back takes a privilege.
 void MakeThreadNice(uint32_t nice);
 
+// The same for a thread that computes for long at a time, which is interrupted as soon as another
+// one wakes: its slices of a core are longer than others' (sched_setattr(2)), and Linux from 6.12
+// on does not let a slice end first where the one that wakes has a shorter one. Elsewhere it is
+// nice alone.
+void MakeThreadGiveWay(uint32_t nice);
+
+// Whether the calling thread does. What it computes shall call sched_yield(2) now and then, since
+// the kernel looks by itself at ticks alone (4 ms) whether a thread that woke before is to go on.
+bool ThreadGivesWay();
+
 }  // namespace tandem::worker

@@ -23,7 +23,7 @@ void NicerThread::Run(absl::FunctionRef<void()> task) {
 
 void NicerThread::Loop(const std::string& name, uint32_t nice) {
   pthread_setname_np(pthread_self(), name.c_str());
-  MakeThreadNice(nice);
+  MakeThreadGiveWay(nice);
   while (true) {
     begin_.acquire();
     if (!task_.has_value()) return;

@@ -15,7 +15,7 @@ namespace tandem::worker {
 // For one caller at a time.
 class NicerThread {
  public:
-  // `nice` as in MakeThreadNice.
+  // `nice` as in MakeThreadGiveWay.
   NicerThread(const std::string& name, uint32_t nice);
   ~NicerThread();
   NicerThread(const NicerThread&) = delete;

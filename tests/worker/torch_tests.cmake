@@ -3,7 +3,7 @@ target_link_libraries(tandem_torch_models PRIVATE tandem_options tandem_torch_he
 
 tandem_test(torch
   SOURCES torch_autocast_test.cc torch_errors_test.cc torch_executor_test.cc torch_graphs_test.cc torch_signature_test.cc
-    torch_silero_test.cc torch_warm_up_test.cc
+    torch_silero_test.cc torch_thread_test.cc torch_warm_up_test.cc
   LIBS tandem_torch_models
   TOGETHER)
 
