@@ -98,10 +98,13 @@ absl::Status ReadTensor(const Tensor& message, const TextProtoLines& lines, bool
   }
   Shape least = spec->dims;
   std::replace(least.begin(), least.end(), int64_t{-1}, int64_t{1});
-  if (!ElementCount(least).ok()) {
+  const absl::Status counted = spec->type == DataType::kBytes
+                                   ? ElementCount(least).status()
+                                   : ByteSize(spec->type, least).status();
+  if (!counted.ok()) {
     return FieldError(lines, message, "dims",
                       absl::StrCat("tensor '", spec->name, "' of shape ", ShapeToString(spec->dims),
-                                   " has more elements than can be counted"));
+                                   " has more elements than memory can hold"));
   }
   return absl::OkStatus();
 }

@@ -216,7 +216,12 @@ TEST_CASE("What cannot be is refused with line and field", "[model_config]") {
   CheckConfigRefused("platform: \"synthetic\"\nbackend: \"pytorch\"", "config.pbtxt:2: backend");
   CheckConfigRefused(
       "input { name: \"x\" data_type: TYPE_FP32 dims: [ -1, 4294967296, 4294967296 ] }",
-      "shape [-1,4294967296,4294967296] has more elements than can be counted");
+      "shape [-1,4294967296,4294967296] has more elements than memory can hold");
+  CheckConfigRefused("input { name: \"x\" data_type: TYPE_FP32 dims: [ 9223372036854775807 ] }",
+                     "shape [9223372036854775807] has more elements than memory can hold");
+  CheckConfigRefused(
+      "input { name: \"x\" data_type: TYPE_STRING dims: [ 4294967296, 4294967296 ] }",
+      "shape [4294967296,4294967296] has more elements than memory can hold");
   CheckConfigRefused("\n\nmax_batch_size: -1", "config.pbtxt:3: max_batch_size");
   CheckConfigRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 0 ]\n}",
                      "config.pbtxt:4: dims");
