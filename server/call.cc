@@ -108,14 +108,13 @@ void Call::Submit(std::unique_ptr<InferRequest> request, ResponseCallback done) 
 }
 
 void Call::Answer(CallQueue::Task task) {
-  if (!queue_.OnAnswer()) {
-    Post(std::move(task));
-    return;
-  }
   uses_.fetch_add(1, std::memory_order_relaxed);
-  task();
-  // It may have ended meanwhile, in all but this; and it goes on its queue's thread.
-  if (uses_.fetch_sub(1, std::memory_order_acq_rel) == 1) queue_.Post([this] { delete this; });
+  queue_.Answer([this, task = std::move(task)]() mutable {
+    task();
+    queue_.OnAnswered();
+    // It may have ended meanwhile, in all but this; and it goes on its queue's thread.
+    if (uses_.fetch_sub(1, std::memory_order_acq_rel) == 1) queue_.Post([this] { delete this; });
+  });
 }
 
 void Call::Release() {

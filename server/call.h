@@ -65,9 +65,8 @@ class Call final : private CallQueue::Member {
   void Post(CallQueue::Task task);
 
   // For the one answer that a call waits for: the responder says Expect before it asks for it, and
-  // whoever has it calls Answer, on any thread, with a task that ends the call. Where no other call
-  // of the queue waits, the task runs at once, which saves the time in which the queue's thread
-  // would wake; else it is posted, so that many answers go with one wake.
+  // whoever has it calls Answer, on any thread, with a task that ends the call. It runs as
+  // CallQueue::Answer says.
   void Expect();
   void Answer(CallQueue::Task task);
 

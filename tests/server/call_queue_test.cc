@@ -83,7 +83,7 @@ struct Asking {
 
   // On the queue's thread.
   void Submit() const {
-    queue->Submit(Request(), [this](InferResponse) { queue->OnAnswer(); });
+    queue->Submit(Request(), [this](InferResponse) { queue->OnAnswered(); });
   }
 
   SystemClock clock;
@@ -117,6 +117,41 @@ TEST_CASE("A request that is alone goes to the router at once", "[grpc]") {
   looked.WaitForNotification();
   CHECK(waiting == 1);
   asking.cpu.Finish(asking.cpu.Next());
+}
+
+TEST_CASE("Answers are given in the order in which they come, also the last one", "[grpc]") {
+  Asking asking;
+  std::vector<int> given;
+  std::thread::id giver{};
+  absl::Notification done;
+  std::thread::id queue_thread{};
+  asking.queue->Post([&] {
+    queue_thread = std::this_thread::get_id();
+    for (int i = 0; i < 3; ++i) asking.queue->OnExpect();
+    for (int i = 0; i < 3; ++i) {
+      asking.queue->Answer([&, i] {
+        given.push_back(i);
+        giver = std::this_thread::get_id();
+        asking.queue->OnAnswered();
+        if (i == 2) done.Notify();
+      });
+    }
+    CHECK(given.empty());
+  });
+  done.WaitForNotification();
+  CHECK(given == std::vector<int>{0, 1, 2});
+  CHECK(giver == queue_thread);
+}
+
+TEST_CASE("The only answer is given at once, by the thread that has it", "[grpc]") {
+  Asking asking;
+  asking.queue->OnExpect();
+  bool is_given = false;
+  asking.queue->Answer([&] {
+    is_given = true;
+    asking.queue->OnAnswered();
+  });
+  CHECK(is_given);
 }
 
 }  // namespace
