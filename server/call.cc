@@ -111,7 +111,6 @@ void Call::Answer(CallQueue::Task task) {
   uses_.fetch_add(1, std::memory_order_relaxed);
   queue_.Answer([this, task = std::move(task)]() mutable {
     task();
-    queue_.OnAnswered();
     // It may have ended meanwhile, in all but this; and it goes on its queue's thread.
     if (uses_.fetch_sub(1, std::memory_order_acq_rel) == 1) queue_.Post([this] { delete this; });
   });

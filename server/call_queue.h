@@ -74,21 +74,25 @@ class CallQueue {
   // posted meanwhile cost one wake. Thread-safe; for the calls of the queue alone, while they are.
   void Post(Task task);
 
-  // A call waits for an answer from elsewhere; and it has been given it. Thread-safe.
+  // A call waits for an answer from elsewhere. Thread-safe.
   void OnExpect() { expected_.fetch_add(1, std::memory_order_relaxed); }
-  void OnAnswered() { expected_.fetch_sub(1, std::memory_order_relaxed); }
 
-  // The answer that a call waits for has come: `give` gives it to the call and says OnAnswered. At
-  // once, on this thread, where no other call waits for one or is still to be given one: that saves
-  // the time in which the queue's thread would wake. Else it is posted, so that many go with one
-  // wake, in the order in which they came. Thread-safe.
+  // The answer has come, and `give` gives it to the call. At once, on this thread, where no other
+  // call waits for one or is still to be given one: that saves the time in which the queue's thread
+  // would wake. Else it is posted, so that many go with one wake, in the order in which they came.
+  // Thread-safe.
   template <typename Give>
   void Answer(Give give) {
-    if (expected_.load(std::memory_order_relaxed) > 1) {
-      Post(std::move(give));
-    } else {
+    int only = 1;
+    // Before it is given: the client may have its next request here meanwhile.
+    if (expected_.compare_exchange_strong(only, 0, std::memory_order_relaxed)) {
       give();
+      return;
     }
+    Post([this, give = std::move(give)]() mutable {
+      give();
+      expected_.fetch_sub(1, std::memory_order_relaxed);
+    });
   }
 
   // On the queue's thread, where there is a router: Router::Submit, together with the requests that

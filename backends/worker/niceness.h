@@ -18,8 +18,9 @@ void MakeThreadNice(uint32_t nice);
 // nice alone.
 void MakeThreadGiveWay(uint32_t nice);
 
-// Whether the calling thread does. What it computes shall call sched_yield(2) now and then, since
-// the kernel looks by itself at ticks alone (4 ms) whether a thread that woke before is to go on.
+// Whether the calling thread does, and the kernel knows of slices. What it computes shall call
+// sched_yield(2) now and then, since the kernel looks by itself at ticks alone (4 ms) whether a
+// thread that woke before is to go on.
 bool ThreadGivesWay();
 
 }  // namespace tandem::worker

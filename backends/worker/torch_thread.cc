@@ -23,9 +23,11 @@ constexpr std::chrono::milliseconds kBetweenLooks{1};
 thread_local CoreShare share;
 
 // A yield puts the thread behind all others of its core by a slice, which by the weights of
-// niceness can be a second of theirs. Where they want the core for good, it is to have its share of
-// it all the same.
+// niceness is a third of a second of theirs. Where they want the core for good, it is to have its
+// share of it all the same.
 std::unique_ptr<at::ObserverContext> BeforeOperator(const at::RecordFunction& /*function*/) {
+  // Another thread of LibTorch's, that goes on with the run.
+  if (!ThreadGivesWay()) return nullptr;
   const auto now = steady_clock::now();
   if (share.SinceLook(now) < kBetweenLooks) return nullptr;
   if (share.Look(now, CpuTimeOfThread())) sched_yield();

@@ -6,7 +6,7 @@
 namespace tandem::worker {
 
 // For a thread that is about to run a model, on `threads` intra-op threads. One that gives way
-// yields between operators, while that costs the run no more than the time that it computes itself.
+// yields between operators, while it has a fourth of its core or more.
 void PrepareThread(uint32_t threads);
 
 }  // namespace tandem::worker

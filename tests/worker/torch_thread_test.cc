@@ -42,18 +42,24 @@ TEST_CASE("A thread that gives way yields between a model's operators, another d
   Run(**executor);
   CHECK(yields == 0);
 
-  NicerThread thread("nicer", kNicest);
+  // One that has to wait for a core itself does not yield.
+  bool gives_way = true;
   int yields_there = 0;
-  // Not in a run that has to wait for a core itself.
-  while (yields_there == 0) {
+  for (int tries = 0; tries < 20 && gives_way && yields_there == 0; ++tries) {
+    NicerThread thread("nicer", kNicest);
     thread.Run([&] {
+      gives_way = ThreadGivesWay();
       // To wait for the task yields as well.
       yields = 0;
       Run(**executor);
       yields_there = yields;
     });
   }
-  CHECK(yields_there > 0);
+  if (gives_way) {
+    CHECK(yields_there > 0);
+  } else {
+    WARN("this kernel knows no slices: no thread gives way");
+  }
 }
 
 }  // namespace
