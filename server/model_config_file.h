@@ -8,15 +8,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/model_config.h"
+#include "server/pool_spec.h"
 
 namespace tandem::server {
-
-// Kinds of pool that the server has: KIND_AUTO, and a model without instance_group, go to all of
-// them.
-struct PoolKinds {
-  bool cpu = true;
-  bool gpu = false;
-};
 
 // Which of the version folders are served.
 struct VersionPolicy {

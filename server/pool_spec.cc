@@ -129,6 +129,14 @@ absl::Status CheckArenas(const PoolSpec& spec, const Machine& machine) {
 
 }  // namespace
 
+PoolKinds KindsOf(const std::vector<PoolSpec>& pools) {
+  PoolKinds kinds{false, false};
+  for (const PoolSpec& pool : pools) {
+    (pool.serves == PoolKind::kCpu ? kinds.cpu : kinds.gpu) = true;
+  }
+  return kinds;
+}
+
 std::vector<PoolSpec> DefaultPools(const Machine& machine) {
   std::vector<PoolSpec> pools;
   PoolSpec cpu;

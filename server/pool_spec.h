@@ -53,6 +53,15 @@ struct PoolSpec {
   friend bool operator==(const PoolSpec&, const PoolSpec&) = default;
 };
 
+// Kinds of pool that the server has: KIND_AUTO, and a model without instance_group, go to all of
+// them.
+struct PoolKinds {
+  bool cpu = true;
+  bool gpu = false;
+};
+
+PoolKinds KindsOf(const std::vector<PoolSpec>& pools);
+
 // What a pool may leave out, and what it gets then.
 struct PoolSpecFields {
   std::string name;

@@ -5,14 +5,11 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <future>
 #include <memory>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "backends/pool/pool.h"
@@ -27,6 +24,7 @@
 #include "server/machine.h"
 #include "server/model_control.h"
 #include "server/model_repository.h"
+#include "server/pool_setup.h"
 #include "server/port_file.h"
 #include "server/process_usage.h"
 #include "server/reload.h"
@@ -51,47 +49,6 @@ constexpr int kExitUsage = 2;
 int Fail(int code, const absl::Status& status) {
   std::fprintf(stderr, "tandem: %s\n", std::string(status.message()).c_str());
   return code;
-}
-
-// A worker's program: named by the environment, or beside this program.
-std::string WorkerProgram(bool gpu) {
-  const char* named = std::getenv(gpu ? "TANDEM_WORKER_CUDA" : "TANDEM_WORKER");
-  if (named != nullptr) return named;
-  std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  return (self.parent_path() / (gpu ? "tandem-worker-cuda" : "tandem-worker")).string();
-}
-
-PoolOptions MakePoolOptions(const PoolSpec& spec, const ServeOptions& serve) {
-  PoolOptions options;
-  options.name = spec.name;
-  options.kind = spec.serves;
-  options.device = spec.device;
-  options.processes = spec.processes;
-  options.lanes = spec.lanes + spec.express;
-  options.express_lanes = spec.express;
-  options.threads = spec.threads;
-  options.cores = spec.cores;
-  options.input_arena_bytes = spec.input_arena_bytes;
-  options.output_arena_bytes = spec.output_arena_bytes;
-  options.memory_limit_bytes = spec.memory_bytes;
-  options.device_memory_bytes = spec.device_memory_bytes;
-  options.load_timeout = serve.load_timeout;
-  options.nice = spec.nice;
-  options.cpu_share = spec.cpu_share;
-  options.memory_node = spec.memory_node;
-  options.program = WorkerProgram(absl::StartsWith(spec.device, "gpu"));
-  return options;
-}
-
-PoolReport ReportOf(const Pool& pool) {
-  PoolReport report{std::string(pool.name()), pool.kind(), std::string(pool.device()), {}};
-  for (const WorkerStatus& status : pool.Status()) {
-    report.workers.push_back({status.name, Name(status.state), status.pid, status.lanes,
-                              status.restarts, status.last_exit, status.input_arena_used,
-                              status.input_arena_bytes});
-  }
-  return report;
 }
 
 RouterOptions LimitsOf(const ServeOptions& options) {
@@ -333,14 +290,6 @@ class ServerProcess {
   // When the drain is to have ended.
   TimePoint drained_at_{};
 };
-
-PoolKinds KindsOf(const std::vector<PoolSpec>& pools) {
-  PoolKinds kinds{false, false};
-  for (const PoolSpec& pool : pools) {
-    (pool.serves == PoolKind::kCpu ? kinds.cpu : kinds.gpu) = true;
-  }
-  return kinds;
-}
 
 }  // namespace
 

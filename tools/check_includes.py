@@ -33,6 +33,8 @@ TABLE = {
 # Sources that may include more than their folder: the composition roots, which wire all together.
 ALSO = {
     "server/main.cc": (("backends/pool", "client", "simulation"), ()),
+    "server/pool_setup.cc": (("backends/pool",), ()),
+    "server/pool_setup.h": (("backends/pool",), ()),
     "server/server_process.cc": (("backends/pool",), ()),
     "backends/worker/main.cc": ((), ("spdlog",)),
 }
