@@ -67,7 +67,7 @@ class RouterSimulation {
   void WarmUp(uint32_t pool) {
     for (int64_t rows = 1;; rows = std::min(2 * rows, scenario_.max_batch_size)) {
       for (int i = 0; i < kWarmUpRuns; ++i) {
-        scheduler_.Observe(model_, pool, rows, times_.Draw(pool, rows));
+        scheduler_.Observe(model_, pool, rows, times_.DrawWarmUp(pool, rows));
       }
       if (rows >= scenario_.max_batch_size) return;
     }
