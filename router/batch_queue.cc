@@ -135,6 +135,25 @@ int64_t BatchQueue::RowsBefore(const QueuedRequest& request) const {
   return rows;
 }
 
+BatchQueue::LateRows BatchQueue::FindLate(TimePoint now,
+                                          absl::FunctionRef<int64_t(TimePoint)> done_by) const {
+  LateRows late;
+  int64_t passed = 0;
+  int64_t in_time = 0;
+  for (const std::unique_ptr<QueuedRequest>& request : requests_) {
+    if (IsDead(*request, now)) continue;
+    passed += request->rows;
+    const TimePoint deadline = request->deadline();
+    if (deadline == kNever || in_time + request->rows <= done_by(deadline)) {
+      in_time += request->rows;
+      continue;
+    }
+    if (late.rows == 0) late.before = passed - request->rows;
+    late.rows = passed - late.before;
+  }
+  return late;
+}
+
 BatchQueue::Candidates BatchQueue::Collect(TimePoint now, const Limits& limits, int64_t max_rows,
                                            bool look_over) const {
   Candidates found;
@@ -143,16 +162,16 @@ BatchQueue::Candidates BatchQueue::Collect(TimePoint now, const Limits& limits, 
     const QueuedRequest& request = *requests_[i];
     found.end = i + 1;
     if (IsDead(request, now)) continue;
-    if (rows_to_leave > 0 && !InsistsOn(request, limits.kind)) {
-      rows_to_leave -= std::min(rows_to_leave, request.rows);
+    const bool is_left = rows_to_leave > 0 && !InsistsOn(request, limits.kind);
+    if (is_left) rows_to_leave -= std::min(rows_to_leave, request.rows);
+    const bool joins = found.places.empty() ||
+                       (!request.alone && RowsAreAlike(*requests_[found.places[0]], request));
+    if (is_left || !joins || !MayRunOn(request, limits.kind)) {
+      if (in_order_) break;
       continue;
     }
-    if (!MayRunOn(request, limits.kind)) continue;
-    if (!found.places.empty()) {
-      if (request.alone || !RowsAreAlike(*requests_[found.places.front()], request)) continue;
-      // Later ones that would still fit do not overtake it.
-      if (found.rows + request.rows > max_rows) break;
-    }
+    // Later ones that would still fit do not overtake it.
+    if (!found.places.empty() && found.rows + request.rows > max_rows) break;
     found.places.push_back(i);
     found.rows += request.rows;
     found.first_deadline = std::min(found.first_deadline, request.deadline());
@@ -167,7 +186,8 @@ BatchQueue::Selection BatchQueue::Select(TimePoint now, const Limits& limits) co
   all.candidates = Collect(now, limits, max_rows, /*look_over=*/false);
   all.last = all.candidates.places.size();
   all.rows = all.candidates.rows;
-  if (limits.cost == nullptr || all.candidates.first_deadline == kNever) return all;
+  // Where answers keep the order, nobody is passed over because of a deadline.
+  if (limits.cost == nullptr || all.candidates.first_deadline == kNever || in_order_) return all;
   const TimePoint end = now + limits.starts_in + limits.cost->PredictLate(all.rows);
   if (end <= all.candidates.first_deadline) return all;
   return FitDeadlines(now, limits, max_rows);

@@ -97,11 +97,16 @@ class BatchQueue {
   int64_t RowsBefore(const QueuedRequest& request) const;
   bool GoesBefore(const QueuedRequest& a, const QueuedRequest& b) const;
 
+  // Rows from the first to the last request that would miss its deadline, and those before them.
+  struct LateRows {
+    int64_t before = 0;
+    int64_t rows = 0;
+  };
+  // Where `done_by` tells how many rows, in the queue's order, will have been done by then.
+  LateRows FindLate(TimePoint now, absl::FunctionRef<int64_t(TimePoint)> done_by) const;
+
   // The most urgent request. Not for an empty queue.
   const QueuedRequest& front() const { return *requests_.front(); }
-
-  // The least urgent one. Not for an empty queue.
-  const QueuedRequest& back() const { return *requests_.back(); }
 
   // Rows that wait, and the rows of the next batch if none of them is left to others.
   int64_t rows() const { return rows_; }

@@ -163,6 +163,7 @@ class ModelTable {
   void NoteUnusable(const std::string& model, const UnusableVersion& version,
                     ModelChanges& changes);
   void Join(const std::shared_ptr<const ModelVersion>& model, ModelChanges& changes);
+  static void Arrive(ModelEntry& entry, ModelChanges& changes);
   void Retire(ModelEntry& entry, ModelChanges& changes);
   void RetireSuccessor(ModelEntry& entry, ModelChanges& changes);
   bool IsTried(const ModelEntry& entry) const;

@@ -47,14 +47,18 @@ void ModelTable::Want(const std::shared_ptr<const ModelVersion>& model, ModelCha
     return Join(model, changes);
   }
   ModelEntry& next = Insert(model);
-  next.is_late = next.is_arriving = true;
   present.successor = &next;
-  changes.added.push_back(&next);
+  Arrive(next, changes);
 }
 
 void ModelTable::Join(const std::shared_ptr<const ModelVersion>& model, ModelChanges& changes) {
   ModelEntry& entry = Insert(model);
   by_name_[entry.name][entry.version] = &entry;
+  Arrive(entry, changes);
+}
+
+// Has the entry loaded, where a pool serves it.
+void ModelTable::Arrive(ModelEntry& entry, ModelChanges& changes) {
   entry.is_late = true;
   if (!entry.unusable.empty()) return;
   entry.is_arriving = true;

@@ -81,8 +81,9 @@ struct ScheduledBatch {
   PlacementReason reason = PlacementReason::kOnlyPool;
   // Nothing else may run in its worker: its only member is a suspect.
   bool is_trial = false;
-  // What the scheduler reckoned.
+  // What the scheduler reckoned, and by how much nine of ten batches are late at most.
   Duration predicted{0};
+  Duration may_be_late{0};
 
   // How long it may have its lane for itself, and whether its backend watches it for that.
   Duration budget{0};

@@ -267,16 +267,8 @@ std::unique_ptr<ScheduledBatch> Router::State::EndedLocked(TimePoint now, LaneId
                                                            SchedulerActions& actions) {
   ScheduledBatch* batch = scheduler_.Find(lane, batch_id);
   if (!batch->batch.is_short) long_batches_.fetch_sub(1, std::memory_order_relaxed);
-  const absl::StatusCode code = batch->result.status.code();
   if (batch->result.death != WorkerDeath::kNone) scheduler_.WorkerDied(now, *batch, actions);
-  auto ended = scheduler_.Ended(now, lane, batch_id, code == absl::StatusCode::kOk, actions);
-  if (code != absl::StatusCode::kResourceExhausted) return ended;
-  const int64_t version = ended->members.front()->model->version;
-  if (scheduler_.RunAlone(now, *ended, actions)) {
-    actions.splits.push_back({ended->batch.model, version, lane.pool});
-    return nullptr;
-  }
-  return ended;
+  return scheduler_.Ended(now, lane, batch_id, batch->result.status.ok(), actions);
 }
 
 void Router::State::AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished) {

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "core/backend.h"
@@ -159,13 +160,12 @@ class Scheduler {
   // A batch of the model was run on the pool besides the scheduled ones, as when it was loaded.
   void Observe(uint32_t model, uint32_t pool, int64_t rows, Duration time);
 
-  // It has ended, well or not, and the lane can take another. Null for one that does not run.
+  // It has ended, well or not, and the lane can take another. Its members are to be answered, or,
+  // where its worker died, to run again. Where it was too much for a worker's memory (its result
+  // is RESOURCE_EXHAUSTED) they wait again instead, each to run by itself, since they may fit one
+  // by one: null then, and for a batch that does not run.
   std::unique_ptr<ScheduledBatch> Ended(TimePoint now, LaneId lane, uint64_t batch, bool well,
                                         SchedulerActions& actions);
-  // Puts the members of a batch that has ended without result back, each to run by itself: what was
-  // too much for a worker's memory together may fit one by one. False, and nothing done, where
-  // there is but one, or no lane for it.
-  bool RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
   // The batch's worker has died, as its result tells: its lanes take nothing before they have come
   // up again. Before the batch is told to have ended.
   void WorkerDied(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
@@ -228,6 +228,8 @@ class Scheduler {
     PlacementMode placement;
     // One batch at a time.
     bool in_order;
+    // A batch's worker has died, and its requests, which go first, are not back in the queue yet.
+    bool runs_again = false;
     BatchQueue queue;
     CircuitBreaker breaker;
     // Until then it is to leave lanes to others.
@@ -251,10 +253,14 @@ class Scheduler {
     Duration predicted{0};
   };
 
+  // Of the pools that may run a model, or a request.
+  using Outlooks = absl::InlinedVector<PoolOutlook, 2>;
+
   // A lane of the seat can run the model, or is expected to soon.
   bool IsServed(TimePoint now, const Seat& seat) const;
   bool WillRun(TimePoint now, const Model& model, const QueuedRequest& request) const;
   bool Runs(const Lane& lane, uint32_t model) const;
+  static int64_t FirstRows(const Model& model);
   bool IsLight(uint32_t model, uint32_t pool) const;
   bool MayUse(uint32_t model, const Lane& lane) const;
   static bool IsLate(TimePoint now, const Lane& lane);
@@ -266,14 +272,17 @@ class Scheduler {
   TimePoint NextMayFollowAt(uint32_t model, const Lane& lane) const;
   bool OlderWaits(uint32_t model, const Lane& lane) const;
   Lane* RoomyLane(TimePoint now, uint32_t model, uint32_t pool);
-  Duration TimeOfOthers(uint32_t model, uint32_t pool) const;
   bool IsRunning(const Model& model) const;
   // Whether the model's configuration would rather have its requests elsewhere while it can.
   bool IsSecondChoice(const Model& model, uint32_t pool) const;
   bool HasLaneUp(const Model& model, uint32_t pool) const;
   PlacementReason ReasonFor(const Model& model, uint32_t pool, int64_t rows) const;
-  PoolOutlook Outlook(TimePoint now, uint32_t model, uint32_t pool) const;
   BatchQueue::Limits LimitsFor(TimePoint now, uint32_t model, const Lane& lane) const;
+  // What is predicted: scheduler_outlook.cc.
+  Duration TimeOfOthers(uint32_t model, uint32_t pool) const;
+  PoolOutlook Outlook(TimePoint now, uint32_t model, uint32_t pool) const;
+  bool StandsBy(const Model& model, uint32_t pool) const;
+  Outlooks OutlooksFor(TimePoint now, uint32_t model, const QueuedRequest& request) const;
   TimePoint PredictAnswer(TimePoint now, uint32_t model, const QueuedRequest& request) const;
   bool WouldBeLate(TimePoint now, uint32_t model, const QueuedRequest& request,
                    TimePoint deadline) const;
@@ -310,6 +319,7 @@ class Scheduler {
                SchedulerActions& actions);
   void Release(Suspect& suspect);
   static bool MakeAlone(ScheduledBatch& batch);
+  bool RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
   void UpdateLeastTime(Model& model);
   void Released(const ScheduledBatch& batch);
   void RefuseUnservable(TimePoint now, uint32_t model, SchedulerActions& actions);

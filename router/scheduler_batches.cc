@@ -28,19 +28,26 @@ std::unique_ptr<ScheduledBatch> Scheduler::Ended(TimePoint now, LaneId id, uint6
     if (computed > Duration{0}) seat.compute.Learn(batch->batch.rows, computed);
     models_[batch->model].breaker.OnAnswers(now, std::ssize(batch->members), batch->is_trial);
   }
-  if (batch->result.death == WorkerDeath::kNone) Resolve(now, *batch, actions);
-  ServeSuspects(now, actions);
-  if (active_.empty()) return batch;
-  ServeLane(now, lane, actions);
-  // Another lane may now run the model, which was limited to this one, or waited for it.
-  if (seat.limit < lanes_.lanes(id.pool).size() || models_[batch->model].in_order ||
-      seat.running_lanes == 0) {
-    ServeModel(now, batch->model, actions);
+  if (batch->result.death == WorkerDeath::kNone) {
+    Resolve(now, *batch, actions);
+  } else {
+    models_[batch->model].runs_again = true;
   }
-  if (was_full || batch->is_trial) ServeWorker(now, lane, actions);
-  ServeExpress(now, actions);
-  NoteWaiting(now);
-  return batch;
+  const bool runs_alone =
+      absl::IsResourceExhausted(batch->result.status) && RunAlone(now, *batch, actions);
+  ServeSuspects(now, actions);
+  if (!active_.empty()) {
+    ServeLane(now, lane, actions);
+    // Another lane may now run the model, which was limited to this one, or waited for it.
+    if (seat.limit < lanes_.lanes(id.pool).size() || models_[batch->model].in_order ||
+        seat.running_lanes == 0 || runs_alone) {
+      ServeModel(now, batch->model, actions);
+    }
+    if (was_full || batch->is_trial) ServeWorker(now, lane, actions);
+    ServeExpress(now, actions);
+    NoteWaiting(now);
+  }
+  return runs_alone ? nullptr : std::move(batch);
 }
 
 void Scheduler::Observe(uint32_t model, uint32_t pool, int64_t rows, Duration time) {
@@ -52,7 +59,8 @@ void Scheduler::Observe(uint32_t model, uint32_t pool, int64_t rows, Duration ti
 void Scheduler::UpdateLeastTime(Model& model) {
   Duration least = Duration::max();
   for (const Seat& seat : model.seats) {
-    if (seat.runnable_lanes > 0) least = std::min(least, seat.cost.Predict(1));
+    if (seat.runnable_lanes == 0) continue;
+    least = std::min(least, seat.cost.known() ? seat.cost.Predict(1) : Duration{0});
   }
   model.queue.set_least_time(IsRunning(model) && least != Duration::max() ? least : Duration{0});
 }
@@ -94,14 +102,17 @@ void Scheduler::NotStarted(TimePoint now, LaneId id, uint64_t batch_id, const ab
   NoteWaiting(now);
 }
 
+// Puts the members of a batch that was too much back into the queue, each to run by itself. False,
+// and nothing done, where there is but one, or no lane for it.
 bool Scheduler::RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions) {
-  if (!MakeAlone(batch)) return false;
+  const Model& model = models_[batch.model];
+  if (batch.members.size() == 1) return false;
   for (const auto& member : batch.members) {
-    if (!WillRun(now, models_[batch.model], *member)) return false;
+    if (!WillRun(now, model, *member)) return false;
   }
+  MakeAlone(batch);
   for (auto& member : batch.members) Enqueue(batch.model, std::move(member));
-  ServeModel(now, batch.model, actions);
-  NoteWaiting(now);
+  actions.splits.push_back({model.name, model.version, batch.lane.pool});
   return true;
 }
 

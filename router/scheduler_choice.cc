@@ -21,12 +21,15 @@ bool Scheduler::Runs(const Lane& lane, uint32_t model) const {
                      [&](const auto& batch) { return batch->model == model; });
 }
 
+// Rows of the request that goes next, or of one that may come.
+int64_t Scheduler::FirstRows(const Model& model) {
+  return model.queue.empty() ? 1 : model.queue.front().rows;
+}
+
 // Whether the model's next batch is one for an express lane.
 bool Scheduler::IsLight(uint32_t model, uint32_t pool) const {
-  const Model& wanted = models_[model];
-  const CostModel& cost = wanted.seats[pool].cost;
-  const int64_t rows = wanted.queue.empty() ? 1 : wanted.queue.front().rows;
-  return cost.known() && cost.Predict(rows) <= kExpressBatch;
+  const CostModel& cost = models_[model].seats[pool].cost;
+  return cost.known() && cost.Predict(FirstRows(models_[model])) <= kExpressBatch;
 }
 
 bool Scheduler::MayUse(uint32_t model, const Lane& lane) const {
@@ -41,8 +44,7 @@ bool Scheduler::IsLate(TimePoint now, const Lane& lane) {
 // Whether a light model's batch would wait on each of the pool's other lanes for much longer than
 // it takes. Else they are enough: more threads than cores make nothing faster.
 bool Scheduler::NeedsExpress(TimePoint now, uint32_t model, uint32_t pool) const {
-  const Model& wanted = models_[model];
-  const Duration own = wanted.seats[pool].cost.Predict(wanted.queue.front().rows);
+  const Duration own = models_[model].seats[pool].cost.Predict(FirstRows(models_[model]));
   const Duration least = std::max(kShortBatch, own * kExpressGain);
   const std::vector<Lane>& lanes = lanes_.lanes(pool);
   return std::all_of(lanes.begin(), lanes.end(), [&](const Lane& lane) {
@@ -61,7 +63,8 @@ bool Scheduler::HasRoom(TimePoint now, uint32_t model, const Lane& lane) const {
   if (!Runs(lane, model)) {
     if (HasItsLanes(now, wanted, lane.id.pool) || LanesKeepUp(now, wanted, seat)) return false;
   }
-  if (wanted.in_order && IsRunning(wanted)) return false;
+  if (wanted.in_order && (IsRunning(wanted) || wanted.runs_again || HasSuspect(model)))
+    return false;
   if (wanted.breaker.has_offended() && (HasSuspect(model) || !Spares(now, model, lane))) {
     return false;
   }
@@ -133,23 +136,6 @@ Lane* Scheduler::RoomyLane(TimePoint now, uint32_t model, uint32_t pool) {
   return roomiest;
 }
 
-// Time that each lane of the pool, but for express lanes, will spend on other models' requests that
-// wait already.
-Duration Scheduler::TimeOfOthers(uint32_t model, uint32_t pool) const {
-  Duration total{0};
-  for (const uint32_t other : active_) {
-    const Seat& seat = models_[other].seats[pool];
-    if (other == model || seat.runnable_lanes == 0 || !seat.cost.known()) continue;
-    const BatchQueue& queue = models_[other].queue;
-    const int64_t full = queue.full_rows();
-    total += seat.cost.Predict(full) * ((queue.rows() + full - 1) / full);
-  }
-  const std::vector<Lane>& lanes = lanes_.lanes(pool);
-  return total /
-         std::max<int64_t>(1, std::count_if(lanes.begin(), lanes.end(),
-                                            [](const Lane& lane) { return !lane.express; }));
-}
-
 bool Scheduler::IsRunning(const Model& model) const {
   return std::any_of(model.seats.begin(), model.seats.end(),
                      [](const Seat& seat) { return seat.running_lanes > 0; });
@@ -202,26 +188,6 @@ PlacementReason Scheduler::ReasonFor(const Model& model, uint32_t pool, int64_t 
   return reason;
 }
 
-PoolOutlook Scheduler::Outlook(TimePoint now, uint32_t model, uint32_t pool) const {
-  const Model& wanted = models_[model];
-  const Seat& seat = wanted.seats[pool];
-  PoolOutlook outlook;
-  outlook.cost = &seat.cost;
-  outlook.trying = seat.running_lanes > 0;
-  outlook.full_rows = wanted.queue.full_rows();
-  const Duration others = TimeOfOthers(model, pool);
-  // Lanes that run the model come first: where it is limited to some lanes, they are those.
-  for (const bool running : {true, false}) {
-    for (const Lane& lane : lanes_.lanes(pool)) {
-      if (outlook.lanes_free_at.size() >= seat.limit) break;
-      if (!MayUse(model, lane) || !lane.up || Runs(lane, model) != running) continue;
-      const TimePoint free_at = lane.batches.empty() ? now : std::max(now, lane.busy_until);
-      outlook.lanes_free_at.push_back(lane.express ? free_at : free_at + others);
-    }
-  }
-  return outlook;
-}
-
 // What the lane, which has room, may take of the model's requests.
 BatchQueue::Limits Scheduler::LimitsFor(TimePoint now, uint32_t model, const Lane& lane) const {
   const Model& wanted = models_[model];
@@ -235,61 +201,31 @@ BatchQueue::Limits Scheduler::LimitsFor(TimePoint now, uint32_t model, const Lan
   limits.starts_in = start - now;
   limits.running = IsRunning(wanted);
   const bool second_choice = IsSecondChoice(wanted, pool);
-  // Rows that pools of the first choice answer in time.
-  int64_t rows_in_time = 0;
-  absl::InlinedVector<PoolOutlook, 2> others;
+  Outlooks others;
+  Outlooks preferred;
   for (uint32_t other = 0; other < wanted.seats.size(); ++other) {
     if (other == pool || wanted.seats[other].runnable_lanes == 0) continue;
     // A pool of the first choice does not wait for one of the second.
     if (!second_choice && IsSecondChoice(wanted, other)) continue;
     others.push_back(Outlook(now, model, other));
-    if (!second_choice || IsSecondChoice(wanted, other)) continue;
-    const TimePoint deadline = wanted.queue.back().deadline();
-    if (wanted.placement == PlacementMode::kFallback || deadline == kNever) {
-      rows_in_time = kAllRows;
-    } else if (rows_in_time < kAllRows) {
-      rows_in_time += RowsDoneBy(now, deadline, others.back());
-    }
+    if (second_choice && !IsSecondChoice(wanted, other)) preferred.push_back(others.back());
   }
   if (others.empty()) return limits;
   const Share share = ShareOf(start, wanted.queue.rows(), wanted.queue.front().rows,
                               Outlook(now, model, pool), others);
-  limits.rows_to_leave = share.none ? kAllRows : rows_in_time;
   limits.max_rows = std::min(limits.max_rows, share.rows);
+  if (share.none || StandsBy(wanted, pool)) {
+    limits.rows_to_leave = kAllRows;
+  } else if (!preferred.empty()) {
+    const BatchQueue::LateRows late = wanted.queue.FindLate(now, [&](TimePoint deadline) {
+      int64_t rows = 0;
+      for (const PoolOutlook& each : preferred) rows += RowsDoneBy(now, deadline, each);
+      return rows;
+    });
+    limits.rows_to_leave = late.rows == 0 ? kAllRows : late.before;
+    limits.max_rows = std::min(limits.max_rows, std::max<int64_t>(late.rows, 1));
+  }
   return limits;
-}
-
-// Whether the request, which is not in the queue yet, would be answered after that deadline with
-// what goes before it. Not where a pool's speed is unknown, and not where it alone could tell that
-// a prediction is wrong.
-bool Scheduler::WouldBeLate(TimePoint now, uint32_t model, const QueuedRequest& request,
-                            TimePoint deadline) const {
-  const Model& wanted = models_[model];
-  int64_t rows = wanted.queue.RowsBefore(request) + request.rows;
-  bool any_lane = false;
-  for (uint32_t pool = 0; pool < wanted.seats.size(); ++pool) {
-    const Seat& seat = wanted.seats[pool];
-    if (seat.runnable_lanes == 0 || !MayRunOn(request, lanes_.kind(pool))) continue;
-    if (!seat.cost.known()) return false;
-    const PoolOutlook outlook = Outlook(now, model, pool);
-    // Its workers are away, nobody knows for how long.
-    if (outlook.lanes_free_at.empty()) return false;
-    any_lane = true;
-    rows -= RowsDoneBy(now, deadline, outlook);
-    if (rows <= 0) return false;
-  }
-  return any_lane && (IsRunning(wanted) || !wanted.queue.empty());
-}
-
-TimePoint Scheduler::PredictAnswer(TimePoint now, uint32_t model,
-                                   const QueuedRequest& request) const {
-  const Model& wanted = models_[model];
-  absl::InlinedVector<PoolOutlook, 2> pools;
-  for (uint32_t pool = 0; pool < wanted.seats.size(); ++pool) {
-    if (wanted.seats[pool].runnable_lanes == 0 || !MayRunOn(request, lanes_.kind(pool))) continue;
-    pools.push_back(Outlook(now, model, pool));
-  }
-  return DoneAt(now, wanted.queue.RowsBefore(request) + request.rows, pools);
 }
 
 Scheduler::Choice Scheduler::Choose(TimePoint now, uint32_t model) {
@@ -383,6 +319,8 @@ ScheduledBatch& Scheduler::Launch(TimePoint now, uint32_t model, Lane& lane, Req
   batch->members = std::move(members);
   const Duration learnt = seat.cost.known() ? seat.cost.Predict(batch->batch.rows) : Duration{0};
   batch->predicted = seat.cost.known() ? learnt : kUnknownBatchTime;
+  batch->may_be_late =
+      seat.cost.known() ? seat.cost.PredictLate(batch->batch.rows) - learnt : kUnknownBatchTime;
   batch->reason = ReasonFor(wanted, lane.id.pool, batch->batch.rows);
   batch->budget = ExecutionBudget(wanted.execution_timeout, learnt);
   if (next_watch_ == kNever) next_watch_ = now + kWatchInterval;

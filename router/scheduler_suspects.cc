@@ -20,6 +20,7 @@ void Scheduler::ServeSuspects(TimePoint now, SchedulerActions& actions) {
 
 void Scheduler::RunAgain(TimePoint now, uint32_t model, Requests requests,
                          SchedulerActions& actions) {
+  models_[model].runs_again = false;
   for (auto& request : requests) {
     // It has waited in the queue as long as its model allows, or less.
     request->wait_until = kNever;

@@ -146,6 +146,23 @@ TEST_CASE("Changed files that cannot be loaded, or read, leave the version as it
   CHECK(table.Reason(1).empty());
 }
 
+TEST_CASE("Changed files that no pool serves leave the version as it was, and are not loaded",
+          "[update]") {
+  UpdatedTable table;
+  table.Serve(1);
+  const auto changed = [&] {
+    auto model = std::make_shared<ModelVersion>(*table.Make(1, "changed"));
+    model->config.on_cpu = false;
+    model->config.on_gpu = true;
+    return model;
+  };
+  for (int i = 0; i < 2; ++i) {
+    CHECK(table.Want({changed()}).added.empty());
+    CHECK(table.Default()->version == 1);
+    CHECK(table.Reason(1).find("its files have changed and cannot be served") == 0);
+  }
+}
+
 TEST_CASE("A model whose configuration cannot be read keeps all its versions", "[update]") {
   UpdatedTable table;
   ModelEntry& one = table.Serve(1);

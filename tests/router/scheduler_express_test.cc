@@ -128,6 +128,25 @@ TEST_CASE(
   CHECK(starts[1]->lane == LaneId{0, 1});
 }
 
+TEST_CASE("An express lane that a light load gets nothing from is none for its deadlines",
+          "[scheduler][express][deadline]") {
+  // A lane and an express lane.
+  ScheduleBench bench{{{PoolKind::kCpu, 2, 1, /*express=*/true}}};
+  ModelConfig config = BatchingModel("light");
+  config.dynamic_batching = false;
+  const uint32_t light = bench.Add(config);
+  bench.Teach(light, PoolPreference::kAny, milliseconds(1));
+  for (int i = 0; i < 20; ++i) {
+    auto request = Queued(bench.now);
+    request->request->deadline = bench.now + milliseconds(10);
+    bench.Submit(light, std::move(request));
+  }
+  CHECK(bench.Starts().size() == 1);
+  // One a millisecond, with the one that runs.
+  CHECK(bench.scheduler.queued(light) + 1 <= 10);
+  CHECK(bench.scheduler.queued(light) + 1 >= 9);
+}
+
 TEST_CASE("A light request's deadline is not held against the long line of others",
           "[scheduler][express]") {
   Busy busy;

@@ -131,6 +131,30 @@ TEST_CASE("The slower pool helps where the faster one is late", "[scheduler][pla
   CHECK(batch->lane.pool == kCpuPool);
 }
 
+TEST_CASE(
+    "What waits for a lane that seems to hang is helped, and not for one that is a little late",
+    "[scheduler][placement]") {
+  TwoPools bench;
+  bench.TeachBoth();
+  for (int i = 0; i < 3; ++i) bench.Submit(bench.model);
+  const ScheduledBatch* hanging = bench.Start();
+  REQUIRE(hanging != nullptr);
+  REQUIRE(hanging->lane.pool == kGpuPool);
+  // Of a batch of 1 ms: late by 2 ms, and expected to be so by as much again.
+  bench.now += milliseconds(3);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  CHECK(bench.Starts().empty());
+  bench.now += Scheduler::kSweepInterval;
+  bench.scheduler.Tick(bench.now, bench.actions);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->lane.pool == kCpuPool);
+  // Nor is a lane that hangs counted for those that come.
+  bench.SubmitWithin(milliseconds(15));
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(absl::IsDeadlineExceeded(bench.actions.refusals[0].status));
+}
+
 TEST_CASE("The reason tells why a request runs on its pool", "[scheduler][placement]") {
   TwoPools bench;
   bench.Submit(bench.model);
@@ -161,6 +185,40 @@ TEST_CASE("A preferred pool is helped only where it would miss deadlines",
   REQUIRE(starts.size() == 2);
   CHECK(starts[1]->lane.pool == kGpuPool);
   CHECK(starts[1]->reason == PlacementReason::kDeadline);
+}
+
+TEST_CASE("Each request that a preferred pool would make late is helped, and no other",
+          "[scheduler][placement]") {
+  TwoPools bench(PlacementMode::kPreferCpu);
+  bench.TeachBoth();
+  for (int i = 0; i < 3; ++i) bench.SubmitWithin(milliseconds(25));
+  // They are less urgent, and have time.
+  bench.Submit(bench.model);
+  bench.SubmitWithin(seconds(5));
+  auto starts = bench.Starts();
+  REQUIRE(starts.size() == 2);
+  CHECK(starts[0]->lane.pool == kCpuPool);
+  // The CPU pool has done two by then.
+  CHECK(starts[1]->lane.pool == kGpuPool);
+  CHECK(starts[1]->members[0]->sequence == starts[0]->members[0]->sequence + 2);
+  bench.now += milliseconds(1);
+  bench.End(starts[1]);
+  CHECK(bench.Starts().empty());
+}
+
+TEST_CASE("A fallback counts for a request only where it would run it", "[scheduler][deadline]") {
+  TwoPools bench(PlacementMode::kFallback);
+  bench.TeachBoth();
+  // The GPU pool, alone, does as many by then.
+  for (int i = 0; i < 30; ++i) bench.SubmitWithin(milliseconds(20));
+  CHECK(bench.Starts().size() == 1);
+  CHECK(bench.scheduler.queued(bench.model) + 1 <= 20);
+  // One that names the pool is not its concern.
+  bench.actions.refusals.clear();
+  bench.Submit(bench.model, 1, PoolPreference::kCpu);
+  const ScheduledBatch* asked = bench.Start();
+  REQUIRE(asked != nullptr);
+  CHECK(asked->lane.pool == kCpuPool);
 }
 
 TEST_CASE("A fallback runs only while no GPU pool can", "[scheduler][placement]") {
@@ -224,20 +282,6 @@ TEST_CASE("A prediction that nothing can be in time is put to the test", "[sched
   REQUIRE(bench.actions.refusals.size() == 1);
   // It would never be: there is no sense in another try.
   CHECK_FALSE(RetryAfter(bench.actions.refusals[0].status).has_value());
-}
-
-TEST_CASE("Where answers keep the order one batch runs at a time", "[scheduler]") {
-  ScheduleBench bench({{PoolKind::kCpu, 2}});
-  ModelConfig config = BatchingModel();
-  config.preserve_ordering = true;
-  const uint32_t model = bench.Add(config);
-  for (int i = 0; i < 3; ++i) bench.Submit(model);
-  const ScheduledBatch* first = bench.Start();
-  REQUIRE(first != nullptr);
-  bench.End(first);
-  const ScheduledBatch* second = bench.Start();
-  REQUIRE(second != nullptr);
-  CHECK(second->members.size() == 2);
 }
 
 }  // namespace

@@ -132,6 +132,29 @@ TEST_CASE("A waiting request expires at its deadline", "[scheduler]") {
   CHECK(bench.Starts().empty());
 }
 
+TEST_CASE("Nobody is given up for a time that one run alone has told", "[scheduler][deadline]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  ModelConfig config = BatchingModel();
+  config.dynamic_batching = false;
+  const uint32_t model = bench.Add(config);
+  const auto submit = [&] {
+    auto request = Queued(bench.now);
+    request->request->deadline = bench.now + milliseconds(200);
+    bench.Submit(model, std::move(request));
+  };
+  // The first run takes long, as that of a model that nothing has warmed up.
+  bench.Submit(model);
+  const ScheduledBatch* first = bench.Start();
+  bench.now += milliseconds(500);
+  bench.End(first);
+  for (int i = 0; i < 3; ++i) submit();
+  REQUIRE(bench.Start() != nullptr);
+  bench.now += milliseconds(5);
+  bench.scheduler.Tick(bench.now, bench.actions);
+  CHECK(bench.actions.refusals.empty());
+  CHECK(bench.scheduler.queued(model) == 2);
+}
+
 TEST_CASE("A cancelled request that waits is found by the sweep", "[scheduler]") {
   ScheduleBench bench({{PoolKind::kCpu, 1}});
   const uint32_t model = bench.Add(BatchingModel());
