@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "server/parameter_keys.h"
 
 namespace tandem::server {
 namespace {
@@ -19,9 +20,6 @@ constexpr absl::string_view kTorchScript = "pytorch_libtorch";
 
 // Each one takes device memory and time to load.
 constexpr size_t kMostGraphs = 32;
-
-// The parameter's own name, without "@cpu" or "@gpu".
-absl::string_view BaseName(absl::string_view key) { return key.substr(0, key.find('@')); }
 
 absl::Status CheckAutocast(absl::string_view key, absl::string_view value,
                            const ModelConfig& config) {

@@ -10,8 +10,7 @@ absl::Status ReadFallback(const inference::ModelConfig& message, const TextProto
   if (parameter == message.parameters().end()) return absl::OkStatus();
   const std::string& value = parameter->second.string_value();
   const auto fail = [&](absl::string_view what) {
-    return absl::InvalidArgumentError(absl::StrCat(lines.Where(message, "parameters"),
-                                                   ": parameters: fallback: '", value, "' ", what));
+    return FieldError(lines, message, "parameters", absl::StrCat("fallback: '", value, "' ", what));
   };
   if (value != "never" && value != "on_fault" && value != "on_load") {
     return fail("does not exist; expected one of never, on_fault, on_load");

@@ -21,6 +21,9 @@ using nlohmann::json;
 constexpr uint64_t kLargestBody = uint64_t{16} << 20;
 // What httplib itself has.
 constexpr size_t kCallsPerConnection = 100;
+// All requests over HTTP are one client's: connections of one request at a time would each pass for
+// one that asks for little.
+constexpr uint64_t kHttpClient = std::numeric_limits<uint64_t>::max();
 
 int HttpCode(absl::StatusCode code) {
   switch (code) {
@@ -166,6 +169,7 @@ class HttpServer::Impl {
     message->set_model_version(request.matches[2].str());
     absl::StatusOr<DecodedRequest> decoded = DecodeInferRequest(*std::move(message), clock_.Now());
     if (!decoded.ok()) return decoded.status();
+    decoded->request->client = kHttpClient;
     std::promise<InferResponse> answered;
     router_.Submit(std::move(decoded->request), [&answered](InferResponse response) {
       answered.set_value(std::move(response));

@@ -1,5 +1,8 @@
 #include "server/infer_json.h"
 
+#include <google/protobuf/map.h>
+
+#include <cmath>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -23,6 +26,15 @@ absl::Status BadTensor(const std::string& name, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("input '", name, "': ", what));
 }
 
+// False where it is no integer, or none of 64 bits.
+bool IsInt64(const json& value) {
+  return value.is_number_unsigned() ? std::in_range<int64_t>(value.get<uint64_t>())
+                                    : value.is_number_integer();
+}
+
+// False where it is no number, or one beyond those of 32 bits.
+bool IsFp32(const json& value) { return value.is_number() && std::isfinite(value.get<float>()); }
+
 // Adds one value to the contents of its type. False where it is of another kind.
 bool AddValue(const json& value, DataType type, InferTensorContents* contents) {
   switch (type) {
@@ -32,12 +44,11 @@ bool AddValue(const json& value, DataType type, InferTensorContents* contents) {
     case DataType::kInt8:
     case DataType::kInt16:
     case DataType::kInt32:
-      if (!value.is_number_integer()) return false;
-      if (!std::in_range<int32_t>(value.get<int64_t>())) return false;
+      if (!IsInt64(value) || !std::in_range<int32_t>(value.get<int64_t>())) return false;
       contents->add_int_contents(value.get<int32_t>());
       return true;
     case DataType::kInt64:
-      if (!value.is_number_integer()) return false;
+      if (!IsInt64(value)) return false;
       contents->add_int64_contents(value.get<int64_t>());
       return true;
     case DataType::kUint8:
@@ -53,8 +64,8 @@ bool AddValue(const json& value, DataType type, InferTensorContents* contents) {
       contents->add_uint64_contents(value.get<uint64_t>());
       return true;
     case DataType::kFp32:
-      if (value.is_number()) contents->add_fp32_contents(value.get<float>());
-      return value.is_number();
+      if (IsFp32(value)) contents->add_fp32_contents(value.get<float>());
+      return IsFp32(value);
     case DataType::kFp64:
       if (value.is_number()) contents->add_fp64_contents(value.get<double>());
       return value.is_number();
@@ -76,6 +87,29 @@ bool AddValues(const json& values, DataType type, int depth, InferTensorContents
   return true;
 }
 
+// The parameters of a request or of a tensor, where it has some.
+absl::Status ReadParameters(const json& owner,
+                            google::protobuf::Map<std::string, InferParameter>* read) {
+  if (!owner.contains("parameters")) return absl::OkStatus();
+  const json& parameters = owner["parameters"];
+  if (!parameters.is_object()) return absl::InvalidArgumentError("parameters is no object");
+  for (const auto& [name, value] : parameters.items()) {
+    InferParameter& parameter = (*read)[name];
+    if (value.is_boolean()) {
+      parameter.set_bool_param(value.get<bool>());
+    } else if (IsInt64(value)) {
+      parameter.set_int64_param(value.get<int64_t>());
+    } else if (value.is_string()) {
+      parameter.set_string_param(value.get<std::string>());
+    } else if (value.is_number()) {
+      parameter.set_double_param(value.get<double>());
+    } else {
+      return absl::InvalidArgumentError(absl::StrCat("parameter '", name, "' is no plain value"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadInput(const json& input, ModelInferRequest::InferInputTensor* tensor) {
   if (!input.is_object() || !input.contains("name") || !input["name"].is_string()) {
     return absl::InvalidArgumentError("an entry of inputs has no name");
@@ -89,8 +123,7 @@ absl::Status ReadInput(const json& input, ModelInferRequest::InferInputTensor* t
     return BadTensor(tensor->name(), "it has no shape");
   }
   for (const json& dim : input["shape"]) {
-    if (!dim.is_number_integer())
-      return BadTensor(tensor->name(), "its shape is no list of integers");
+    if (!IsInt64(dim)) return BadTensor(tensor->name(), "its shape is no list of integers");
     tensor->add_shape(dim.get<int64_t>());
   }
   if (!input.contains("data") || !input["data"].is_array()) {
@@ -101,26 +134,7 @@ absl::Status ReadInput(const json& input, ModelInferRequest::InferInputTensor* t
     return BadTensor(tensor->name(),
                      absl::StrCat("its data holds what is no value of ", tensor->datatype()));
   }
-  return absl::OkStatus();
-}
-
-absl::Status ReadParameters(const json& parameters, ModelInferRequest* message) {
-  if (!parameters.is_object()) return absl::InvalidArgumentError("parameters is no object");
-  for (const auto& [name, value] : parameters.items()) {
-    inference::InferParameter& parameter = (*message->mutable_parameters())[name];
-    if (value.is_boolean()) {
-      parameter.set_bool_param(value.get<bool>());
-    } else if (value.is_number_integer()) {
-      parameter.set_int64_param(value.get<int64_t>());
-    } else if (value.is_string()) {
-      parameter.set_string_param(value.get<std::string>());
-    } else if (value.is_number()) {
-      parameter.set_double_param(value.get<double>());
-    } else {
-      return absl::InvalidArgumentError(absl::StrCat("parameter '", name, "' is no plain value"));
-    }
-  }
-  return absl::OkStatus();
+  return ReadParameters(input, tensor->mutable_parameters());
 }
 
 json PlainValue(const InferParameter& parameter) {
@@ -215,23 +229,22 @@ absl::StatusOr<ModelInferRequest> ParseInferJson(const std::string& body) {
   if (document.contains("id") && document["id"].is_string()) {
     message.set_id(document["id"].get<std::string>());
   }
-  if (document.contains("parameters")) {
-    const absl::Status read = ReadParameters(document["parameters"], &message);
-    if (!read.ok()) return read;
-  }
+  absl::Status status = ReadParameters(document, message.mutable_parameters());
+  if (!status.ok()) return status;
   if (!document.contains("inputs") || !document["inputs"].is_array()) {
     return absl::InvalidArgumentError("the body has no list of inputs");
   }
   for (const json& input : document["inputs"]) {
-    const absl::Status read = ReadInput(input, message.add_inputs());
-    if (!read.ok()) return read;
+    if (status = ReadInput(input, message.add_inputs()); !status.ok()) return status;
   }
   if (!document.contains("outputs")) return message;
   for (const json& output : document["outputs"]) {
     if (!output.is_object() || !output.contains("name") || !output["name"].is_string()) {
       return absl::InvalidArgumentError("an entry of outputs has no name");
     }
-    message.add_outputs()->set_name(output["name"].get<std::string>());
+    ModelInferRequest::InferRequestedOutputTensor& named = *message.add_outputs();
+    named.set_name(output["name"].get<std::string>());
+    if (status = ReadParameters(output, named.mutable_parameters()); !status.ok()) return status;
   }
   return message;
 }

@@ -56,15 +56,16 @@ absl::StatusOr<inference::ModelMetadataResponse> InferenceQueries::Answer(
 absl::StatusOr<inference::ModelStatisticsResponse> InferenceQueries::Answer(
     const inference::ModelStatisticsRequest& request) const {
   inference::ModelStatisticsResponse response;
-  if (request.name().empty()) {
-    for (const ModelStatus& model : router_.Models()) {
-      *response.add_model_stats() = DescribeStatistics(model);
-    }
-    return response;
+  absl::StatusOr<ModelStatus> named;
+  if (!request.name().empty()) {
+    named = Find(request.name(), request.version());
+    if (!named.ok()) return named.status();
   }
-  const absl::StatusOr<ModelStatus> model = Find(request.name(), request.version());
-  if (!model.ok()) return model.status();
-  *response.add_model_stats() = DescribeStatistics(*model);
+  for (const ModelStatus& model : router_.Models()) {
+    if (!request.name().empty() && model.name != request.name()) continue;
+    if (!request.version().empty() && model.version != named->version) continue;
+    *response.add_model_stats() = DescribeStatistics(model);
+  }
   return response;
 }
 

@@ -19,6 +19,19 @@ std::string Path(const char* method) {
 
 }  // namespace
 
+absl::StatusOr<inference::RepositoryIndexResponse> InferenceService::Index(
+    const inference::RepositoryIndexRequest& request) const {
+  absl::StatusOr<inference::RepositoryIndexResponse> index = queries_.Answer(request);
+  if (!index.ok() || request.ready()) return index;
+  for (const std::string& name : models_.Unloaded()) {
+    auto* const entry = index->add_models();
+    entry->set_name(name);
+    entry->set_state(ModelStateName(ModelState::kUnavailable));
+    entry->set_reason("it was unloaded, and stays so until it is loaded again");
+  }
+  return index;
+}
+
 template <typename Request>
 Call::MakeResponder InferenceService::Ask() const {
   return AnswerMessage<Request>(
@@ -39,7 +52,8 @@ void InferenceService::AddTo(Call::Methods& methods) {
   methods[Path("ModelMetadata")] = Ask<inference::ModelMetadataRequest>();
   methods[Path("ModelConfig")] = Ask<inference::ModelConfigRequest>();
   methods[Path("ModelStatistics")] = Ask<inference::ModelStatisticsRequest>();
-  methods[Path("RepositoryIndex")] = Ask<inference::RepositoryIndexRequest>();
+  methods[Path("RepositoryIndex")] = AnswerMessage<inference::RepositoryIndexRequest>(
+      [this](const auto& request) { return Index(request); });
   methods[Path("RepositoryModelLoad")] = [this](Call& call) {
     return std::make_unique<ModelLoadCall>(call, models_);
   };

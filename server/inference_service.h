@@ -29,6 +29,9 @@ class InferenceService {
  private:
   template <typename Request>
   Call::MakeResponder Ask() const;
+  // With what clients have unloaded, which the router does not know any more.
+  absl::StatusOr<inference::RepositoryIndexResponse> Index(
+      const inference::RepositoryIndexRequest& request) const;
 
   const Clock& clock_;
   Router& router_;

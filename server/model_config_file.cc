@@ -12,6 +12,7 @@
 #include "server/device_config.h"
 #include "server/fallback_config.h"
 #include "server/model_config_limits.h"
+#include "server/parameter_keys.h"
 #include "server/placement_config.h"
 #include "server/pool_spec.h"
 #include "server/text_proto.h"
@@ -195,6 +196,9 @@ absl::Status ReadVersionPolicy(const inference::ModelConfig& message, const Text
   } else if (given.has_specific()) {
     policy->kind = VersionPolicy::Kind::kSpecific;
     policy->versions.assign(given.specific().versions().begin(), given.specific().versions().end());
+    if (policy->versions.empty()) {
+      return FieldError(inner, given, "specific", "it names no version; expected versions: [ … ]");
+    }
     for (const int64_t version : policy->versions) {
       if (version < 1) {
         return FieldError(inner, given, "specific",
@@ -209,7 +213,8 @@ absl::Status ReadVersionPolicy(const inference::ModelConfig& message, const Text
 
 absl::Status ReadParameters(const inference::ModelConfig& message, const TextProtoLines& lines,
                             ModelConfig* config) {
-  for (const auto& [key, parameter] : message.parameters()) {
+  for (const auto& [given, parameter] : message.parameters()) {
+    const std::string key = OwnKey(given);
     const std::string& value = parameter.string_value();
     if (key == "method" && !value.empty()) config->method = value;
     if (key == "execution_timeout_ms") {
@@ -222,11 +227,11 @@ absl::Status ReadParameters(const inference::ModelConfig& message, const TextPro
       }
       config->execution_timeout = std::chrono::milliseconds(milliseconds);
     }
-    if (key.starts_with("intra_op_thread_count")) {
+    if (BaseName(key) == "intra_op_thread_count") {
       uint32_t threads = 0;
       if (!absl::SimpleAtoi(value, &threads) || threads < 1 || threads > kMostIntraOpThreads) {
         return FieldError(lines, message, "parameters",
-                          absl::StrCat(key, ": expected 1 to ", kMostIntraOpThreads,
+                          absl::StrCat(given, ": expected 1 to ", kMostIntraOpThreads,
                                        " threads, got '", value, "'"));
       }
     }
@@ -277,6 +282,8 @@ absl::StatusOr<ModelConfigFile> ParseModelConfig(absl::string_view text, const s
   if (config.platform == "torch_aoti" && message.default_model_filename().empty()) {
     file.model_file = "model.pt2";
   }
+  status = CheckParameterKeys(message, lines, config.platform, &file.notes);
+  if (!status.ok()) return status;
   if (status = ReadParameters(message, lines, &config); !status.ok()) return status;
   if (status = ReadDeviceConfig(message, lines, &config, &file.notes); !status.ok()) return status;
   if (status = ReadFallback(message, lines, pools, &config); !status.ok()) return status;

@@ -36,6 +36,16 @@ std::vector<const FieldDescriptor*> FieldsOf(const Message& message) {
   return fields;
 }
 
+// Notes those of the fields that are set.
+void NoteThese(const Message& message, const TextProtoLines& lines,
+               const std::set<absl::string_view>& fields, std::vector<std::string>* notes) {
+  for (const FieldDescriptor* field : FieldsOf(message)) {
+    if (fields.count(field->name()) == 0) continue;
+    notes->push_back(
+        absl::StrCat(lines.Where(message, field->name()), ": ", field->name(), " is passed over"));
+  }
+}
+
 // Notes the fields that are set and not among the known ones.
 void NoteOthers(const Message& message, const TextProtoLines& lines,
                 const std::set<absl::string_view>& known, std::vector<std::string>* notes) {
@@ -53,21 +63,22 @@ absl::Status RefuseUnoffered(const inference::ModelConfig& message, const TextPr
   for (const FieldDescriptor* field : FieldsOf(message)) {
     for (const Unoffered& refused : kRefused) {
       if (field->name() == refused.field) {
-        return absl::InvalidArgumentError(absl::StrCat(lines.Where(message, refused.field), ": ",
-                                                       refused.field, ": ", refused.reason));
-      }
-    }
-    for (const absl::string_view passed_over : kPassedOver) {
-      if (field->name() == passed_over) {
-        notes->push_back(
-            absl::StrCat(lines.Where(message, passed_over), ": ", passed_over, " is passed over"));
+        return FieldError(lines, message, refused.field, refused.reason);
       }
     }
   }
+  NoteThese(message, lines, {std::begin(kPassedOver), std::end(kPassedOver)}, notes);
+  for (int i = 0; i < message.input_size(); ++i) {
+    NoteThese(message.input(i), lines.Nested(message, "input", i),
+              {"format", "is_non_linear_format_io"}, notes);
+  }
+  for (int i = 0; i < message.output_size(); ++i) {
+    NoteThese(message.output(i), lines.Nested(message, "output", i),
+              {"label_filename", "is_non_linear_format_io"}, notes);
+  }
   if (message.model_transaction_policy().decoupled()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(lines.Where(message, "model_transaction_policy"),
-                     ": model_transaction_policy: decoupled models are not offered"));
+    return FieldError(lines, message, "model_transaction_policy",
+                      "decoupled models are not offered");
   }
   for (int i = 0; i < message.instance_group_size(); ++i) {
     NoteOthers(message.instance_group(i), lines.Nested(message, "instance_group", i),

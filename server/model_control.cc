@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -24,6 +25,12 @@ absl::Status NoSuchModel(const std::string& model) {
   return absl::NotFoundError(absl::StrCat("there is no model ", Quoted(model)));
 }
 
+absl::Status NotLoaded(const ModelStatus& version) {
+  return absl::UnavailableError(absl::StrCat("model \"", version.name, "\"",
+                                             version.version > 0 ? " version " : "",
+                                             VersionText(version.version), ": ", version.reason));
+}
+
 // "model m version 2: READY in cpu".
 std::string Line(const ModelStatus& model) {
   std::string line = absl::StrCat("model ", model.name,
@@ -32,14 +39,6 @@ std::string Line(const ModelStatus& model) {
   if (!model.pools.empty()) absl::StrAppend(&line, " in ", absl::StrJoin(model.pools, ", "));
   if (!model.reason.empty()) absl::StrAppend(&line, ": ", model.reason);
   return line;
-}
-
-PoolKinds KindsOf(const std::vector<PoolSpec>& pools) {
-  PoolKinds kinds{false, false};
-  for (const PoolSpec& pool : pools) {
-    (pool.serves == PoolKind::kCpu ? kinds.cpu : kinds.gpu) = true;
-  }
-  return kinds;
 }
 
 }  // namespace
@@ -83,6 +82,11 @@ void ModelControl::Load(std::string model, Done done) {
 void ModelControl::Unload(std::string model, Done done) {
   const auto end = [] { return absl::OkStatus(); };
   Add({[this, model = std::move(model)] { return Drop(model); }, end, std::move(done)});
+}
+
+ModelControl::Names ModelControl::Unloaded() const {
+  const std::lock_guard lock(mutex_);
+  return Names(unloaded_.begin(), unloaded_.end());
 }
 
 void ModelControl::Add(Job job) {
@@ -219,7 +223,7 @@ absl::StatusOr<ModelControl::Names> ModelControl::ReadAll() {
     names.insert(model.name);
     log_(LogLevel::kWarning, absl::StrCat("model ", model.name, ": ", model.reason));
   }
-  for (const std::string& name : unloaded_) names.erase(name);
+  for (const std::string& name : Unloaded()) names.erase(name);
   for (const std::string& name : names) Update(name, *repository);
   return Names(names.begin(), names.end());
 }
@@ -233,30 +237,39 @@ absl::StatusOr<ModelControl::Names> ModelControl::ReadOne(const std::string& mod
       std::none_of(repository->unusable.begin(), repository->unusable.end(), is_it)) {
     return NoSuchModel(model);
   }
-  unloaded_.erase(model);
+  {
+    const std::lock_guard lock(mutex_);
+    unloaded_.erase(model);
+  }
   Update(model, *repository);
   return Names{model};
 }
 
 absl::Status ModelControl::Outcome(const std::string& model) const {
-  bool is_listed = false;
-  for (const ModelStatus& status : router_.Models()) {
-    if (status.name != model) continue;
-    is_listed = true;
-    if (status.state == ModelState::kReady && status.reason.empty()) continue;
-    return absl::UnavailableError(absl::StrCat("model \"", model, "\"",
-                                               status.version > 0 ? " version " : "",
-                                               VersionText(status.version), ": ", status.reason));
+  std::vector<ModelStatus> versions = router_.Models();
+  std::erase_if(versions, [&](const ModelStatus& status) { return status.name != model; });
+  if (versions.empty()) {
+    return absl::UnavailableError(
+        absl::StrCat("model ", Quoted(model), " was taken away before it was loaded"));
   }
-  if (is_listed) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat("model ", Quoted(model), " was taken away before it was loaded"));
+  const auto is_ready = [](const ModelStatus& status) {
+    return status.state == ModelState::kReady;
+  };
+  // What cannot be loaded goes before what stays because of it.
+  std::stable_partition(versions.begin(), versions.end(), std::not_fn(is_ready));
+  const auto failed = std::find_if(versions.begin(), versions.end(), [&](const auto& status) {
+    return !is_ready(status) || !status.reason.empty();
+  });
+  return failed == versions.end() ? absl::OkStatus() : NotLoaded(*failed);
 }
 
 absl::StatusOr<ModelControl::Names> ModelControl::Drop(const std::string& model) {
   const std::vector<std::string> names = router_.ModelNames();
   if (std::find(names.begin(), names.end(), model) == names.end()) return NoSuchModel(model);
-  unloaded_.insert(model);
+  {
+    const std::lock_guard lock(mutex_);
+    unloaded_.insert(model);
+  }
   router_.UpdateModel({model, {}, {}});
   return Names();
 }

@@ -30,6 +30,7 @@ namespace tandem::server {
 class ModelControl {
  public:
   using Done = absl::AnyInvocable<void(absl::Status) &&>;
+  using Names = std::vector<std::string>;
 
   ModelControl(const ServeOptions& options, Router& router, const LogSink& log);
   // Stops.
@@ -52,12 +53,13 @@ class ModelControl {
   void Load(std::string model, Done done);
   // Serves the model no more; its accepted requests end. NOT_FOUND: there is none.
   void Unload(std::string model, Done done);
+  // What clients have unloaded, and not loaded again.
+  Names Unloaded() const;
 
   // Makes no more changes; those that wait are answered UNAVAILABLE. Idempotent.
   void Stop();
 
  private:
-  using Names = std::vector<std::string>;
   // A change, from when it is asked for until it is answered.
   struct Job {
     // Makes it, and tells which models it has to wait for.
@@ -91,16 +93,16 @@ class ModelControl {
   const LogSink& log_;
   // Used by the thread alone, after Start. The next handle that no version has had.
   uint32_t next_handle_ = 1;
-  // Models that clients have unloaded.
-  std::set<std::string> unloaded_;
   // Changes that have been made, and whose models are being loaded.
   std::list<Job> begun_;
   // The models as the log knows them, while there are such changes.
   Snapshot told_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
-  // Both guarded by mutex_. Those that have not begun.
+  // All guarded by mutex_. Models that clients have unloaded.
+  std::set<std::string> unloaded_;
+  // Those that have not begun.
   std::deque<Job> jobs_;
   bool stopping_ = false;
   std::thread thread_;

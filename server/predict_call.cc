@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "server/predict_decoder.h"
 #include "server/predict_encoder.h"
 
@@ -28,6 +29,7 @@ void PredictResponder::Answer(const grpc::ByteBuffer& request) {
     return;
   }
   client_ = call().client();
+  policy_ = decoded->policy;
   decoded->client = client_;
   const TimePoint deadline = Deadline(*decoded, arrival);
   run_ = std::make_shared<PredictRun>(clock_, router_, *std::move(decoded), arrival, deadline,
@@ -62,10 +64,24 @@ void PredictResponder::Admit(InferResponse* response) const {
 
 void PredictResponder::Admit(MergedPredict* merged) const {
   if (!merged->status.ok()) return;
+  size_t admitted = 0;
   for (MergedResult& result : merged->results) {
     if (!result.response.status.ok()) continue;
-    merged->status = unsent_.Admit(client_, &result.response);
-    if (!merged->status.ok()) return;
+    Admit(&result.response);
+    absl::Status& status = result.response.status;
+    if (status.ok()) {
+      ++admitted;
+      continue;
+    }
+    if (admitted > 0) {
+      status = absl::Status(status.code(),
+                            absl::StrCat(status.message(), "; the ", admitted,
+                                         " results before it in this reply count, too: call fewer "
+                                         "models at once, or use PredictStream"));
+    }
+    if (policy_ == MergePolicy::kPartial) continue;
+    merged->status = status;
+    return;
   }
   if (merged->combined == nullptr) return;
   absl::StatusOr<std::shared_ptr<const void>> counted =

@@ -46,6 +46,7 @@ class PredictResponder : public UnaryResponder {
   UnsentAnswers& unsent_;
   // As InferRequest::client.
   uint64_t client_ = 0;
+  MergePolicy policy_ = MergePolicy::kAll;
   // Shared with the router's callbacks.
   std::shared_ptr<PredictRun> run_;
 };

@@ -67,20 +67,22 @@ absl::Status ReadPriority(const std::string& name, const InferParameter& paramet
 }
 
 absl::Status ReadParameters(const ModelInferRequest& message, DecodedRequest* decoded) {
-  bool asks_for_pool = false;
+  PoolPreference& pool = decoded->request->pool;
   for (const auto& [name, parameter] : message.parameters()) {
     if (name == "timeout") {
       const absl::Status read = ReadTimeout(name, parameter, decoded->request.get());
       if (!read.ok()) return read;
     } else if (name == "pool" || name == "device") {
-      if (parameter.string_param() == "cpu") {
-        decoded->request->pool = PoolPreference::kCpu;
-      } else if (parameter.string_param() == "gpu") {
-        decoded->request->pool = PoolPreference::kGpu;
-      } else {
+      const std::string& kind = parameter.string_param();
+      if (kind != "cpu" && kind != "gpu") {
         return ParameterError(name, "the string 'cpu' or 'gpu'");
       }
-      asks_for_pool = true;
+      const PoolPreference asked = kind == "cpu" ? PoolPreference::kCpu : PoolPreference::kGpu;
+      if (pool != PoolPreference::kAny && pool != asked) {
+        return absl::InvalidArgumentError(
+            "request parameters 'device' and 'pool' name different kinds; leave one out");
+      }
+      pool = asked;
     } else if (name == "priority") {
       const absl::Status read = ReadPriority(name, parameter, decoded->request.get());
       if (!read.ok()) return read;
@@ -94,7 +96,7 @@ absl::Status ReadParameters(const ModelInferRequest& message, DecodedRequest* de
     // Others are hints of other servers, and do no harm.
   }
   // Who asks for a device wants to know.
-  if (asks_for_pool && !message.parameters().contains("tandem_placement")) {
+  if (pool != PoolPreference::kAny && !message.parameters().contains("tandem_placement")) {
     decoded->wants_placement = true;
   }
   return absl::OkStatus();

@@ -23,6 +23,7 @@ class TritonClientTest(unittest.TestCase):
     def setUpClass(cls):
         repository = cls.enterClassContext(Repository())
         repository.synthetic("echo", versions=[3])
+        repository.synthetic("two", versions=[1, 2], extra="version_policy { all { } }")
         repository.synthetic(
             "half",
             inputs=[("INPUT0", "TYPE_FP16", [-1])],
@@ -94,6 +95,17 @@ class TritonClientTest(unittest.TestCase):
             after.inference_stats.queue.ns + after.inference_stats.compute_infer.ns,
         )
 
+    def test_statistics_of_all_versions_unless_one_is_named(self):
+        def versions(*named):
+            found = self.client.get_inference_statistics(*named).model_stats
+            return sorted((model.name, model.version) for model in found)
+
+        self.assertEqual(versions("two"), [("two", "1"), ("two", "2")])
+        self.assertEqual(versions("two", "1"), [("two", "1")])
+        self.assertIn(("echo", "3"), versions())
+        with self.assertRaisesRegex(InferenceServerException, "NOT_FOUND"):
+            versions("two", "3")
+
     def test_repository_index(self):
         models = self.client.get_model_repository_index().models
         self.assertEqual(
@@ -102,6 +114,8 @@ class TritonClientTest(unittest.TestCase):
                 ("echo", "3", "READY"),
                 ("half", "1", "READY"),
                 ("slow", "1", "READY"),
+                ("two", "1", "READY"),
+                ("two", "2", "READY"),
                 ("words", "1", "READY"),
             ],
         )

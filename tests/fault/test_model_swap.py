@@ -205,10 +205,13 @@ class ModelSwapTest(unittest.TestCase):
         self.assertEqual(self.change(server, "Unload", "m").code(), grpc.StatusCode.OK)
         self.assertEqual(self.code(server), grpc.StatusCode.NOT_FOUND)
         self.assertEqual(self.change(server, "Unload", "m").code(), grpc.StatusCode.NOT_FOUND)
-        # What a client has unloaded does not come back by itself.
+        # What a client has unloaded does not come back by itself, and may be found.
         self.reload(server)
         self.assertEqual(self.code(server), grpc.StatusCode.NOT_FOUND)
+        self.assertEqual(self.index(server)["m"], ("", "UNAVAILABLE"))
+        self.assertNotIn("m", self.index(server, ready=True))
         self.assertEqual(self.change(server, "Load", "m").code(), grpc.StatusCode.OK)
+        self.assertEqual(self.index(server)["m"], ("1", "READY"))
         self.assertEqual(self.code(server), grpc.StatusCode.OK)
         self.assertEqual(self.change(server, "Load", "nobody").code(), grpc.StatusCode.NOT_FOUND)
         override = self.change(server, "Load", "m", config="{}")
@@ -216,6 +219,23 @@ class ModelSwapTest(unittest.TestCase):
         self.configure("m", parameters={"load_mode": "fail"})
         error = self.change(server, "Load", "m").exception()
         self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertIn("failed to load as it was told", error.details())
+        self.assertEqual(self.code(server), grpc.StatusCode.OK)
+
+    def index(self, server, **request):
+        """Version and state of each model that the server tells of."""
+        reply = server.infer.RepositoryIndex(
+            protos.message("inference.RepositoryIndexRequest")(**request), timeout=TIMEOUT
+        )
+        return {model.name: (model.version, model.state) for model in reply.models}
+
+    def test_a_load_tells_why_the_new_version_failed_and_not_that_the_old_one_stays(self):
+        server = self.start("--model-control=explicit")
+        os.mkdir(self.path("m", "2"))
+        self.configure("m", parameters={"load_mode": "fail"})
+        error = self.change(server, "Load", "m").exception()
+        self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertIn('model "m" version 2: ', error.details())
         self.assertIn("failed to load as it was told", error.details())
         self.assertEqual(self.code(server), grpc.StatusCode.OK)
 

@@ -146,6 +146,26 @@ class UnreadAnswersTest(unittest.TestCase):
                         refused += 1
                 self.assertGreaterEqual(refused, UNREAD - MOST_UNREAD)
 
+    def test_results_of_one_reply_that_are_too_much_have_a_status_of_their_own(self):
+        # Fewer than the arena holds: until all are there they stay in it.
+        calls = [{"name": "wide", "key": f"call {i}"} for i in range(50)]
+        service = self.server.prediction
+        request = predict_request({"INPUT0": ROW}, cpu=calls, merge_policy="MERGE_POLICY_PARTIAL")
+        reply = service.Predict(request, timeout=TIMEOUT)
+        refused = [result for result in reply.results if result.status_code]
+        self.assertEqual(len(reply.results) - len(refused), MOST_UNREAD)
+        self.assertEqual(len(reply.raw_output_contents), MOST_UNREAD)
+        for result in refused:
+            self.assertEqual(result.status_code, grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
+            self.assertIn(f"the {MOST_UNREAD} results before it in this", result.status_message)
+            self.assertFalse(result.outputs)
+        # All of them or none.
+        request = predict_request({"INPUT0": ROW}, cpu=calls)
+        with self.assertRaises(grpc.RpcError) as failed:
+            service.Predict(request, timeout=TIMEOUT)
+        self.assertEqual(failed.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+        self.assertIn("call fewer models at once", failed.exception.details())
+
     def test_a_connection_cannot_leave_more_unread_by_many_streams(self):
         ask = protos.infer_service(self.connect()).ModelStreamInfer
         calls = [ask(iter([self.request]), timeout=TIMEOUT) for _ in range(UNREAD)]

@@ -9,7 +9,7 @@ namespace {
 
 constexpr char kRequest[] = R"({"id": "mine", "parameters": {"timeout": 5},
   "inputs": [{"name": "x", "datatype": "INT32", "shape": [2, 2], "data": [[1, 2], [3, -4]]}],
-  "outputs": [{"name": "y"}]})";
+  "outputs": [{"name": "y", "parameters": {"classification": 3}}]})";
 
 }  // namespace
 
@@ -22,6 +22,8 @@ TEST_CASE("A request in JSON is read, with nested data", "[infer_json]") {
   CHECK(request->inputs(0).contents().int_contents_size() == 4);
   CHECK(request->inputs(0).contents().int_contents(3) == -4);
   CHECK(request->outputs(0).name() == "y");
+  // For who reads it on, to refuse it.
+  CHECK(request->outputs(0).parameters().at("classification").int64_param() == 3);
 }
 
 TEST_CASE("JSON that is no request is refused", "[infer_json]") {
@@ -36,6 +38,11 @@ TEST_CASE("JSON that is no request is refused", "[infer_json]") {
       R"({"inputs": [{"name": "x", "datatype": "INT32", "shape": [1], "data": ["1"]}]})",
       R"({"inputs": [{"name": "x", "datatype": "INT32", "shape": [1], "data": [5000000000]}]})",
       R"({"inputs": [{"name": "x", "datatype": "UINT8", "shape": [1], "data": [-1]}]})",
+      R"({"inputs": [{"name": "x", "datatype": "INT32", "shape": [1], "data": [18446744073709551615]}]})",
+      R"({"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [18446744073709551615]}]})",
+      R"({"inputs": [{"name": "x", "datatype": "INT64", "shape": [18446744073709551615], "data": []}]})",
+      R"({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1e39]}]})",
+      R"({"inputs": [], "outputs": [{"name": "y", "parameters": 1}]})",
       R"({"inputs": [], "outputs": [{}]})",
       R"({"inputs": [], "outputs": 1})",
       std::string(1000000, '['),

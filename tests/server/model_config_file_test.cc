@@ -209,7 +209,45 @@ TEST_CASE("A model may have its own number of intra-op threads", "[model_config]
   }
 }
 
+TEST_CASE("Keys that nobody acts on are noted, and Triton's name for the threads is known",
+          "[model_config]") {
+  const auto parse = [](const std::string& key) {
+    return ParseModelConfig("parameters { key: \"" + key + "\" value { string_value: \"2\" } }",
+                            "model", kBoth);
+  };
+  for (const char* key :
+       {"placment", "alpha_us@gpu", "INFERENCE_MODE", "intra_op_thread_counter"}) {
+    CAPTURE(key);
+    const auto file = parse(key);
+    REQUIRE(file.ok());
+    REQUIRE(file->notes.size() == 1);
+    CHECK(file->notes[0].find(std::string("config.pbtxt:1: parameters: ") + key +
+                              " is passed over: ") == 0);
+  }
+  const auto triton = parse("INTRA_OP_THREAD_COUNT");
+  REQUIRE(triton.ok());
+  CHECK(triton->notes.empty());
+  CHECK(triton->config.parameters.at("intra_op_thread_count") == "2");
+}
+
+TEST_CASE("A key may be of a kind of pool where it can differ by that", "[model_config]") {
+  const auto refused = [](const std::string& key, const std::string& expected) {
+    CheckConfigRefused("parameters { key: \"" + key + "\" value { string_value: \"1\" } }",
+                       "config.pbtxt:1: parameters: " + key + ": " + expected);
+  };
+  refused("method@gpu", "holds for all pools; write it without '@gpu'");
+  refused("execution_timeout_ms@cpu", "holds for all pools");
+  refused("placement@gpu", "holds for all pools");
+  refused("intra_op_thread_count@gpus", "'@gpus' is no kind of pool; expected @cpu or @gpu");
+  CheckConfigRefused(
+      "parameters { key: \"INTRA_OP_THREAD_COUNT\" value { string_value: \"1\" } }\n"
+      "parameters { key: \"intra_op_thread_count\" value { string_value: \"1\" } }",
+      "keep one");
+}
+
 TEST_CASE("What cannot be is refused with line and field", "[model_config]") {
+  CheckConfigRefused("version_policy { specific { } }",
+                     "config.pbtxt:1: specific: it names no version");
   CheckConfigRefused("\nname: \"other\"", "config.pbtxt:2: name");
   CheckConfigRefused("platform: \"onnx\"", "config.pbtxt:1: platform");
   CheckConfigRefused("backend: \"python\"", "config.pbtxt:1: backend");

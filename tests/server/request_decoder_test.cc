@@ -183,6 +183,16 @@ TEST_CASE("A request may name its priority, and who asks for a device is told wh
   CheckInferRefused(message, "priority");
 }
 
+TEST_CASE("Two words for the device must say the same", "[request_decoder]") {
+  inference::ModelInferRequest message;
+  message.set_model_name("m");
+  (*message.mutable_parameters())["device"].set_string_param("gpu");
+  (*message.mutable_parameters())["pool"].set_string_param("cpu");
+  CHECK(absl::IsInvalidArgument(DecodeInferRequest(message, TimePoint{}).status()));
+  (*message.mutable_parameters())["pool"].set_string_param("gpu");
+  CHECK(DecodeInferRequest(message, TimePoint{}).ok());
+}
+
 TEST_CASE("A timeout too long to count is none", "[request_decoder]") {
   ModelInferRequest message = RawRequest({1});
   (*message.mutable_parameters())["timeout"].set_int64_param(std::numeric_limits<int64_t>::max());
