@@ -57,7 +57,7 @@ void Router::State::Ban(uint32_t model, const QueuedRequest& request, const absl
   SchedulerActions actions;
   {
     const std::lock_guard lock(mutex_);
-    scheduler_.Condemned(now, model, actions);
+    scheduler_.NoteProof(now, model, actions);
     alike = scheduler_.TakeIf(model, [&](const QueuedRequest& waiting) {
       return !quarantine_.empty() && waiting.model->handle == version.handle &&
              waiting.bytes == request.bytes &&

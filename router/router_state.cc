@@ -230,7 +230,7 @@ void Router::State::Start(ScheduledBatch* batch, SchedulerActions& next) {
       ended = EndedLocked(now, lane, id, next);
     } else {
       if (!batch->batch.is_short) long_batches_.fetch_sub(1, std::memory_order_relaxed);
-      scheduler_.NotStarted(now, lane, id, NameModel(batch->batch.model, status), next);
+      scheduler_.BatchNotStarted(now, lane, id, NameModel(batch->batch.model, status), next);
     }
     Arm();
   }
@@ -268,7 +268,7 @@ std::unique_ptr<ScheduledBatch> Router::State::EndedLocked(TimePoint now, LaneId
   ScheduledBatch* batch = scheduler_.Find(lane, batch_id);
   if (!batch->batch.is_short) long_batches_.fetch_sub(1, std::memory_order_relaxed);
   if (batch->result.death != WorkerDeath::kNone) scheduler_.WorkerDied(now, *batch, actions);
-  return scheduler_.Ended(now, lane, batch_id, batch->result.status.ok(), actions);
+  return scheduler_.BatchEnded(now, lane, batch_id, batch->result.status.ok(), actions);
 }
 
 void Router::State::AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished) {

@@ -111,12 +111,12 @@ void Scheduler::Accept(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
     return;
   }
   if (!WillRun(now, wanted, *request)) {
-    actions.refusals.push_back({std::move(request), NotServed(wanted)});
+    actions.refusals.push_back({std::move(request), NotServedError(wanted)});
     return;
   }
   const CircuitBreaker::Verdict verdict = wanted.breaker.Judge(now);
   if (verdict == CircuitBreaker::Verdict::kRefuse) {
-    actions.refusals.push_back({std::move(request), Paused(now, wanted)});
+    actions.refusals.push_back({std::move(request), PausedError(now, wanted)});
     return;
   }
   request->is_probe = verdict == CircuitBreaker::Verdict::kTrial;
@@ -130,7 +130,7 @@ void Scheduler::Accept(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
   }
   // They may have been what hung, which may have paused the model.
   if (wanted.breaker.is_open() && !request->is_probe) {
-    actions.refusals.push_back({std::move(request), Paused(now, wanted)});
+    actions.refusals.push_back({std::move(request), PausedError(now, wanted)});
     return;
   }
   if (absl::Status full = CheckRoom(wanted, *request); !full.ok()) {
@@ -275,7 +275,7 @@ void Scheduler::RefuseWaiting(const absl::Status& status, SchedulerActions& acti
   }
   active_.clear();
   for (Suspect& suspect : suspects_) {
-    Release(suspect);
+    ReleaseWorker(suspect);
     actions.refusals.push_back({std::move(suspect.request), status});
   }
   suspects_.clear();
@@ -296,7 +296,7 @@ Requests Scheduler::TakeIf(uint32_t model, absl::FunctionRef<bool(const QueuedRe
       ++it;
       continue;
     }
-    Release(*it);
+    ReleaseWorker(*it);
     taken.push_back(std::move(it->request));
     it = suspects_.erase(it);
   }
@@ -314,10 +314,11 @@ void Scheduler::RefuseUnservable(TimePoint now, uint32_t model, SchedulerActions
   Requests taken;
   wanted.queue.TakeUnservable(cpu, gpu, taken);
   UpdateActive(model);
-  for (auto& request : taken) actions.refusals.push_back({std::move(request), NotServed(wanted)});
+  for (auto& request : taken)
+    actions.refusals.push_back({std::move(request), NotServedError(wanted)});
 }
 
-absl::Status Scheduler::NotServed(const Model& model) const {
+absl::Status Scheduler::NotServedError(const Model& model) const {
   return absl::UnavailableError(absl::StrCat(
       "model \"", model.name, "\": its worker has ended and is not back yet; try again later"));
 }
@@ -326,7 +327,7 @@ void Scheduler::RefuseDead(TimePoint now, uint32_t number, Requests dead,
                            SchedulerActions& actions) {
   const Model& model = models_[number];
   for (auto& request : dead) {
-    Resolve(now, *request, number, actions);
+    ClearSuspicion(now, *request, number, actions);
     absl::Status status =
         request->request->is_cancelled()
             ? absl::CancelledError(

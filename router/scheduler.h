@@ -164,8 +164,8 @@ class Scheduler {
   // where its worker died, to run again. Where it was too much for a worker's memory (its result
   // is RESOURCE_EXHAUSTED) they wait again instead, each to run by itself, since they may fit one
   // by one: null then, and for a batch that does not run.
-  std::unique_ptr<ScheduledBatch> Ended(TimePoint now, LaneId lane, uint64_t batch, bool well,
-                                        SchedulerActions& actions);
+  std::unique_ptr<ScheduledBatch> BatchEnded(TimePoint now, LaneId lane, uint64_t batch, bool well,
+                                             SchedulerActions& actions);
   // The batch's worker has died, as its result tells: its lanes take nothing before they have come
   // up again. Before the batch is told to have ended.
   void WorkerDied(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
@@ -175,8 +175,8 @@ class Scheduler {
   // The backend did not start it. Its members wait again, or are refused with `why`:
   // RESOURCE_EXHAUSTED once the worker has no room for one of them alone and runs nothing else;
   // UNAVAILABLE where no other lane can run it.
-  void NotStarted(TimePoint now, LaneId lane, uint64_t batch, const absl::Status& why,
-                  SchedulerActions& actions);
+  void BatchNotStarted(TimePoint now, LaneId lane, uint64_t batch, const absl::Status& why,
+                       SchedulerActions& actions);
 
   // Does what has fallen due. To be called at NextWakeup(), kNever: nothing will fall due.
   void Tick(TimePoint now, SchedulerActions& actions);
@@ -184,7 +184,7 @@ class Scheduler {
 
   // A request of the model was proven to end its worker. True where the model is paused for that:
   // what waits, and what comes, is refused with UNAVAILABLE until `paused_until`.
-  bool Condemned(TimePoint now, uint32_t model, SchedulerActions& actions);
+  bool NoteProof(TimePoint now, uint32_t model, SchedulerActions& actions);
   TimePoint paused_until(uint32_t model) const { return models_[model].breaker.paused_until(); }
 
   // Takes out those of the model's waiting requests that the test picks.
@@ -307,23 +307,23 @@ class Scheduler {
   // Of suspects: scheduler_suspects.cc.
   bool HasSuspect(uint32_t model) const;
   bool Spares(TimePoint now, uint32_t model, const Lane& lane) const;
-  absl::Status Paused(TimePoint now, const Model& model) const;
+  absl::Status PausedError(TimePoint now, const Model& model) const;
   void ServeSuspects(TimePoint now, SchedulerActions& actions);
   bool Try(TimePoint now, Suspect& suspect, SchedulerActions& actions);
   bool CanTry(const Suspect& suspect, const Lane& lane) const;
   Lane* LaneFor(TimePoint now, const Suspect& suspect);
   void RefuseSuspects(TimePoint now, SchedulerActions& actions);
   void NoteDeath(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
-  void Resolve(TimePoint now, const ScheduledBatch& batch, SchedulerActions& actions);
-  void Resolve(TimePoint now, QueuedRequest& suspect, std::optional<uint32_t> given_up,
-               SchedulerActions& actions);
-  void Release(Suspect& suspect);
+  void ClearSuspicion(TimePoint now, const ScheduledBatch& batch, SchedulerActions& actions);
+  void ClearSuspicion(TimePoint now, QueuedRequest& suspect, std::optional<uint32_t> given_up,
+                      SchedulerActions& actions);
+  void ReleaseWorker(Suspect& suspect);
   static bool MakeAlone(ScheduledBatch& batch);
   bool RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
   void UpdateLeastTime(Model& model);
-  void Released(const ScheduledBatch& batch);
+  void ForgetBatch(const ScheduledBatch& batch);
   void RefuseUnservable(TimePoint now, uint32_t model, SchedulerActions& actions);
-  absl::Status NotServed(const Model& model) const;
+  absl::Status NotServedError(const Model& model) const;
   void RefuseDead(TimePoint now, uint32_t model, Requests dead, SchedulerActions& actions);
   void UpdateActive(uint32_t model);
   void NoteWaiting(TimePoint now);

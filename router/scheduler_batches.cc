@@ -12,15 +12,15 @@ ScheduledBatch* Scheduler::Find(LaneId lane, uint64_t batch) {
   return lanes_.Has(lane) ? lanes_.Find(lane, batch) : nullptr;
 }
 
-std::unique_ptr<ScheduledBatch> Scheduler::Ended(TimePoint now, LaneId id, uint64_t batch_id,
-                                                 bool well, SchedulerActions& actions) {
+std::unique_ptr<ScheduledBatch> Scheduler::BatchEnded(TimePoint now, LaneId id, uint64_t batch_id,
+                                                      bool well, SchedulerActions& actions) {
   if (!lanes_.Has(id)) return nullptr;
   Lane& lane = lanes_.lane(id);
   const bool was_full = lanes_.IsFull(lane);
   Duration ran{0};
   std::unique_ptr<ScheduledBatch> batch = lanes_.End(now, id, batch_id, &ran);
   if (batch == nullptr) return nullptr;
-  Released(*batch);
+  ForgetBatch(*batch);
   Seat& seat = models_[batch->model].seats[id.pool];
   if (well) {
     Observe(batch->model, id.pool, batch->batch.rows, ran);
@@ -29,7 +29,7 @@ std::unique_ptr<ScheduledBatch> Scheduler::Ended(TimePoint now, LaneId id, uint6
     models_[batch->model].breaker.OnAnswers(now, std::ssize(batch->members), batch->is_trial);
   }
   if (batch->result.death == WorkerDeath::kNone) {
-    Resolve(now, *batch, actions);
+    ClearSuspicion(now, *batch, actions);
   } else {
     models_[batch->model].runs_again = true;
   }
@@ -73,13 +73,13 @@ void Scheduler::WorkerDied(TimePoint now, ScheduledBatch& batch, SchedulerAction
   }
 }
 
-void Scheduler::NotStarted(TimePoint now, LaneId id, uint64_t batch_id, const absl::Status& why,
-                           SchedulerActions& actions) {
+void Scheduler::BatchNotStarted(TimePoint now, LaneId id, uint64_t batch_id,
+                                const absl::Status& why, SchedulerActions& actions) {
   Lane& lane = lanes_.lane(id);
   std::unique_ptr<ScheduledBatch> batch;
   bool again = lanes_.Refused(now, id, batch_id, &batch);
   if (batch == nullptr) return;
-  Released(*batch);
+  ForgetBatch(*batch);
   if (why.code() == absl::StatusCode::kUnavailable) {
     again = true;
     // Its pool will tell that the lane is down; until then it would refuse all that waits.
@@ -123,7 +123,7 @@ bool Scheduler::MakeAlone(ScheduledBatch& batch) {
   return true;
 }
 
-void Scheduler::Released(const ScheduledBatch& batch) {
+void Scheduler::ForgetBatch(const ScheduledBatch& batch) {
   if (batch.is_trial) lanes_.Hold(lanes_.lane(batch.lane), false);
   Seat& seat = models_[batch.model].seats[batch.lane.pool];
   seat.running_rows -= batch.batch.rows;

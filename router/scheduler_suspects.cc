@@ -28,11 +28,11 @@ void Scheduler::RunAgain(TimePoint now, uint32_t model, Requests requests,
     // The next time it is to be known which one hangs.
     request->alone |= request->deaths.hung > 0;
     if (models_[model].breaker.is_open() && !request->is_probe) {
-      actions.refusals.push_back({std::move(request), Paused(now, models_[model])});
+      actions.refusals.push_back({std::move(request), PausedError(now, models_[model])});
     } else if (WillRun(now, models_[model], *request)) {
       Enqueue(model, std::move(request));
     } else {
-      actions.refusals.push_back({std::move(request), NotServed(models_[model])});
+      actions.refusals.push_back({std::move(request), NotServedError(models_[model])});
     }
   }
   ServeSuspects(now, actions);
@@ -42,7 +42,8 @@ void Scheduler::RunAgain(TimePoint now, uint32_t model, Requests requests,
 
 // True where it has been started.
 bool Scheduler::Try(TimePoint now, Suspect& suspect, SchedulerActions& actions) {
-  if (suspect.lane.has_value() && !CanTry(suspect, lanes_.lane(*suspect.lane))) Release(suspect);
+  if (suspect.lane.has_value() && !CanTry(suspect, lanes_.lane(*suspect.lane)))
+    ReleaseWorker(suspect);
   if (!suspect.lane.has_value()) {
     Lane* const lane = LaneFor(now, suspect);
     if (lane == nullptr) return false;
@@ -135,7 +136,7 @@ void Scheduler::NoteDeath(TimePoint now, ScheduledBatch& batch, SchedulerActions
   if (told_of != nullptr && told_of->worker == lane.worker &&
       told_of->generation == batch.lane_generation) {
     // It was told of with another one. It may not have been run after all.
-    if (!may_be_it) Resolve(now, batch, actions);
+    if (!may_be_it) ClearSuspicion(now, batch, actions);
     return;
   }
   if (!may_be_it || lane.generation != batch.lane_generation) return;
@@ -148,7 +149,7 @@ void Scheduler::NoteDeath(TimePoint now, ScheduledBatch& batch, SchedulerActions
   crash->generation = batch.lane_generation;
   const auto note = [&](const ScheduledBatch& suspects) {
     // It is no more a matter of an earlier hang.
-    Resolve(now, suspects, actions);
+    ClearSuspicion(now, suspects, actions);
     for (const auto& member : suspects.members) member->crash = crash;
     crash->open += suspects.members.size();
   };
@@ -176,13 +177,14 @@ bool Scheduler::HasItsLanes(TimePoint now, const Model& model, uint32_t pool) co
 }
 
 // They ran and their worker lives, or they did not run when it died.
-void Scheduler::Resolve(TimePoint now, const ScheduledBatch& batch, SchedulerActions& actions) {
-  for (const auto& member : batch.members) Resolve(now, *member, std::nullopt, actions);
+void Scheduler::ClearSuspicion(TimePoint now, const ScheduledBatch& batch,
+                               SchedulerActions& actions) {
+  for (const auto& member : batch.members) ClearSuspicion(now, *member, std::nullopt, actions);
 }
 
 // `given_up`: its model, where it was not tried.
-void Scheduler::Resolve(TimePoint now, QueuedRequest& suspect, std::optional<uint32_t> given_up,
-                        SchedulerActions& actions) {
+void Scheduler::ClearSuspicion(TimePoint now, QueuedRequest& suspect,
+                               std::optional<uint32_t> given_up, SchedulerActions& actions) {
   const std::shared_ptr<Crash> crash = std::exchange(suspect.crash, nullptr);
   if (crash == nullptr) return;
   if (given_up.has_value()) {
@@ -193,7 +195,7 @@ void Scheduler::Resolve(TimePoint now, QueuedRequest& suspect, std::optional<uin
   if (--crash->open > 0 || !crash->given_up.has_value() || crash->is_mixed) return;
   // It is of before the pause, which it does not lengthen.
   if (models_[*crash->given_up].breaker.is_open()) return;
-  Condemned(now, *crash->given_up, actions);
+  NoteProof(now, *crash->given_up, actions);
 }
 
 // Those whom nobody waits for any more, and those that no worker will come back for.
@@ -206,11 +208,11 @@ void Scheduler::RefuseSuspects(TimePoint now, SchedulerActions& actions) {
       ++it;
       continue;
     }
-    Release(*it);
+    ReleaseWorker(*it);
     if (is_dead) {
       given_up.push_back(std::move(*it));
     } else {
-      actions.refusals.push_back({std::move(it->request), NotServed(model)});
+      actions.refusals.push_back({std::move(it->request), NotServedError(model)});
     }
     it = suspects_.erase(it);
   }
@@ -221,17 +223,17 @@ void Scheduler::RefuseSuspects(TimePoint now, SchedulerActions& actions) {
   }
 }
 
-bool Scheduler::Condemned(TimePoint now, uint32_t model, SchedulerActions& actions) {
+bool Scheduler::NoteProof(TimePoint now, uint32_t model, SchedulerActions& actions) {
   Model& wanted = models_[model];
   if (!wanted.breaker.OnOffence(now)) return false;
   actions.pauses.push_back({wanted.name, wanted.version, wanted.breaker.paused_until() - now});
   for (auto& request : TakeIf(model, [](const QueuedRequest&) { return true; })) {
-    actions.refusals.push_back({std::move(request), Paused(now, wanted)});
+    actions.refusals.push_back({std::move(request), PausedError(now, wanted)});
   }
   return true;
 }
 
-absl::Status Scheduler::Paused(TimePoint now, const Model& model) const {
+absl::Status Scheduler::PausedError(TimePoint now, const Model& model) const {
   const Duration left = std::max(Duration{0}, model.breaker.paused_until() - now);
   return WithRetryAfter(
       absl::UnavailableError(absl::StrCat(
@@ -242,7 +244,7 @@ absl::Status Scheduler::Paused(TimePoint now, const Model& model) const {
 }
 
 // The worker that is held for it may take others again.
-void Scheduler::Release(Suspect& suspect) {
+void Scheduler::ReleaseWorker(Suspect& suspect) {
   if (!suspect.lane.has_value()) return;
   lanes_.Hold(lanes_.lane(*suspect.lane), false);
   suspect.lane.reset();

@@ -106,7 +106,7 @@ class RouterSimulation {
   void EndFirst() {
     const EndOfBatch end = ends_.top();
     ends_.pop();
-    auto batch = scheduler_.Ended(end.at, end.lane, end.batch, /*well=*/true, actions_);
+    auto batch = scheduler_.BatchEnded(end.at, end.lane, end.batch, /*well=*/true, actions_);
     for (auto& member : batch->members) {
       recorder_.Answered(member->arrival(), member->deadline(), end.at);
       spare_.push_back(std::move(member));

@@ -66,7 +66,7 @@ class ScheduleBench {
   // `computed`: as the worker tells; zero: it does not.
   void End(const ScheduledBatch* batch, Duration computed = Duration{0}) {
     scheduler.Find(batch->lane, batch->batch.id)->result.compute_time = computed;
-    scheduler.Ended(now, batch->lane, batch->batch.id, true, actions);
+    scheduler.BatchEnded(now, batch->lane, batch->batch.id, true, actions);
   }
 
   // The batch's worker dies, and its members run again. Their lanes are down from then on.
@@ -76,7 +76,7 @@ class ScheduleBench {
     ScheduledBatch& dead = *scheduler.Find(lane, batch->batch.id);
     dead.result.death = death;
     scheduler.WorkerDied(now, dead, actions);
-    auto ended = scheduler.Ended(now, lane, batch->batch.id, false, actions);
+    auto ended = scheduler.BatchEnded(now, lane, batch->batch.id, false, actions);
     for (auto& member : ended->members) NextAfterDeath(death, member->deaths);
     scheduler.RunAgain(now, model, std::move(ended->members), actions);
   }

@@ -139,8 +139,8 @@ TEST_CASE("A next batch for which there is no room yet goes when the lane is fre
   TurnToWakeup(bench);
   const ScheduledBatch* early = bench.Start();
   REQUIRE(early != nullptr);
-  bench.scheduler.NotStarted(bench.now, early->lane, early->batch.id,
-                             absl::ResourceExhaustedError("no room"), bench.actions);
+  bench.scheduler.BatchNotStarted(bench.now, early->lane, early->batch.id,
+                                  absl::ResourceExhaustedError("no room"), bench.actions);
   CHECK(bench.Starts().empty());
   CHECK(bench.actions.refusals.empty());
   // It is not tried all the time, and the other lane is as it was.

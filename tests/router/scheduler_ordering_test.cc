@@ -40,7 +40,7 @@ TEST_CASE("The requests of a batch that was too much for memory go before those 
   bench.Submit(model);
   ScheduledBatch& too_much = *bench.scheduler.Find(both->lane, both->batch.id);
   too_much.result.status = absl::ResourceExhaustedError("no memory");
-  CHECK(bench.scheduler.Ended(bench.now, both->lane, both->batch.id, false, bench.actions) ==
+  CHECK(bench.scheduler.BatchEnded(bench.now, both->lane, both->batch.id, false, bench.actions) ==
         nullptr);
   CHECK(bench.actions.splits.size() == 1);
   for (uint64_t i = 0; i < 3; ++i) {

@@ -100,11 +100,11 @@ TEST_CASE("The slower pool takes over when the faster one goes", "[scheduler][pl
   const ScheduledBatch* running = bench.Start();
   bench.Submit(bench.model);
   CHECK(bench.Starts().empty());
-  bench.scheduler.Ended(bench.now, running->lane, running->batch.id, false, bench.actions);
+  bench.scheduler.BatchEnded(bench.now, running->lane, running->batch.id, false, bench.actions);
   ScheduledBatch* retried = bench.Start();
   REQUIRE(retried != nullptr);
-  bench.scheduler.NotStarted(bench.now, retried->lane, retried->batch.id,
-                             absl::UnavailableError("gone"), bench.actions);
+  bench.scheduler.BatchNotStarted(bench.now, retried->lane, retried->batch.id,
+                                  absl::UnavailableError("gone"), bench.actions);
   bench.scheduler.LaneDown(bench.now, {kGpuPool, 0}, bench.actions);
   const ScheduledBatch* batch = bench.Start();
   REQUIRE(batch != nullptr);

@@ -144,8 +144,8 @@ TEST_CASE("A trial that a dead worker never took waits for another", "[scheduler
   bench.Die(bench.Start(), WorkerDeath::kFromInside);
   const ScheduledBatch* trial = bench.Start();
   REQUIRE(trial != nullptr);
-  bench.scheduler.NotStarted(bench.now, trial->lane, trial->batch.id,
-                             absl::UnavailableError("gone"), bench.actions);
+  bench.scheduler.BatchNotStarted(bench.now, trial->lane, trial->batch.id,
+                                  absl::UnavailableError("gone"), bench.actions);
   CHECK(bench.Starts().empty());
   CHECK(bench.actions.refusals.empty());
   bench.Revive(model, {0, 0});
@@ -197,7 +197,7 @@ TEST_CASE("A suspect does not put a pool's last worker at risk", "[scheduler][su
 
 // One request of the model after the other is proven to end its worker.
 void Offend(ScheduleBench& bench, uint32_t model) {
-  while (!bench.scheduler.Condemned(bench.now, model, bench.actions)) {
+  while (!bench.scheduler.NoteProof(bench.now, model, bench.actions)) {
   }
 }
 
@@ -331,7 +331,7 @@ TEST_CASE("A crash of a batch that nobody waits for any more counts once",
 TEST_CASE("A model that has ended workers has one worker at a time", "[scheduler][suspects]") {
   ScheduleBench bench({{PoolKind::kCpu, 2, 2}});
   const uint32_t model = bench.Add(BatchingModel());
-  REQUIRE_FALSE(bench.scheduler.Condemned(bench.now, model, bench.actions));
+  REQUIRE_FALSE(bench.scheduler.NoteProof(bench.now, model, bench.actions));
   for (int i = 0; i < 2; ++i) bench.Submit(model);
   const ScheduledBatch* first = bench.Start();
   REQUIRE(first != nullptr);

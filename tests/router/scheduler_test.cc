@@ -244,8 +244,8 @@ TEST_CASE("A batch that a dead worker never took runs on another lane", "[schedu
   const uint32_t model = bench.Add(BatchingModel());
   bench.Submit(model);
   const ScheduledBatch* first = bench.Start();
-  bench.scheduler.NotStarted(bench.now, first->lane, first->batch.id,
-                             absl::UnavailableError("gone"), bench.actions);
+  bench.scheduler.BatchNotStarted(bench.now, first->lane, first->batch.id,
+                                  absl::UnavailableError("gone"), bench.actions);
   const ScheduledBatch* second = bench.Start();
   REQUIRE(second != nullptr);
   CHECK(second->lane == LaneId{0, 1});
@@ -262,13 +262,13 @@ TEST_CASE("A batch that is too much for an idle worker runs again, one by one", 
   bench.End(first);
   const ScheduledBatch* both = bench.Start();
   REQUIRE(both->batch.rows == 2);
-  bench.scheduler.NotStarted(bench.now, both->lane, both->batch.id,
-                             absl::ResourceExhaustedError("full"), bench.actions);
+  bench.scheduler.BatchNotStarted(bench.now, both->lane, both->batch.id,
+                                  absl::ResourceExhaustedError("full"), bench.actions);
   const ScheduledBatch* one = bench.Start();
   REQUIRE(one != nullptr);
   CHECK(one->batch.rows == 1);
-  bench.scheduler.NotStarted(bench.now, one->lane, one->batch.id,
-                             absl::ResourceExhaustedError("full"), bench.actions);
+  bench.scheduler.BatchNotStarted(bench.now, one->lane, one->batch.id,
+                                  absl::ResourceExhaustedError("full"), bench.actions);
   REQUIRE(bench.actions.refusals.size() == 1);
   CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kResourceExhausted);
   const ScheduledBatch* other = bench.Start();

@@ -239,8 +239,8 @@ TEST_CASE("When the last lane of a model goes, its requests wait for it, but not
   REQUIRE(batch != nullptr);
   CHECK(batch->lane == LaneId{0, 1});
   bench.Submit(model);
-  bench.scheduler.NotStarted(bench.now, batch->lane, batch->batch.id,
-                             absl::UnavailableError("gone"), bench.actions);
+  bench.scheduler.BatchNotStarted(bench.now, batch->lane, batch->batch.id,
+                                  absl::UnavailableError("gone"), bench.actions);
   // Both wait: the lane is suspected, but nobody has said that it is down.
   CHECK(bench.scheduler.queued(model) == 2);
   CHECK(bench.Starts().empty());

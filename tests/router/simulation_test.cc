@@ -125,7 +125,7 @@ class Simulation {
   void Die(ScheduledBatch* batch, WorkerDeath death) {
     batch->result.death = death;
     scheduler_.WorkerDied(now_, *batch, actions_);
-    auto ended = scheduler_.Ended(now_, batch->lane, batch->batch.id, false, actions_);
+    auto ended = scheduler_.BatchEnded(now_, batch->lane, batch->batch.id, false, actions_);
     REQUIRE(ended.get() == batch);
     Requests again;
     for (auto& member : ended->members) {
@@ -168,13 +168,13 @@ class Simulation {
 
   void Start(ScheduledBatch* batch) {
     if (IsDying(batch->lane)) {
-      scheduler_.NotStarted(now_, batch->lane, batch->batch.id, absl::UnavailableError("dead"),
-                            actions_);
+      scheduler_.BatchNotStarted(now_, batch->lane, batch->batch.id, absl::UnavailableError("dead"),
+                                 actions_);
       return;
     }
     if (Pick(0, 49) == 0) {
-      scheduler_.NotStarted(now_, batch->lane, batch->batch.id,
-                            absl::ResourceExhaustedError("full"), actions_);
+      scheduler_.BatchNotStarted(now_, batch->lane, batch->batch.id,
+                                 absl::ResourceExhaustedError("full"), actions_);
       return;
     }
     ++batches_;
@@ -233,7 +233,7 @@ class Simulation {
   }
 
   void End(ScheduledBatch* batch) {
-    auto ended = scheduler_.Ended(now_, batch->lane, batch->batch.id, true, actions_);
+    auto ended = scheduler_.BatchEnded(now_, batch->lane, batch->batch.id, true, actions_);
     REQUIRE(ended.get() == batch);
     for (const auto& member : ended->members) {
       ++ran_;
