@@ -68,6 +68,20 @@ class LaneTable {
   // Keeps the lane's worker free for a batch that is to run with nothing beside it, or ends that.
   void Hold(const Lane& lane, bool held) { workers_[lane.worker].held = held; }
   bool IsHeld(const Lane& lane) const { return workers_[lane.worker].held; }
+
+  // A batch that ran with nothing beside it has ended: for as long as it took, the worker is for
+  // others, if there are some. From when it is back, where it had to be started again.
+  void BeginRest(TimePoint now, const Lane& lane, Duration time) {
+    workers_[lane.worker].rest = time;
+    RestAgain(now, lane);
+  }
+  void RestAgain(TimePoint now, const Lane& lane) {
+    Worker& worker = workers_[lane.worker];
+    worker.rests_until = now + worker.rest;
+  }
+  bool Rests(TimePoint now, const Lane& lane) const {
+    return now < workers_[lane.worker].rests_until;
+  }
   bool IsIdle(const Lane& lane) const { return workers_[lane.worker].running == 0; }
   // No other lane of the worker's runs one.
   bool RunsOneBatch(const Lane& lane) const;
@@ -104,6 +118,8 @@ class LaneTable {
     // No room for another batch until one ends.
     bool full = false;
     bool held = false;
+    Duration rest{0};
+    TimePoint rests_until{};
   };
   struct Pool {
     PoolKind kind;

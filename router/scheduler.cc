@@ -60,7 +60,9 @@ void Scheduler::LaneDown(TimePoint now, LaneId id, SchedulerActions& actions) {
 void Scheduler::SetLoading(TimePoint now, LaneId id, bool loading, SchedulerActions& actions) {
   if (!lanes_.Has(id)) return;
   const bool was_loading = std::exchange(lanes_.lane(id).loading, loading);
-  if (was_loading && !loading) ServeSuspects(now, actions);
+  if (!was_loading || loading) return;
+  lanes_.RestAgain(now, lanes_.lane(id));
+  ServeSuspects(now, actions);
 }
 
 void Scheduler::GiveUp(TimePoint now, uint32_t model, uint32_t pool, SchedulerActions& actions) {

@@ -312,6 +312,8 @@ class Scheduler {
   bool Try(TimePoint now, Suspect& suspect, SchedulerActions& actions);
   bool CanTry(const Suspect& suspect, const Lane& lane) const;
   Lane* LaneFor(TimePoint now, const Suspect& suspect);
+  bool MayHang(TimePoint now, const Lane& lane) const;
+  bool OthersWait(uint32_t model, const Lane& lane) const;
   void RefuseSuspects(TimePoint now, SchedulerActions& actions);
   void NoteDeath(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
   void ClearSuspicion(TimePoint now, const ScheduledBatch& batch, SchedulerActions& actions);
@@ -321,7 +323,7 @@ class Scheduler {
   static bool MakeAlone(ScheduledBatch& batch);
   bool RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions);
   void UpdateLeastTime(Model& model);
-  void ForgetBatch(const ScheduledBatch& batch);
+  void ForgetBatch(TimePoint now, const ScheduledBatch& batch);
   void RefuseUnservable(TimePoint now, uint32_t model, SchedulerActions& actions);
   absl::Status NotServedError(const Model& model) const;
   void RefuseDead(TimePoint now, uint32_t model, Requests dead, SchedulerActions& actions);

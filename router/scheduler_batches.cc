@@ -20,7 +20,7 @@ std::unique_ptr<ScheduledBatch> Scheduler::BatchEnded(TimePoint now, LaneId id, 
   Duration ran{0};
   std::unique_ptr<ScheduledBatch> batch = lanes_.End(now, id, batch_id, &ran);
   if (batch == nullptr) return nullptr;
-  ForgetBatch(*batch);
+  ForgetBatch(now, *batch);
   Seat& seat = models_[batch->model].seats[id.pool];
   if (well) {
     Observe(batch->model, id.pool, batch->batch.rows, ran);
@@ -79,7 +79,7 @@ void Scheduler::BatchNotStarted(TimePoint now, LaneId id, uint64_t batch_id,
   std::unique_ptr<ScheduledBatch> batch;
   bool again = lanes_.Refused(now, id, batch_id, &batch);
   if (batch == nullptr) return;
-  ForgetBatch(*batch);
+  ForgetBatch(now, *batch);
   if (why.code() == absl::StatusCode::kUnavailable) {
     again = true;
     // Its pool will tell that the lane is down; until then it would refuse all that waits.
@@ -123,8 +123,11 @@ bool Scheduler::MakeAlone(ScheduledBatch& batch) {
   return true;
 }
 
-void Scheduler::ForgetBatch(const ScheduledBatch& batch) {
-  if (batch.is_trial) lanes_.Hold(lanes_.lane(batch.lane), false);
+void Scheduler::ForgetBatch(TimePoint now, const ScheduledBatch& batch) {
+  if (batch.is_trial) {
+    lanes_.Hold(lanes_.lane(batch.lane), false);
+    lanes_.BeginRest(now, lanes_.lane(batch.lane), now - batch.started);
+  }
   Seat& seat = models_[batch.model].seats[batch.lane.pool];
   seat.running_rows -= batch.batch.rows;
   if (Runs(lanes_.lane(batch.lane), batch.model)) return;

@@ -52,7 +52,11 @@ bool Scheduler::Try(TimePoint now, Suspect& suspect, SchedulerActions& actions) 
   }
   Lane& lane = lanes_.lane(*suspect.lane);
   const Seat& seat = models_[suspect.model].seats[lane.id.pool];
-  if (!lanes_.IsIdle(lane) || seat.running_lanes >= seat.limit) return false;
+  if (!lanes_.IsIdle(lane)) {
+    if (MayHang(now, lane)) ReleaseWorker(suspect);
+    return false;
+  }
+  if (seat.running_lanes >= seat.limit) return false;
   if (models_[suspect.model].in_order && IsRunning(models_[suspect.model])) return false;
   if (IsDead(*suspect.request, now)) return false;
   Requests members;
@@ -112,12 +116,32 @@ Lane* Scheduler::LaneFor(TimePoint now, const Suspect& suspect) {
   for (uint32_t pool = 0; pool < lanes_.pool_count(); ++pool) {
     for (Lane& lane : lanes_.lanes(pool)) {
       if (!lanes_.IsOpen(lane) || !CanTry(suspect, lane)) continue;
+      if (lanes_.Rests(now, lane) && OthersWait(suspect.model, lane)) continue;
       if (must_spare && !Spares(now, suspect.model, lane)) continue;
       if (lanes_.IsIdle(lane)) return &lane;
-      if (busy == nullptr) busy = &lane;
+      if (busy == nullptr && !MayHang(now, lane)) busy = &lane;
     }
   }
   return busy;
+}
+
+// Whether a lane of the lane's worker is late. Then nobody knows when the worker will be idle, and
+// it is not cleared meanwhile: its other lanes can serve others.
+bool Scheduler::MayHang(TimePoint now, const Lane& lane) const {
+  const std::vector<Lane>& lanes = lanes_.lanes(lane.id.pool);
+  return std::any_of(lanes.begin(), lanes.end(), [&](const Lane& other) {
+    return other.worker == lane.worker && IsLate(now, other);
+  });
+}
+
+// Whether requests of other models wait that the lane can run. Between two trials they have their
+// turn: where many suspects hang, one after the other, nothing else would run in a pool's only
+// worker.
+bool Scheduler::OthersWait(uint32_t model, const Lane& lane) const {
+  return std::any_of(active_.begin(), active_.end(), [&](uint32_t other) {
+    return other != model && models_[other].seats[lane.id.pool].runnable[lane.id.lane] &&
+           MayRunOn(models_[other].queue.front(), lanes_.kind(lane.id.pool));
+  });
 }
 
 // Its members may be what ended the worker, and so may, where it did not hang, those of the batches

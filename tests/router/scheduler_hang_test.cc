@@ -38,6 +38,87 @@ TEST_CASE("What hung runs again beside others, and takes nobody's worker for its
   CHECK(bench.Start() != nullptr);
 }
 
+TEST_CASE("Between two trials others have their turn for as long as the first one took",
+          "[scheduler][hang]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  const uint32_t one = bench.Add(BatchingModel("one"));
+  const uint32_t two = bench.Add(BatchingModel("two"));
+  ModelConfig alone = BatchingModel("light");
+  alone.dynamic_batching = false;
+  const uint32_t light = bench.Add(alone);
+  const int light_requests = GENERATE(10, 500);
+  bench.Submit(one);
+  bench.Submit(two);
+  const auto crashed = bench.Starts();
+  REQUIRE(crashed.size() == 2);
+  for (const ScheduledBatch* batch : crashed) bench.Die(batch, WorkerDeath::kFromInside);
+  // As a worker that comes back: nothing is tried before it has loaded all models.
+  const auto revive = [&] {
+    for (uint32_t lane = 0; lane < 2; ++lane) {
+      bench.scheduler.SetLoading(bench.now, {0, lane}, true, bench.actions);
+      bench.Revive(one, {0, lane});
+      for (const uint32_t model : {two, light}) {
+        bench.scheduler.SetRunnable(bench.now, model, {0, lane}, true, bench.actions);
+      }
+    }
+    for (uint32_t lane = 0; lane < 2; ++lane) {
+      bench.scheduler.SetLoading(bench.now, {0, lane}, false, bench.actions);
+    }
+  };
+  bench.now += Scheduler::kLongestSparing;
+  revive();
+  const ScheduledBatch* trial = bench.Start();
+  REQUIRE(trial != nullptr);
+  REQUIRE(trial->is_trial);
+  for (int i = 0; i < light_requests; ++i) bench.Submit(light);
+  CHECK(bench.Starts().empty());
+  bench.now += seconds(1);
+  if (GENERATE(true, false)) {
+    bench.End(trial);
+  } else {
+    bench.Die(trial, WorkerDeath::kHung);
+    revive();
+  }
+  // One after the other on each lane, until a second has passed or there are no more.
+  std::vector<ScheduledBatch*> running = bench.Starts();
+  REQUIRE(running.size() == 2);
+  const TimePoint since = bench.now;
+  while (!running[0]->is_trial) {
+    CHECK(running[0]->model == light);
+    bench.now += milliseconds(5);
+    bench.End(running[0]);
+    running.erase(running.begin());
+    for (ScheduledBatch* batch : bench.Starts()) running.push_back(batch);
+    REQUIRE_FALSE(running.empty());
+  }
+  const Duration time = bench.now - since;
+  CHECK(time >= std::min<Duration>(seconds(1), light_requests * milliseconds(5)));
+  CHECK(time <= seconds(1) + milliseconds(20));
+}
+
+TEST_CASE("A worker is not cleared for a suspect while one of its lanes may hang",
+          "[scheduler][hang]") {
+  // Two workers of two lanes.
+  ScheduleBench bench({{PoolKind::kCpu, 4, 2}});
+  const uint32_t one = bench.Add(BatchingModel("one"));
+  const uint32_t light = bench.Add(BatchingModel("light"));
+  bench.Teach(light, PoolPreference::kAny, milliseconds(5));
+  for (int i = 0; i < 2; ++i) bench.Submit(one);
+  const auto crashed = bench.Starts();
+  REQUIRE(crashed.size() == 2);
+  bench.Submit(light);
+  const ScheduledBatch* hanging = bench.Start();
+  REQUIRE(hanging != nullptr);
+  REQUIRE(hanging->lane == LaneId{0, 2});
+  for (const ScheduledBatch* batch : crashed) bench.Die(batch, WorkerDeath::kFromInside);
+  bench.now += Scheduler::kLongestSparing;
+  bench.scheduler.Tick(bench.now, bench.actions);
+  bench.Submit(light);
+  const ScheduledBatch* beside = bench.Start();
+  REQUIRE(beside != nullptr);
+  CHECK(beside->lane == LaneId{0, 3});
+}
+
 TEST_CASE("Models that hung lately leave half of the lanes to others", "[scheduler][hang]") {
   const uint32_t lanes = GENERATE(1u, 2u, 4u);
   const WorkerDeath death = GENERATE(WorkerDeath::kHung, WorkerDeath::kHungTogether);
