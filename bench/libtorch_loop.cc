@@ -22,6 +22,7 @@
 #include <cstdio>
 #include <exception>
 #include <iterator>
+#include <latch>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -148,11 +149,14 @@ class Caller {
   std::optional<c10::StreamGuard> guard_;
 };
 
-void Loop(const Options& options, Clock::time_point start, Measured& measured) {
+void Loop(const Options& options, std::latch& loaded, Measured& measured) {
   at::set_num_threads(options.threads);
   at::globalContext().setFlushDenormal(true);
   const c10::InferenceMode inference;
   Caller caller(options, Load(options));
+  // Models are loaded one after the other; the time of all begins when the last is there.
+  loaded.arrive_and_wait();
+  const Clock::time_point start = Clock::now();
   const auto seconds = [](double value) {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(value));
   };
@@ -179,8 +183,8 @@ int Run(const Options& options) {
   (void)Load(options);
   std::vector<Measured> measured(static_cast<size_t>(options.loops));
   std::vector<std::thread> loops;
-  const Clock::time_point start = Clock::now();
-  for (Measured& one : measured) loops.emplace_back([&] { Loop(options, start, one); });
+  std::latch loaded(options.loops);
+  for (Measured& one : measured) loops.emplace_back([&] { Loop(options, loaded, one); });
   for (std::thread& loop : loops) loop.join();
   std::vector<double> all;
   for (const Measured& one : measured) {

@@ -65,10 +65,15 @@ std::string SummaryText(const JobSummary& summary, const OverlapMeter::Result& t
                   absl::StrFormat("%.2f s", time.sum)});
   }
   text += table.Render(Style(false));
-  if (times.pools.size() > 1 && least > 0) {
+  if (times.pools.size() == 2 && least > 0) {
     absl::StrAppendFormat(&text,
                           "Pools at work together: %.2f s, %.0f %% of the less busy pool's time\n",
                           times.several, 100 * times.several / least);
+  } else if (times.pools.size() > 2 && times.any > 0) {
+    absl::StrAppendFormat(&text,
+                          "Two pools or more at work together: %.2f s, %.0f %% of the time in "
+                          "which any was\n",
+                          times.several, 100 * times.several / times.any);
   }
   return text;
 }

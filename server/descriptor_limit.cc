@@ -23,8 +23,10 @@ uint64_t RaiseDescriptorLimit() {
   return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
 }
 
-uint32_t MostConnections(uint64_t descriptors, size_t workers, size_t grpc_threads) {
-  const uint64_t reserve = kForItself + kForEachWorker * workers + kForEachThread * grpc_threads;
+uint32_t MostConnections(uint64_t descriptors, size_t workers, size_t model_files,
+                         size_t grpc_threads) {
+  const uint64_t reserve =
+      kForItself + (kForEachWorker + model_files) * workers + kForEachThread * grpc_threads;
   const uint64_t left = descriptors > reserve ? descriptors - reserve : 1;
   return static_cast<uint32_t>(std::min<uint64_t>(left, std::numeric_limits<uint32_t>::max()));
 }

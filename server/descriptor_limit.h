@@ -13,7 +13,8 @@ uint64_t RaiseDescriptorLimit();
 
 // Connections that leave descriptors for everything else: the threads of gRPC, and each worker's
 // channel, memory and process, so that a worker can be started again however many clients there
-// are. At least 1.
-uint32_t MostConnections(uint64_t descriptors, size_t workers, size_t grpc_threads);
+// are; and `model_files`, which each worker's models keep open. At least 1.
+uint32_t MostConnections(uint64_t descriptors, size_t workers, size_t model_files,
+                         size_t grpc_threads);
 
 }  // namespace tandem::server

@@ -60,8 +60,9 @@ RouterOptions LimitsOf(const ServeOptions& options) {
 class ServerProcess {
  public:
   // `old`: the server to take the ports over from. `descriptors`: as many as the process may have.
+  // `model_files`: those of the models that it starts with.
   ServerProcess(const ServeOptions& options, const std::optional<RunningServer>& old,
-                uint64_t descriptors)
+                uint64_t descriptors, size_t model_files)
       : options_(options),
         old_(old),
         log_file_(options.log_level, options.log_format),
@@ -77,7 +78,7 @@ class ServerProcess {
       router_.AddBackend(*pools_.back());
     }
     ServeOptions listened = options;
-    listened.max_connections = LimitConnections(descriptors);
+    listened.max_connections = LimitConnections(descriptors, model_files);
     if (old.has_value()) {
       listened.grpc_port = old->ports.grpc;
       listened.http_port = old->ports.http;
@@ -220,12 +221,12 @@ class ServerProcess {
   }
 
  private:
-  uint32_t LimitConnections(uint64_t descriptors) const {
+  uint32_t LimitConnections(uint64_t descriptors, size_t model_files) const {
     size_t workers = 0;
     for (const PoolSpec& spec : options_.pools) workers += spec.processes;
     const uint32_t threads =
         options_.grpc_threads > 0 ? options_.grpc_threads : PlanGrpcThreads(options_);
-    const uint32_t most = MostConnections(descriptors, workers, threads);
+    const uint32_t most = MostConnections(descriptors, workers, model_files, threads);
     if (most >= options_.max_connections) return options_.max_connections;
     log_(LogLevel::kWarning,
          absl::StrCat("the process may have ", descriptors, " descriptors, which is enough for ",
@@ -291,6 +292,14 @@ class ServerProcess {
   TimePoint drained_at_{};
 };
 
+size_t CountFiles(const ModelRepository& repository) {
+  size_t files = 0;
+  for (const auto& model : repository.versions) {
+    files += (model->file.empty() ? 0 : 1) + model->files_by_batch_size.size();
+  }
+  return files;
+}
+
 }  // namespace
 
 int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
@@ -316,7 +325,7 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
     if (!found.ok()) return Fail(kExitUsage, found.status());
     old = *found;
   }
-  ServerProcess process(options, old, descriptors);
+  ServerProcess process(options, old, descriptors, CountFiles(*repository));
   const absl::Status started = process.Start(*repository);
   if (!started.ok()) return Fail(kExitFailed, started);
   // The signal that asks the server to end, if one came within the time.

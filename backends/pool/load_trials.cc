@@ -71,8 +71,8 @@ void LoadTrials::GiveChances(TimePoint now) {
     const Duration wait = kFirstChance * (1 << std::min(record.chances, kMostDoublings));
     if (!record.left_out() || record.took_too_long || now - record.left_out_since < wait) continue;
     ++record.chances;
-    record.crashes = kMostCrashes - 1;
-    record.signals = 0;
+    // One more of the same is enough. After signals it is loaded after the others, as before.
+    (record.signals >= kMostSignals ? record.signals : record.crashes) -= 1;
     changed_ = true;
   }
 }

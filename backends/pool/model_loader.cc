@@ -1,12 +1,6 @@
 #include "backends/pool/model_loader.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <map>
 #include <utility>
 #include <vector>
 
@@ -23,21 +17,6 @@ namespace {
 constexpr size_t kMostReasonBytes = 4096;
 constexpr size_t kMostRuns = 256;
 constexpr Duration kLongestRun = std::chrono::minutes(10);
-
-// Non-blocking, so that a pipe in the file's place cannot stop the server; then nothing but a
-// regular file is taken.
-absl::StatusOr<ipc::UniqueFd> OpenModelFile(const std::string& file) {
-  ipc::UniqueFd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) {
-    return absl::NotFoundError(
-        absl::StrCat("the model's file cannot be opened: ", strerrordesc_np(errno)));
-  }
-  struct stat info {};
-  if (fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
-    return absl::FailedPreconditionError("the model's file is not a regular file");
-  }
-  return fd;
-}
 
 // A key may end with "@cpu" or "@gpu": then it holds for the pools that serve that kind alone, and
 // there in place of the plain one.
@@ -86,6 +65,7 @@ ModelLoader::ModelLoader(const PoolOptions& options, LaneId first_lane, BackendE
 void ModelLoader::Remove(uint32_t handle, ControlQueue* control, TimePoint now) {
   if (plan_.IsLoading(handle)) watch_.OnUnwanted(now);
   plan_.Remove(handle);
+  files_.erase(handle);
   if (control == nullptr) return;
   worker::v1::ToWorker message;
   message.mutable_unload_model()->set_handle(handle);
@@ -123,17 +103,16 @@ std::optional<std::string> ModelLoader::TakeSlow(TimePoint now) {
 }
 
 absl::Status ModelLoader::Send(const ModelVersion& model, ControlQueue& control) {
-  std::vector<ipc::UniqueFd> descriptors;
-  // In the order of LoadMessage.
-  std::vector<std::string> paths;
-  if (!model.file.empty()) paths.push_back(model.file);
-  for (const auto& [size, path] : model.files_by_batch_size) paths.push_back(path);
-  for (const std::string& path : paths) {
-    absl::StatusOr<ipc::UniqueFd> file = OpenModelFile(path);
-    if (!file.ok()) return file.status();
-    descriptors.push_back(*std::move(file));
+  auto files = files_.find(model.handle);
+  if (files == files_.end()) {
+    absl::StatusOr<ModelFiles> opened = ModelFiles::Open(model);
+    if (!opened.ok()) return opened.status();
+    files = files_.emplace(model.handle, *std::move(opened)).first;
   }
-  return control.Post(LoadMessage(model, kind_), std::move(descriptors));
+  // In the order of LoadMessage.
+  absl::StatusOr<std::vector<ipc::UniqueFd>> descriptors = files->second.ForWorker();
+  if (!descriptors.ok()) return descriptors.status();
+  return control.Post(LoadMessage(model, kind_), *std::move(descriptors));
 }
 
 absl::Status ModelLoader::OnLoaded(const worker::v1::ModelLoaded& message) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "backends/pool/control_queue.h"
 #include "backends/pool/load_plan.h"
 #include "backends/pool/load_watch.h"
+#include "backends/pool/model_files.h"
 #include "backends/pool/pool.h"
 #include "core/backend.h"
 
@@ -63,6 +65,8 @@ class ModelLoader {
   const uint32_t lanes_;
   BackendEvents& events_;
   LoadPlan plan_;
+  // By handle: of the models that were sent to the worker.
+  std::map<uint32_t, ModelFiles> files_;
   LoadWatch watch_;
   // Of the model that loads, for the log.
   std::string loading_name_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/thread.h"
 
 namespace tandem {
 namespace {
@@ -38,7 +39,9 @@ absl::Status Supervisor::Start() {
   if (!wake_.valid()) return absl::ResourceExhaustedError("no file descriptor is left for a pool");
   {
     const std::lock_guard lock(stop_mutex_);
-    thread_ = std::thread([this] { Watch(); });
+    absl::StatusOr<std::thread> started = StartThread([this] { Watch(); });
+    if (!started.ok()) return started.status();
+    thread_ = *std::move(started);
   }
   std::unique_lock lock(mutex_);
   first_start_told_.wait(lock,

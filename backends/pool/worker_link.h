@@ -35,8 +35,8 @@ class WorkerLink {
     // How long completion thread and lanes look at the rings before they sleep. 0: not at all.
     Duration spin{0};
   };
-  // Told, on the completion thread, that the worker broke the protocol. Nothing is read from it any
-  // more.
+  // Told that the worker broke the protocol: on the completion thread, which reads nothing from it
+  // any more, or on that of a Run that found its submission ring spoilt.
   using ViolationSink = std::function<void(const std::string&)>;
 
   // Starts the completion thread. `events` outlives the link. RESOURCE_EXHAUSTED where there is no

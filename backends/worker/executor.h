@@ -85,6 +85,8 @@ class Executor {
   virtual std::vector<TimedRun> warm_up_runs() const { return {}; }
   // Sentences for the operator: what was configured and is not done, and why. Mostly none.
   virtual std::vector<std::string> notes() const { return {}; }
+  // Whether a run leaves its inputs as they were, also one that fails: else it cannot be repeated.
+  virtual bool keeps_inputs() const { return true; }
   // Runs one batch. INVALID_ARGUMENT: the model refused its inputs. RESOURCE_EXHAUSTED: no memory.
   // INTERNAL: it failed. Messages are sentences without paths or addresses. Throws nothing.
   virtual absl::Status Run(uint32_t lane, absl::Span<const InputTensor> inputs,

@@ -16,12 +16,14 @@ namespace tandem::worker {
 
 class HalvingExecutor : public Executor {
  public:
-  // For a model whose tensors have the batch's rows as their first dimension.
+  // For a model whose tensors have the batch's rows as their first dimension, and whose runs keep
+  // their inputs.
   explicit HalvingExecutor(std::unique_ptr<Executor> whole) : whole_(std::move(whole)) {}
 
   const Signature& signature() const override { return whole_->signature(); }
   std::vector<TimedRun> warm_up_runs() const override { return whole_->warm_up_runs(); }
   std::vector<std::string> notes() const override { return whole_->notes(); }
+  bool keeps_inputs() const override { return whole_->keeps_inputs(); }
 
   // RESOURCE_EXHAUSTED where a single row is too much, or where the batch cannot be parted: it has
   // strings, or a tensor whose first dimension is not the rows.

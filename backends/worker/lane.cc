@@ -143,7 +143,7 @@ absl::Status Lane::RunEntry(const ipc::SubmitEntry& entry, ipc::CompletionEntry&
   }
   RunOutputs outputs(*surroundings_.outputs);
   absl::Status status;
-  RunNicely(model, entry.rows, [&] {
+  RunNicely(model, entry.rows, status, [&] {
     const auto start = steady_clock::now();
     status = model.executor()->Run(index_, inputs, outputs);
     completion.compute_ns = static_cast<uint64_t>(nanoseconds(steady_clock::now() - start).count());
@@ -155,15 +155,22 @@ absl::Status Lane::RunEntry(const ipc::SubmitEntry& entry, ipc::CompletionEntry&
   return absl::OkStatus();
 }
 
-void Lane::RunNicely(const ModelTable::Use& model, uint32_t rows, absl::FunctionRef<void()> run) {
+void Lane::RunNicely(const ModelTable::Use& model, uint32_t rows, const absl::Status& status,
+                     absl::FunctionRef<void()> run) {
   if (is_express() || surroundings_.heavy_nice <= surroundings_.nice) return run();
   // Zero before the first run.
   const nanoseconds expected = model.Expect(rows);
   const bool is_light = expected > nanoseconds(0) && expected < kLightRun;
-  if (is_light) return model.Note(rows, CpuTimeAtMost(run));
-  if (expected < kHeavyRun) return model.Note(rows, CpuTimeOf(run));
-  if (!StartHeavyThread()) return model.Note(rows, CpuTimeOf(run));
-  heavy_thread_->Run([&] { model.Note(rows, CpuTimeOf(run)); });
+  nanoseconds time{0};
+  if (is_light) {
+    time = CpuTimeAtMost(run);
+  } else if (expected < kHeavyRun || !StartHeavyThread()) {
+    time = CpuTimeOf(run);
+  } else {
+    heavy_thread_->Run([&] { time = CpuTimeOf(run); });
+  }
+  // What was refused at once tells nothing of the next batch.
+  if (status.ok()) model.Note(rows, time);
 }
 
 bool Lane::StartHeavyThread() {

@@ -49,8 +49,9 @@ class Lane {
   // Waits for an entry. False where the lane is to end and the ring is empty.
   bool AwaitEntry();
   absl::Status RunEntry(const ipc::SubmitEntry& entry, ipc::CompletionEntry& completion);
-  // On this thread, or where it will compute for long on the nicer one.
-  void RunNicely(const ModelTable::Use& model, uint32_t rows, absl::FunctionRef<void()> run);
+  // On this thread, or where it will compute for long on the nicer one. `run` sets `status`.
+  void RunNicely(const ModelTable::Use& model, uint32_t rows, const absl::Status& status,
+                 absl::FunctionRef<void()> run);
   // Whether it is there; once it is, it stays.
   bool StartHeavyThread();
   bool is_express() const { return index_ >= surroundings_.first_express; }

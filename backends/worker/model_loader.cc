@@ -119,7 +119,7 @@ absl::StatusOr<std::unique_ptr<Executor>> ModelLoader::LoadExecutor(const LoadJo
   if (!spec.ok()) return spec.status();
   if (absl::Status status = SetFiles(job.message, job.files, *spec); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<Executor>> executor = runtime->second->Load(*spec);
-  if (!executor.ok() || spec->max_batch_size < 2) return executor;
+  if (!executor.ok() || spec->max_batch_size < 2 || !(*executor)->keeps_inputs()) return executor;
   return std::make_unique<HalvingExecutor>(*std::move(executor));
 }
 

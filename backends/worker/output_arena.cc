@@ -33,8 +33,13 @@ absl::StatusOr<OutputBlock> OutputArena::Allocate(size_t bytes, std::chrono::nan
   // Set before the lock is taken: lanes that queued behind a waiting one do not each wait again.
   const auto deadline = std::chrono::steady_clock::now() + max_wait;
   // Held while waiting: the bell takes one sleeper at a time, and the other lanes want the same
-  // room.
-  const std::lock_guard lock(mutex_);
+  // room. Who does not wait does not wait for that either.
+  std::unique_lock lock(mutex_, std::defer_lock);
+  if (max_wait.count() > 0) {
+    lock.lock();
+  } else if (!lock.try_lock()) {
+    return absl::ResourceExhaustedError("another lane waits for room already");
+  }
   Sweep(kRoutineSweep);
   OutputBlock block;
   if (TryAllocate(bytes, block)) return block;

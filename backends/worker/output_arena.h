@@ -30,7 +30,8 @@ class OutputArena {
   OutputArena(absl::Span<std::byte> arena, ipc::ReleaseBoard* board);
 
   // Room for `bytes` bytes. Where there is none, waits for releases, for at most `max_wait`, and
-  // then answers RESOURCE_EXHAUSTED; at once where the arena could never hold them.
+  // then answers RESOURCE_EXHAUSTED; at once where the arena could never hold them. Without a wait
+  // (0) also where another thread waits for room.
   absl::StatusOr<OutputBlock> Allocate(size_t bytes, std::chrono::nanoseconds max_wait);
 
   // To be called when a block is filled, before the server is told of it.

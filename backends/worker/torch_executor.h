@@ -32,6 +32,8 @@ class TorchExecutor : public Executor {
 
   const Signature& signature() const override { return signature_; }
   std::vector<TimedRun> warm_up_runs() const override { return warm_up_.runs(); }
+  // On a CPU models work on the inputs where they lie, some of them in place.
+  bool keeps_inputs() const override { return !device_.device().is_cpu(); }
   std::vector<std::string> notes() const override { return notes_; }
   absl::Status Run(uint32_t lane, absl::Span<const InputTensor> inputs, OutputSink& sink) override;
 

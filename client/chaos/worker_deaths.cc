@@ -34,7 +34,7 @@ Cause CauseOf(const WorkerLogEvent& end, const std::vector<SentSignal>& signals,
   };
   if (absl::StrContains(end.how, "broke the protocol")) return {FaultKind::kGarbage, nullptr};
   if (absl::StrContains(end.how, "did not come to an end") ||
-      absl::StrContains(end.how, "no sign of life")) {
+      absl::StrContains(end.how, "no sign of life") || absl::StrContains(end.how, "was stopped")) {
     const SentSignal* const stop = signal(FaultKind::kStop);
     return {stop != nullptr ? FaultKind::kStop : FaultKind::kHang, stop};
   }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
 #include "client/array_json.h"
 
 namespace tandem::client {
@@ -30,8 +31,9 @@ absl::StatusOr<std::unique_ptr<CsvWriter>> CsvWriter::Open(const std::string& pa
   auto writer = absl::WrapUnique(new CsvWriter(path, named_rows, *std::move(body)));
   if (!state.is_null()) {
     for (const nlohmann::json& group : state.at("groups")) {
-      writer->groups_.push_back(
-          {group.at("name").get<std::string>(), group.at("count").get<int64_t>()});
+      writer->groups_.push_back({group.at("name").get<std::string>(),
+                                 group.at("count").get<int64_t>(),
+                                 group.at("since").get<uint64_t>()});
     }
   }
   return writer;
@@ -42,7 +44,8 @@ absl::Status CsvWriter::AddCells(const std::string& name, const Array& output,
   const int64_t count = CountOf(output);
   size_t index = 0;
   while (index < groups_.size() && groups_[index].name != name) ++index;
-  if (index == groups_.size()) groups_.push_back({name, count});
+  if (index == groups_.size())
+    groups_.push_back({name, count, static_cast<uint64_t>(body_.size())});
   if (groups_[index].count != count) {
     return absl::InvalidArgumentError(
         absl::StrCat("output \"", name, "\" has ", count, " elements where earlier rows have ",
@@ -82,8 +85,9 @@ absl::StatusOr<nlohmann::json> CsvWriter::Checkpoint() {
   const absl::Status status = body_.Sync();
   if (!status.ok()) return status;
   nlohmann::json groups = nlohmann::json::array();
-  for (const Group& group : groups_)
-    groups.push_back({{"name", group.name}, {"count", group.count}});
+  for (const Group& group : groups_) {
+    groups.push_back({{"name", group.name}, {"count", group.count}, {"since", group.since}});
+  }
   return nlohmann::json{{"bytes", body_.size()}, {"groups", std::move(groups)}};
 }
 
@@ -102,6 +106,14 @@ std::string CsvWriter::Header() const {
   return absl::StrJoin(names, ",") + "\n";
 }
 
+size_t CsvWriter::MissingColumns(uint64_t row) const {
+  size_t columns = 0;
+  for (const Group& group : groups_) {
+    if (group.since > row) columns += static_cast<size_t>(group.count);
+  }
+  return columns;
+}
+
 absl::Status CsvWriter::Assemble() {
   absl::Status status = body_.Sync();
   if (!status.ok()) return status;
@@ -110,9 +122,25 @@ absl::Status CsvWriter::Assemble() {
   status = whole->Append(Header());
   std::ifstream rows(body_.path(), std::ios::binary);
   std::array<char, 65536> buffer{};
+  uint64_t at = 0;
+  uint64_t row = 0;
+  bool quoted = false;
+  std::string text;
   while (status.ok() && rows) {
     rows.read(buffer.data(), buffer.size());
-    status = whole->Append({buffer.data(), static_cast<size_t>(rows.gcount())});
+    text.clear();
+    for (const char character :
+         absl::string_view(buffer.data(), static_cast<size_t>(rows.gcount()))) {
+      ++at;
+      // Two of them within quotes end and begin anew.
+      if (character == '"') quoted = !quoted;
+      if (character == '\n' && !quoted) {
+        text.append(MissingColumns(row), ',');
+        row = at;
+      }
+      text.push_back(character);
+    }
+    status = whole->Append(text);
   }
   return status.ok() ? whole->Sync() : status;
 }

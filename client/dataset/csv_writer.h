@@ -28,6 +28,8 @@ class CsvWriter : public PredictionWriter {
   struct Group {
     std::string name;
     int64_t count = 0;
+    // Where the first row with them begins. Those before have failed, or their models have.
+    uint64_t since = 0;
   };
 
   CsvWriter(std::string path, bool named_rows, OutputFile body)
@@ -35,6 +37,8 @@ class CsvWriter : public PredictionWriter {
   absl::Status AddCells(const std::string& name, const Array& output,
                         std::vector<std::vector<std::string>>& cells);
   std::string Header() const;
+  // Columns that a row which begins there does not have.
+  size_t MissingColumns(uint64_t row) const;
   // Header and body together, under the name with ".partial".
   absl::Status Assemble();
 

@@ -59,7 +59,7 @@ TEST_CASE("A .csv file has a header though its first row failed", "[client]") {
   REQUIRE(writer->Write(Good(1)).ok());
   REQUIRE(writer->Complete().ok());
   CHECK(folder.Read("o.csv") ==
-        "row,error,m.y[0],m.y[1],vote\n0,\"INVALID_ARGUMENT: line 3, \"\"x\"\"\"\n1,,1,0.5,1\n");
+        "row,error,m.y[0],m.y[1],vote\n0,\"INVALID_ARGUMENT: line 3, \"\"x\"\"\",,,\n1,,1,0.5,1\n");
   CHECK(folder.Count() == 1);
 }
 

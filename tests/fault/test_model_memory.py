@@ -14,7 +14,7 @@ import harness
 from harness import build_path, has_torch, source_path
 from harness.load import Load
 from harness.processes import resident_bytes
-from harness.recovery import wait_until, worker
+from harness.recovery import kill, wait_until, worker
 from harness.repository import Repository, config
 from harness.server import CPU_POOL, Server
 
@@ -117,6 +117,42 @@ class ModelMemoryTest(unittest.TestCase):
             state, reason = self.assert_stays(load)
             self.assertEqual(state, "READY")
             self.assertIn("cannot be served, so it stays as it was", reason)
+
+    def test_a_worker_that_is_started_again_has_the_files_that_it_had(self):
+        with Load(self.server.address, "m") as load:
+            # Another file has the name, and the folder goes.
+            os.rename(self.path("m", "1"), self.path("m", "gone"))
+            with open(self.path("m", "gone", "new"), "wb") as file:
+                file.write(b"nonsense")
+            os.replace(self.path("m", "gone", "new"), self.path("m", "gone", "model.pt"))
+            self.kill_worker()
+            load.wait_for_more(20)
+            self.assertEqual(self.server.index()["m", "1"], ("READY", ""))
+            self.assertEqual(load.failures, [])
+
+    def test_a_file_that_was_overwritten_is_not_loaded_in_place_of_what_it_was(self):
+        with open(self.path("m", "1", "model.pt"), "r+b") as file:
+            file.truncate(1000)
+        self.kill_worker()
+
+        def is_left_out(status):
+            return [m.state for m in status.models if m.name == "m"] == ["UNAVAILABLE"]
+
+        wait_until(self.server, is_left_out, "the model is left out")
+        self.assertIn("has been written to since", self.server.index()["m", "1"][1])
+        shutil.copy(self.file, self.path("m", "1", "model.pt"))
+        self.reload()
+        self.assertEqual(self.server.index()["m", "1"], ("READY", ""))
+
+    def kill_worker(self):
+        pid = worker(self.server).pid
+        kill(pid)
+        wait_until(
+            self.server,
+            lambda status: status.pools[0].workers[0].pid not in (0, pid)
+            and status.pools[0].workers[0].state == "ready",
+            "the worker is back",
+        )
 
 
 if __name__ == "__main__":

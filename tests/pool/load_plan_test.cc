@@ -207,6 +207,24 @@ TEST_CASE("Who is left out gets a chance at a later restart, each time after twi
   CHECK_FALSE(plans.trials.IsLeftOut(1));
 }
 
+TEST_CASE("Who is left out after signals gets its chance after the others", "[load_plan]") {
+  Plans plans(2);
+  LoadPlan& plan = plans.first;
+  for (int death = 0; death < LoadTrials::kMostSignals; ++death) {
+    while (Next(plan) != 1) CHECK(plan.Finish());
+    plan.Restart(kDiedAt, LoadDeath::kSignal);
+  }
+  REQUIRE(plans.trials.IsLeftOut(1));
+  plan.Restart(kDiedAt + LoadTrials::kFirstChance, LoadDeath::kSignal);
+  CHECK_FALSE(plans.trials.IsLeftOut(1));
+  REQUIRE(Next(plan) == 2);
+  CHECK(plan.Finish());
+  REQUIRE(Next(plan) == 1);
+  // One more signal is enough.
+  plan.Restart(kDiedAt + LoadTrials::kFirstChance, LoadDeath::kSignal);
+  CHECK(plans.trials.IsLeftOut(1));
+}
+
 TEST_CASE("A load that succeeds makes up for a death before it", "[load_plan]") {
   Plans plans(1);
   for (int death = 1; death <= 5; ++death) {

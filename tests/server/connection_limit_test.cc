@@ -128,8 +128,8 @@ TEST_CASE("Where there is no room, the connection goes that has never asked for 
 }
 
 TEST_CASE("Descriptors are left for the workers", "[connection_limit]") {
-  CHECK(MostConnections(1024, 2, 1) == 1024 - 64 - 64 - 4);
-  CHECK(MostConnections(50, 2, 1) == 1);
+  CHECK(MostConnections(1024, 2, 5, 1) == 1024 - 64 - 64 - 10 - 4);
+  CHECK(MostConnections(50, 2, 0, 1) == 1);
 }
 
 }  // namespace tandem::server

@@ -10,8 +10,8 @@
 #include <string>
 
 #include "absl/strings/match.h"
-#include "tests/server/temporary_folder.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 namespace tandem::server {
 namespace {

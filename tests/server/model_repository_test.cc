@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <string>
 
-#include "tests/server/temporary_folder.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 namespace tandem::server {
 namespace {

@@ -9,8 +9,8 @@
 #include <string>
 
 #include "tests/server/full_disk.h"
-#include "tests/server/temporary_folder.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 namespace tandem::server {
 namespace {

@@ -4,8 +4,8 @@
 #include <map>
 #include <string>
 
-#include "tests/server/temporary_folder.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 namespace tandem::server {
 namespace {

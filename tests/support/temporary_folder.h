@@ -7,7 +7,7 @@
 #include <fstream>
 #include <string>
 
-namespace tandem::server {
+namespace tandem {
 
 class TemporaryFolder {
  public:
@@ -36,4 +36,4 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace tandem::server
+}  // namespace tandem
