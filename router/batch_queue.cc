@@ -135,6 +135,18 @@ int64_t BatchQueue::RowsBefore(const QueuedRequest& request) const {
   return rows;
 }
 
+// By their number, as if all had as many rows. Where something else than urgency orders them, as
+// priority levels do, it is a guess.
+int64_t BatchQueue::RowsMoreUrgentThan(const QueuedRequest& request) const {
+  const auto end = std::partition_point(
+      requests_.begin(), requests_.end(),
+      [&](const std::unique_ptr<QueuedRequest>& each) { return IsMoreUrgent(*each, request); });
+  const auto before = static_cast<int64_t>(end - requests_.begin());
+  if (before == 0) return 0;
+  const auto waiting = static_cast<int64_t>(requests_.size());
+  return std::max<int64_t>(1, rows_ * before / waiting);
+}
+
 BatchQueue::LateRows BatchQueue::FindLate(TimePoint now,
                                           absl::FunctionRef<int64_t(TimePoint)> done_by) const {
   LateRows late;

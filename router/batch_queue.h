@@ -95,6 +95,8 @@ class BatchQueue {
 
   // Rows that wait and go before the request.
   int64_t RowsBefore(const QueuedRequest& request) const;
+  // About so many rows that wait are more urgent than a request of another model.
+  int64_t RowsMoreUrgentThan(const QueuedRequest& request) const;
   bool GoesBefore(const QueuedRequest& a, const QueuedRequest& b) const;
 
   // Rows from the first to the last request that would miss its deadline, and those before them.

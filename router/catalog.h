@@ -57,6 +57,8 @@ struct ModelStatus {
   // Why it is not ready. Where it is: what else is to be known of it, as that its new files cannot
   // be loaded; mostly empty.
   std::string reason;
+  // It stays only until what comes in its place is ready.
+  bool is_leaving = false;
   // Config with the signature that the workers told. Null where the version could not be read at
   // all.
   std::shared_ptr<const ModelVersion> model;

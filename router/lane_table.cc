@@ -7,7 +7,7 @@ namespace tandem {
 uint32_t LaneTable::AddPool(PoolKind kind, const std::vector<uint32_t>& worker_of_lane,
                             const std::vector<uint32_t>& express) {
   const uint32_t first_worker = static_cast<uint32_t>(workers_.size());
-  Pool pool{kind, std::vector<Lane>(worker_of_lane.size())};
+  Pool pool{kind, std::vector<Lane>(worker_of_lane.size()), worker_of_lane.size() - express.size()};
   for (uint32_t i = 0; i < worker_of_lane.size(); ++i) {
     pool.lanes[i].id = {static_cast<uint32_t>(pools_.size()), i};
     pool.lanes[i].worker = first_worker + worker_of_lane[i];

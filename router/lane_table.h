@@ -52,6 +52,8 @@ class LaneTable {
   // The lanes of a pool, by number.
   std::vector<Lane>& lanes(uint32_t pool) { return pools_[pool].lanes; }
   const std::vector<Lane>& lanes(uint32_t pool) const { return pools_[pool].lanes; }
+  // How many of them are no express lanes.
+  size_t plain_lanes(uint32_t pool) const { return pools_[pool].plain_lanes; }
   // Those of all pools.
   const std::vector<LaneId>& express_lanes() const { return express_lanes_; }
   // False for a number that no pool has.
@@ -124,6 +126,7 @@ class LaneTable {
   struct Pool {
     PoolKind kind;
     std::vector<Lane> lanes;
+    size_t plain_lanes = 0;
   };
 
   std::unique_ptr<ScheduledBatch> TakeOut(TimePoint now, Lane& lane, uint64_t batch);

@@ -223,6 +223,7 @@ ModelStatus ModelTable::StatusOf(const ModelEntry& entry) const {
   status.version = entry.version;
   status.state = StateOf(entry);
   status.model = entry.model;
+  status.is_leaving = entry.is_leaving;
   status.totals = entry.totals.Read();
   for (uint32_t pool = 0; pool < entry.seats.size(); ++pool) {
     const auto& lanes = entry.seats[pool].lanes;

@@ -256,11 +256,24 @@ void Scheduler::NoteWaiting(TimePoint now) {
   }
 }
 
-// Makes sure of a wake-up for when a lane may take the next batch of what it runs.
+// Makes sure of a wake-up for when a lane may take the next batch of what it runs, and for when a
+// lane becomes so late that what waits is better off with another pool: the later it is, the less
+// often that is looked at.
 void Scheduler::NoteLanes(TimePoint now) {
+  const bool may_go_elsewhere = std::any_of(active_.begin(), active_.end(), [&](uint32_t model) {
+    const std::vector<Seat>& seats = models_[model].seats;
+    return std::count_if(seats.begin(), seats.end(),
+                         [](const Seat& seat) { return seat.runnable_lanes > 0; }) > 1;
+  });
   for (uint32_t pool = 0; pool < lanes_.pool_count(); ++pool) {
     for (const Lane& lane : lanes_.lanes(pool)) {
-      if (lane.batches.empty() || !models_[lane.batches.front()->model].active) continue;
+      if (lane.batches.empty()) continue;
+      if (may_go_elsewhere) {
+        const TimePoint late_at = lane.busy_until + lane.batches.back()->may_be_late;
+        const Duration late = std::max(now - lane.busy_until, kLate);
+        next_wakeup_ = std::min(next_wakeup_, std::max(late_at + kLate, now + late / 2));
+      }
+      if (!models_[lane.batches.front()->model].active) continue;
       const TimePoint next = NextMayFollowAt(lane.batches.front()->model, lane);
       if (next > now) next_wakeup_ = std::min(next_wakeup_, next);
     }

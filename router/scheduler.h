@@ -279,8 +279,11 @@ class Scheduler {
   PlacementReason ReasonFor(const Model& model, uint32_t pool, int64_t rows) const;
   BatchQueue::Limits LimitsFor(TimePoint now, uint32_t model, const Lane& lane) const;
   // What is predicted: scheduler_outlook.cc.
-  Duration TimeOfOthers(uint32_t model, uint32_t pool) const;
-  PoolOutlook Outlook(TimePoint now, uint32_t model, uint32_t pool) const;
+  bool IsLong(uint32_t model, uint32_t pool) const;
+  Duration TimeOfOthers(uint32_t model, uint32_t pool, const QueuedRequest& request,
+                        bool only_long) const;
+  PoolOutlook Outlook(TimePoint now, uint32_t model, uint32_t pool,
+                      const QueuedRequest& request) const;
   bool StandsBy(const Model& model, uint32_t pool) const;
   Outlooks OutlooksFor(TimePoint now, uint32_t model, const QueuedRequest& request) const;
   TimePoint PredictAnswer(TimePoint now, uint32_t model, const QueuedRequest& request) const;

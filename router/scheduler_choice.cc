@@ -42,15 +42,23 @@ bool Scheduler::IsLate(TimePoint now, const Lane& lane) {
 }
 
 // Whether a light model's batch would wait on each of the pool's other lanes for much longer than
-// it takes. Else they are enough: more threads than cores make nothing faster.
+// it takes: for what runs there, or for long batches of others that go before it. Else they are
+// enough: more threads than cores make nothing faster.
 bool Scheduler::NeedsExpress(TimePoint now, uint32_t model, uint32_t pool) const {
-  const Duration own = models_[model].seats[pool].cost.Predict(FirstRows(models_[model]));
+  const Model& wanted = models_[model];
+  const Duration own = wanted.seats[pool].cost.Predict(FirstRows(wanted));
   const Duration least = std::max(kShortBatch, own * kExpressGain);
   const std::vector<Lane>& lanes = lanes_.lanes(pool);
-  return std::all_of(lanes.begin(), lanes.end(), [&](const Lane& lane) {
-    if (lane.express || !lane.up || IsLate(now, lane)) return true;
-    return !lane.batches.empty() && lane.batches.front()->predicted >= least;
+  const bool all_are_taken = std::all_of(lanes.begin(), lanes.end(), [&](const Lane& lane) {
+    return lane.express || !lane.up || !lane.batches.empty();
   });
+  if (!all_are_taken) return false;
+  const bool all_take_long = std::all_of(lanes.begin(), lanes.end(), [&](const Lane& lane) {
+    return lane.express || !lane.up || IsLate(now, lane) ||
+           lane.batches.front()->predicted >= least;
+  });
+  if (all_take_long || wanted.queue.empty()) return all_take_long;
+  return TimeOfOthers(model, pool, wanted.queue.front(), /*only_long=*/true) >= least;
 }
 
 // Whether the lane may be given a batch of the model.
@@ -207,12 +215,12 @@ BatchQueue::Limits Scheduler::LimitsFor(TimePoint now, uint32_t model, const Lan
     if (other == pool || wanted.seats[other].runnable_lanes == 0) continue;
     // A pool of the first choice does not wait for one of the second.
     if (!second_choice && IsSecondChoice(wanted, other)) continue;
-    others.push_back(Outlook(now, model, other));
+    others.push_back(Outlook(now, model, other, wanted.queue.front()));
     if (second_choice && !IsSecondChoice(wanted, other)) preferred.push_back(others.back());
   }
   if (others.empty()) return limits;
   const Share share = ShareOf(start, wanted.queue.rows(), wanted.queue.front().rows,
-                              Outlook(now, model, pool), others);
+                              Outlook(now, model, pool, wanted.queue.front()), others);
   limits.max_rows = std::min(limits.max_rows, share.rows);
   if (share.none || StandsBy(wanted, pool)) {
     limits.rows_to_leave = kAllRows;

@@ -1,6 +1,7 @@
 // What the scheduler predicts of its pools: when their lanes will be free, and when a request that
 // comes now would be answered.
 #include <algorithm>
+#include <cmath>
 
 #include "router/scheduler.h"
 
@@ -18,36 +19,56 @@ TimePoint FreeAt(TimePoint now, const Lane& lane) {
 
 }  // namespace
 
-// Time that each lane of the pool, but for express lanes, will spend on other models' requests that
-// wait already.
-Duration Scheduler::TimeOfOthers(uint32_t model, uint32_t pool) const {
-  Duration total{0};
-  for (const uint32_t other : active_) {
-    const Seat& seat = models_[other].seats[pool];
-    if (other == model || seat.runnable_lanes == 0 || !seat.cost.known()) continue;
-    const BatchQueue& queue = models_[other].queue;
-    const int64_t full = queue.full_rows();
-    total += seat.cost.Predict(full) * ((queue.rows() + full - 1) / full);
-  }
-  const std::vector<Lane>& lanes = lanes_.lanes(pool);
-  return total /
-         std::max<int64_t>(1, std::count_if(lanes.begin(), lanes.end(),
-                                            [](const Lane& lane) { return !lane.express; }));
+// Whether a batch of the other model goes before the request and holds its lane for long.
+bool Scheduler::IsLong(uint32_t model, uint32_t pool) const {
+  const CostModel& cost = models_[model].seats[pool].cost;
+  return cost.known() && cost.Predict(models_[model].queue.next_rows()) > kExpressBatch;
 }
 
-PoolOutlook Scheduler::Outlook(TimePoint now, uint32_t model, uint32_t pool) const {
+// Time that each lane of the pool, but for express lanes, will spend on requests of other models
+// that wait already and go before the request. What several pools run is shared by them, as fast as
+// each is. `only_long`: of models alone whose batches are none for an express lane.
+Duration Scheduler::TimeOfOthers(uint32_t model, uint32_t pool, const QueuedRequest& request,
+                                 bool only_long) const {
+  Duration total{0};
+  for (const uint32_t other : active_) {
+    const Model& waiting = models_[other];
+    const Seat& seat = waiting.seats[pool];
+    if (other == model || seat.runnable_lanes == 0 || !seat.cost.known()) continue;
+    if (only_long && !IsLong(other, pool)) continue;
+    const int64_t rows = waiting.queue.RowsMoreUrgentThan(request);
+    if (rows == 0) continue;
+    const int64_t batch = std::min(rows, waiting.queue.full_rows());
+    // Batches a second that the pools do together.
+    double rate = 0;
+    for (uint32_t each = 0; each < waiting.seats.size(); ++each) {
+      const CostModel& cost = waiting.seats[each].cost;
+      if (waiting.seats[each].runnable_lanes == 0 || !cost.known()) continue;
+      rate += static_cast<double>(lanes_.plain_lanes(each)) /
+              ToSeconds(std::max(cost.Predict(batch), Duration{1}));
+    }
+    const double batches = std::ceil(static_cast<double>(rows) / static_cast<double>(batch));
+    if (rate > 0) total += Duration{static_cast<int64_t>(batches / rate * 1e9)};
+  }
+  return total;
+}
+
+PoolOutlook Scheduler::Outlook(TimePoint now, uint32_t model, uint32_t pool,
+                               const QueuedRequest& request) const {
   const Model& wanted = models_[model];
   const Seat& seat = wanted.seats[pool];
   PoolOutlook outlook;
   outlook.cost = &seat.cost;
   outlook.trying = seat.running_lanes > 0;
   outlook.full_rows = wanted.queue.full_rows();
-  const Duration others = TimeOfOthers(model, pool);
+  const Duration others = TimeOfOthers(model, pool, request, /*only_long=*/false);
+  const bool has_its_lanes = HasItsLanes(now, wanted, pool);
   // Lanes that run the model come first: where it is limited to some lanes, they are those.
   for (const bool running : {true, false}) {
+    if (!running && has_its_lanes) break;
     for (const Lane& lane : lanes_.lanes(pool)) {
       if (outlook.lanes_free_at.size() >= seat.limit) break;
-      if (!MayUse(model, lane) || !lane.up || Runs(lane, model) != running) continue;
+      if (!MayUse(model, lane) || !lanes_.IsOpen(lane) || Runs(lane, model) != running) continue;
       if (lane.express && !NeedsExpress(now, model, pool)) continue;
       const TimePoint free_at = FreeAt(now, lane);
       outlook.lanes_free_at.push_back(lane.express ? free_at : free_at + others);
@@ -74,7 +95,7 @@ Scheduler::Outlooks Scheduler::OutlooksFor(TimePoint now, uint32_t model,
   Outlooks outlooks;
   for (uint32_t pool = 0; pool < wanted.seats.size(); ++pool) {
     if (wanted.seats[pool].runnable_lanes == 0 || !MayRunOn(request, lanes_.kind(pool))) continue;
-    if (asks || !StandsBy(wanted, pool)) outlooks.push_back(Outlook(now, model, pool));
+    if (asks || !StandsBy(wanted, pool)) outlooks.push_back(Outlook(now, model, pool, request));
   }
   return outlooks;
 }

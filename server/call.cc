@@ -1,11 +1,19 @@
 #include "server/call.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/grpc_call.h"
 
 namespace tandem::server {
+namespace {
+
+// The most that an answer's way back to the client is reckoned with.
+constexpr Duration kWayBack = std::chrono::milliseconds(10);
+
+}  // namespace
 
 void Call::ServeNext(CallQueue& queue, grpc::AsyncGenericService& service, const Methods& methods) {
   // Deletes itself.
@@ -120,7 +128,11 @@ void Call::Release() {
   if (uses_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
 }
 
-TimePoint Call::Deadline(TimePoint now) const { return CallDeadline(context_.raw_deadline(), now); }
+TimePoint Call::Deadline(TimePoint now) const {
+  const TimePoint deadline = CallDeadline(context_.raw_deadline(), now);
+  if (deadline == kNever) return deadline;
+  return deadline - std::min<Duration>(kWayBack, (deadline - now) / 20);
+}
 
 uint64_t Call::client() const { return ClientOf(context_); }
 

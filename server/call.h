@@ -73,7 +73,8 @@ class Call final : private CallQueue::Member {
   // Expect, and CallQueue::Submit: `done` calls Answer.
   void Submit(std::unique_ptr<InferRequest> request, ResponseCallback done);
 
-  // The client's deadline on the server's clock; kNever where it set none.
+  // When an answer has to be sent to be there at the client's deadline, on the server's clock;
+  // kNever where it set none. gRPC gives the client nothing that comes later, not even why.
   TimePoint Deadline(TimePoint now) const;
   // A number for the client's connection, as InferRequest::client.
   uint64_t client() const;

@@ -67,7 +67,6 @@ template <typename Tensor>
 absl::Status ReadTensor(const Tensor& message, const TextProtoLines& lines, bool batched,
                         TensorSpec* spec) {
   spec->name = message.name();
-  if (spec->name.empty()) return FieldError(lines, message, "name", "the tensor has no name");
   if (message.data_type() == inference::TYPE_INVALID ||
       !inference::DataType_IsValid(message.data_type())) {
     return FieldError(
@@ -118,6 +117,9 @@ absl::Status ReadTensors(const inference::ModelConfig& message, const Tensors& t
   for (int i = 0; i < tensors.size(); ++i) {
     TensorSpec& spec = specs->emplace_back();
     const TextProtoLines inner = lines.Nested(message, field, i);
+    if (tensors[i].name().empty()) {
+      return FieldError(lines, message, field, "a tensor has no name", i);
+    }
     const absl::Status read = ReadTensor(tensors[i], inner, config.max_batch_size > 0, &spec);
     if (!read.ok()) return read;
     if (!names.insert(spec.name).second) {

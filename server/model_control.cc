@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -252,13 +251,15 @@ absl::Status ModelControl::Outcome(const std::string& model) const {
     return absl::UnavailableError(
         absl::StrCat("model ", Quoted(model), " was taken away before it was loaded"));
   }
-  const auto is_ready = [](const ModelStatus& status) {
-    return status.state == ModelState::kReady;
+  // What could not be loaded goes before what stays because of it.
+  const auto urgency = [](const ModelStatus& status) {
+    if (status.state != ModelState::kReady) return 0;
+    return status.is_leaving ? 2 : 1;
   };
-  // What cannot be loaded goes before what stays because of it.
-  std::stable_partition(versions.begin(), versions.end(), std::not_fn(is_ready));
+  std::stable_sort(versions.begin(), versions.end(),
+                   [&](const auto& a, const auto& b) { return urgency(a) < urgency(b); });
   const auto failed = std::find_if(versions.begin(), versions.end(), [&](const auto& status) {
-    return !is_ready(status) || !status.reason.empty();
+    return urgency(status) == 0 || !status.reason.empty();
   });
   return failed == versions.end() ? absl::OkStatus() : NotLoaded(*failed);
 }

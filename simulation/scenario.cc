@@ -166,9 +166,10 @@ absl::Status ReadArrivals(const Json& json, const std::string& folder, Arrivals*
 absl::Status ReadLoads(Fields& fields, std::vector<double>* loads) {
   if (!fields.Has("loads")) return absl::OkStatus();
   if (!fields.At("loads").is_array() || fields.At("loads").empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("loads: expected a list of numbers, got ",
-                                                   Told(fields.At("loads")),
-                                                   "; leave it out for the usual ones"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("loads: expected a list of one number or more, got ",
+                     fields.At("loads").is_array() ? "none" : Told(fields.At("loads")),
+                     "; leave it out for the usual ones"));
   }
   if (fields.At("loads").size() > kMostLoads) {
     return absl::InvalidArgumentError(absl::StrCat("loads: expected at most ", kMostLoads,

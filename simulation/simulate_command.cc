@@ -76,6 +76,12 @@ absl::Status Run(const Options& options) {
   };
   if (!scenario.ok()) return named(scenario.status());
   if (options.requests > 0) scenario->requests = options.requests;
+  std::ofstream plot;
+  if (!options.plot.empty()) plot.open(options.plot);
+  const absl::Status unwritable =
+      absl::UnavailableError(absl::StrCat("--plot=", options.plot, ": the file cannot be written"));
+  // Told before the simulation, which may take minutes.
+  if (!plot) return unwritable;
   const auto started = std::chrono::steady_clock::now();
   const absl::StatusOr<Experiment> experiment = RunExperiment(*std::move(scenario));
   if (!experiment.ok()) return named(experiment.status());
@@ -90,14 +96,9 @@ absl::Status Run(const Options& options) {
                                static_cast<double>(experiment->requests) / seconds * 60 / 1e6)
                    .c_str());
   if (options.plot.empty()) return absl::OkStatus();
-  std::ofstream stream(options.plot);
-  stream << PlotSvg(*experiment);
-  stream.close();
-  if (!stream) {
-    return absl::UnavailableError(
-        absl::StrCat("--plot=", options.plot, ": the file cannot be written"));
-  }
-  return absl::OkStatus();
+  plot << PlotSvg(*experiment);
+  plot.close();
+  return plot ? absl::OkStatus() : unwritable;
 }
 
 // How much a scenario needs depends on how many requests wait at once, which nobody knows before.

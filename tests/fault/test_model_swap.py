@@ -239,6 +239,15 @@ class ModelSwapTest(unittest.TestCase):
         self.assertIn("failed to load as it was told", error.details())
         self.assertEqual(self.code(server), grpc.StatusCode.OK)
 
+    def test_a_load_tells_why_a_version_is_not_replaced_before_what_stays_for_it(self):
+        self.repository.synthetic("m", versions=[2], extra="version_policy { all { } }")
+        server = self.start("--model-control=explicit")
+        # The policy leaves version 1 out, which stays since version 2 cannot be loaded anew.
+        self.configure("m", parameters={"load_mode": "fail"})
+        error = self.change(server, "Load", "m").exception()
+        self.assertIn('model "m" version 2: its files have changed and cannot be served', error.details())
+        self.assertEqual(self.code(server, version="1"), grpc.StatusCode.OK)
+
     def test_a_client_unloads_what_is_still_being_loaded(self):
         server = self.start("--model-control=explicit")
         self.repository.synthetic("late", parameters={"load_mode": "hang"})

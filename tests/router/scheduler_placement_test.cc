@@ -155,6 +155,88 @@ TEST_CASE(
   CHECK(absl::IsDeadlineExceeded(bench.actions.refusals[0].status));
 }
 
+TEST_CASE("Lanes that will not be given a batch are none to wait for", "[scheduler][placement]") {
+  // A CPU pool of two lanes and one worker, and a GPU pool that takes five times as long.
+  ScheduleBench bench({{PoolKind::kCpu, 2}, {PoolKind::kGpu, 1}});
+  ModelConfig config = BatchingModel();
+  config.on_gpu = true;
+  config.dynamic_batching = false;
+  const uint32_t model = bench.Add(config);
+  bench.Teach(model, PoolPreference::kCpu, milliseconds(2));
+  bench.Teach(model, PoolPreference::kGpu, milliseconds(10));
+  const uint32_t other = bench.Add(BatchingModel("other"));
+  SECTION("since their worker is held for a suspect") {
+    for (int i = 0; i < 2; ++i) bench.Submit(other);
+    for (const ScheduledBatch* batch : bench.Starts()) bench.Die(batch, WorkerDeath::kFromInside);
+    bench.now += Scheduler::kLongestSparing;
+    for (const uint32_t lane : {0u, 1u}) {
+      bench.Revive(other, {kCpuPool, lane});
+      bench.scheduler.SetRunnable(bench.now, model, {kCpuPool, lane}, true, bench.actions);
+    }
+    const ScheduledBatch* trial = bench.Start();
+    REQUIRE(trial != nullptr);
+    REQUIRE(trial->is_trial);
+  }
+  SECTION("since the model hung and has its half of them") {
+    bench.Submit(model, 1, PoolPreference::kCpu);
+    bench.Die(bench.Start(), WorkerDeath::kHung);
+    for (const uint32_t lane : {0u, 1u}) bench.Revive(model, {kCpuPool, lane});
+    REQUIRE(bench.Start() != nullptr);
+    bench.now += milliseconds(50);
+  }
+  bench.Submit(model);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->lane.pool == kGpuPool);
+}
+
+TEST_CASE("Who waits for a lane that hangs is helped as soon as that is sooner",
+          "[scheduler][placement]") {
+  TwoPools bench;
+  bench.TeachBoth();
+  for (int i = 0; i < 3; ++i) bench.Submit(bench.model);
+  const TimePoint start = bench.now;
+  bool is_helped = false;
+  while (!is_helped && bench.now < start + seconds(1)) {
+    bench.now = bench.scheduler.NextWakeup();
+    bench.scheduler.Tick(bench.now, bench.actions);
+    for (const ScheduledBatch* batch : bench.Starts()) is_helped |= batch->lane.pool == kCpuPool;
+  }
+  CHECK(is_helped);
+  // The GPU pool's two should have ended after 2 ms. From 10 ms after that on it is expected to be
+  // later than the CPU pool, which takes so long.
+  CHECK(bench.now >= start + milliseconds(10));
+  CHECK(bench.now <= start + milliseconds(18));
+}
+
+TEST_CASE("A deadline is not held against less urgent requests of other models",
+          "[scheduler][deadline]") {
+  TwoPools bench;
+  bench.TeachBoth();
+  ModelConfig config = BatchingModel("other");
+  config.on_gpu = true;
+  config.dynamic_batching = false;
+  const uint32_t other = bench.Add(config);
+  bench.Teach(other, PoolPreference::kCpu, milliseconds(10));
+  bench.Teach(other, PoolPreference::kGpu, milliseconds(10));
+  for (int i = 0; i < 200; ++i) bench.Submit(other);
+  bench.Starts();
+  bench.SubmitWithin(milliseconds(60));
+  bench.SubmitWithin(milliseconds(60));
+  CHECK(bench.actions.refusals.empty());
+  // Of those that go before it each pool has half.
+  for (int i = 0; i < 8; ++i) {
+    auto urgent = Queued(bench.now);
+    urgent->request->deadline = bench.now + milliseconds(59);
+    bench.Submit(other, std::move(urgent));
+  }
+  CHECK(bench.actions.refusals.empty());
+  bench.SubmitWithin(milliseconds(60));
+  CHECK(bench.actions.refusals.empty());
+  bench.SubmitWithin(milliseconds(40));
+  REQUIRE(bench.actions.refusals.empty());
+}
+
 TEST_CASE("The reason tells why a request runs on its pool", "[scheduler][placement]") {
   TwoPools bench;
   bench.Submit(bench.model);

@@ -271,6 +271,8 @@ TEST_CASE("What cannot be is refused with line and field", "[model_config]") {
   CheckConfigRefused("input { name: \"x\" data_type: TYPE_FP32\n dims: 3\n dims: 0 }",
                      "config.pbtxt:3: dims");
   CheckConfigRefused("input { name: \"x\" dims: [ 1 ] }", "data_type");
+  CheckConfigRefused("max_batch_size: 1\noutput {\n data_type: TYPE_FP32 dims: [ 1 ] }",
+                     "config.pbtxt:2: output: a tensor has no name");
   CheckConfigRefused("input { data_type: TYPE_FP32 dims: [ 1 ] }", "name");
   CheckConfigRefused(
       "input [ { name: \"x\" data_type: TYPE_FP32 },\n{ name: \"x\" data_type: TYPE_FP32 } ]",

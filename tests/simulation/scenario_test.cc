@@ -58,7 +58,8 @@ TEST_CASE("What is wrong in a scenario is named", "[simulation]") {
   CHECK(absl::StrContains(ErrorOf(Json(R"("loads": [0])")), "loads"));
   CHECK(absl::StrContains(ErrorOf(Json(R"("loads": [1e-300])")), "from 0.001 to 100, got 1e-300"));
   CHECK(absl::StrContains(ErrorOf(Json(R"("loads": [100.1])")), "from 0.001 to 100, got 100.1"));
-  CHECK(absl::StrContains(ErrorOf(Json(R"("loads": [])")), "loads: expected a list of numbers"));
+  CHECK(absl::StrContains(ErrorOf(Json(R"("loads": [])")),
+                          "loads: expected a list of one number or more, got none"));
   CHECK(absl::StrContains(ErrorOf(Json(R"("arrivals": {"kind": "none"})")), "'none'"));
   CHECK(absl::StrContains(ErrorOf(Json(R"("arrivals": {"kind": "gamma"})")), "burstiness"));
   CHECK(absl::StrContains(ErrorOf(Json(R"("arrivals": {"kind": "replay", "file": "no_such.csv"})")),
