@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "backends/pool/memory_node.h"
+#include "core/worker_scratch.h"
 
 namespace tandem {
 namespace {
@@ -193,6 +194,7 @@ std::optional<WorkerExit> WorkerProcess::Wait(int flags) {
   while ((ended = waitpid(pid_, &status, flags)) < 0 && errno == EINTR) {
   }
   if (ended == 0) return std::nullopt;
+  RemoveWorkerScratch(pid_);
   pid_ = 0;
   WorkerExit exit;
   if (ended > 0 && WIFSIGNALED(status)) exit.signal = WTERMSIG(status);

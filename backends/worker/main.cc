@@ -18,6 +18,7 @@
 #include "backends/worker/executor.h"
 #include "core/version.h"
 #include "core/worker_exit_code.h"
+#include "core/worker_scratch.h"
 
 namespace {
 
@@ -43,6 +44,7 @@ void SetUpProcess(int control_fd) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   fcntl(control_fd, F_SETFD, FD_CLOEXEC);
+  tandem::UseWorkerScratch();
 }
 
 std::optional<int> ControlFd(int argc, char** argv) {

@@ -53,8 +53,9 @@ int NoteFolder(dl_phdr_info* library, size_t /*bytes*/, void* folders) {
   return 0;
 }
 
-// LibTorch unpacks a package into a folder for temporary files and removes it with the model; a
-// worker ends without that. Once code for the CPU is mapped, nothing of the folder is needed.
+// LibTorch unpacks a package into a folder for temporary files and removes it with the model. Once
+// code for the CPU is mapped, nothing of the folder is needed; what else is there goes with the
+// worker (core/worker_scratch.h).
 void RemoveUnpacked() {
   std::set<std::filesystem::path> folders;
   dl_iterate_phdr(&NoteFolder, &folders);

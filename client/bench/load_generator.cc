@@ -86,6 +86,7 @@ class Loop {
     result.calls_per_second +=
         static_cast<double>(answered_) / std::chrono::duration<double>(options_.duration).count();
     result.failures += failures_;
+    result.unanswered += unanswered_;
     result.refusals.Add(refusals_);
     result.held_back += held_back_;
     result.unsent += unsent_;
@@ -157,6 +158,7 @@ class Loop {
 
   void Count(const Call& call, SteadyClock::time_point now) {
     if (!call.status.ok()) {
+      if (timed_out_) ++unanswered_;
       if (failures_++ == 0) {
         first_failure_ = timed_out_ ? "no answer came in time" : call.status.error_message();
       }
@@ -229,6 +231,7 @@ class Loop {
   LatencyHistogram refusals_;
   uint64_t answered_ = 0;
   uint64_t failures_ = 0;
+  uint64_t unanswered_ = 0;
   std::string first_failure_;
   uint64_t unavailable_ = 0;
   // The thread that sends looks at it as well.

@@ -53,6 +53,8 @@ struct LoadResult {
   // Calls a second that succeeded and ended within `duration`.
   double calls_per_second = 0;
   uint64_t failures = 0;
+  // Those of them that were not answered within the time after the end that is left for it.
+  uint64_t unanswered = 0;
   // Of calls that were refused with RESOURCE_EXHAUSTED, likewise. They count as failures as well.
   LatencyHistogram refusals;
   // The server's message; empty where there is no failure.

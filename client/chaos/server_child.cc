@@ -34,7 +34,7 @@ std::vector<std::string> Arguments(const ServerChildOptions& options) {
           "--address=127.0.0.1", "--grpc-port=0", "--http-port=0", "--metrics-port=0",
           absl::StrCat("--port-file=", options.port_file), "--log-format=json",
           // This is no trial of overload: what comes while all workers are away waits.
-          "--max-queue-length=1000000",
+          "--max-queue-length=1000000", "--max-queue-bytes=1TiB", "--max-bytes-in-flight=1TiB",
           absl::StrCat("--pool=cpu=device:cpu,processes:", options.processes,
                        ",lanes:", options.lanes, ",express:", options.express, ",threads:1")};
 }

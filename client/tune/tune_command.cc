@@ -28,6 +28,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr uint32_t kMostConcurrency = 4096;
+
 constexpr char kTuneFooter[] =
     "Starts a server of its own for each setting, with this model alone on a CPU pool, and puts a "
     "closed loop of requests of one row on it. --duration is divided among the settings. Nothing "
@@ -120,7 +122,8 @@ absl::StatusOr<TuneLoad> ToLoad(const TuneOptions& options,
   for (const TuneSetting& setting : settings) {
     most = std::max({most, setting.lanes * std::max(setting.max_batch, 2U)});
   }
-  load.concurrency = options.concurrency > 0 ? options.concurrency : static_cast<int>(most);
+  load.concurrency = options.concurrency > 0 ? options.concurrency
+                                             : static_cast<int>(std::min(most, kMostConcurrency));
   return load;
 }
 
@@ -204,7 +207,7 @@ void AddTuneCommand(CLI::App& app, int& exit_code) {
       ->add_option("--concurrency", options->concurrency,
                    "Calls at a time; 0: enough to fill the lanes' batches. 1 finds the setting "
                    "that answers a lone client first")
-      ->check(CLI::Range(0, 4096))
+      ->check(CLI::Range(0U, kMostConcurrency))
       ->capture_default_str();
   const CLI::Range counts(1, 256);
   command->add_option("--lanes", options->lanes, "Lanes to try; by default up to the cores")

@@ -146,6 +146,8 @@ class ModelMemoryTest(unittest.TestCase):
 
     def kill_worker(self):
         pid = worker(self.server).pid
+        scratch = os.path.join(tempfile.gettempdir(), f"tandem-worker-{pid}")
+        self.assertTrue(os.path.isdir(scratch))
         kill(pid)
         wait_until(
             self.server,
@@ -153,6 +155,8 @@ class ModelMemoryTest(unittest.TestCase):
             and status.pools[0].workers[0].state == "ready",
             "the worker is back",
         )
+        # Its temporary files have gone with it.
+        self.assertFalse(os.path.exists(scratch))
 
 
 if __name__ == "__main__":

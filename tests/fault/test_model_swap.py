@@ -240,7 +240,8 @@ class ModelSwapTest(unittest.TestCase):
         self.assertEqual(self.code(server), grpc.StatusCode.OK)
 
     def test_a_load_tells_why_a_version_is_not_replaced_before_what_stays_for_it(self):
-        self.repository.synthetic("m", versions=[2], extra="version_policy { all { } }")
+        os.mkdir(self.path("m", "2"))
+        self.configure("m", extra="version_policy { all { } }")
         server = self.start("--model-control=explicit")
         # The policy leaves version 1 out, which stays since version 2 cannot be loaded anew.
         self.configure("m", parameters={"load_mode": "fail"})
