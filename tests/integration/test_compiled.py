@@ -222,8 +222,9 @@ class CompiledTest(unittest.TestCase):
         (model,) = [m for m in self.server.status().models if m.name == "never_asked"]
         self.assertEqual(model.requests, 0)
         (cost,) = model.costs
-        # Sizes 1 and 4 have files of their own; the file for any is timed at 2 and 8 rows.
-        self.assertGreaterEqual(cost.batches, 4 * 3)
+        # Sizes 1 and 4 have files of their own; the file for any is timed at 2 and 8 rows. Each up to
+        # three times, less often where the machine is so busy that a run takes long.
+        self.assertGreaterEqual(cost.batches, 4 * 2)
         self.assertGreater(cost.alpha_us + cost.beta_us, 0)
 
     def test_nothing_is_left_in_the_folder_for_temporary_files(self):

@@ -5,11 +5,14 @@
 
 namespace tandem::simulation {
 
-// Under a sanitizer a request costs 30 times as much.
+// Under a sanitizer a request costs 30 times as much. On a trace so short chance and its end take
+// more of the fluid bound: over 20 seeds 0.91 was the least part that was reached.
 #if defined(__SANITIZE_ADDRESS__)
 inline constexpr int kRequests = 2500;
+inline constexpr double kLeastOfBound = 0.90;
 #else
 inline constexpr int kRequests = 10000;
+inline constexpr double kLeastOfBound = 0.95;
 #endif
 
 // A GPU pool that does a full batch of 32 in 12 ms, and a CPU pool that is `ratio` times slower at
