@@ -56,10 +56,11 @@ class CountingObserver : public RouterObserver {
   std::vector<std::string> condemned_;
 };
 
-// A router over one CPU pool of one lane (and a GPU pool where asked), with time as it passes.
-struct RouterBench {
-  explicit RouterBench(FakeBackend::Answers answers = FakeBackend::Answers::kByHand,
-                       RouterOptions options = {})
+// A router over one CPU pool of one lane (and a GPU pool where asked).
+template <typename ClockType>
+struct RouterBenchBy {
+  explicit RouterBenchBy(FakeBackend::Answers answers = FakeBackend::Answers::kByHand,
+                         RouterOptions options = {})
       : cpu(0, PoolKind::kCpu, 1, answers), router(clock, options, observer) {
     cpu.Attach(router);
     router.AddBackend(cpu);
@@ -74,10 +75,13 @@ struct RouterBench {
     return answer;
   }
 
-  SystemClock clock;
+  ClockType clock;
   CountingObserver observer;
   FakeBackend cpu;
   Router router;
 };
+
+// With time as it passes.
+using RouterBench = RouterBenchBy<SystemClock>;
 
 }  // namespace tandem
