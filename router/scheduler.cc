@@ -269,7 +269,8 @@ void Scheduler::NoteLanes(TimePoint now) {
     for (const Lane& lane : lanes_.lanes(pool)) {
       if (lane.batches.empty()) continue;
       if (may_go_elsewhere) {
-        const TimePoint late_at = lane.busy_until + lane.batches.back()->may_be_late;
+        const ScheduledBatch& last = *lane.batches.back();
+        const TimePoint late_at = lane.busy_until + std::max(last.may_be_late, last.predicted);
         const Duration late = std::max(now - lane.busy_until, kLate);
         next_wakeup_ = std::min(next_wakeup_, std::max(late_at + kLate, now + late / 2));
       }

@@ -8,13 +8,16 @@
 namespace tandem {
 namespace {
 
-// When the lane is expected to be free. One that is later than nine of ten would be is expected to
-// be late by as much again: the longer it has been, the more likely it hangs.
+// When the lane is expected to be free. One whose batch takes more than twice as long as predicted,
+// and longer than nine of ten do, is expected to be late by as much again: the longer it has been,
+// the more likely it hangs. Less than that is nothing to leave the faster pool for: a machine that
+// stood still for a moment makes all lanes late, and their ends are about to be told.
 TimePoint FreeAt(TimePoint now, const Lane& lane) {
   if (lane.batches.empty()) return now;
   const Duration late = now - lane.busy_until;
   if (late <= Duration{0}) return lane.busy_until;
-  return late > lane.batches.back()->may_be_late ? now + late : now;
+  const ScheduledBatch& last = *lane.batches.back();
+  return late > std::max(last.may_be_late, last.predicted) ? now + late : now;
 }
 
 }  // namespace
