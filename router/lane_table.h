@@ -75,11 +75,13 @@ class LaneTable {
   // others, if there are some. From when it is back, where it had to be started again.
   void BeginRest(TimePoint now, const Lane& lane, Duration time) {
     workers_[lane.worker].rest = time;
-    RestAgain(now, lane);
+    workers_[lane.worker].rests_until = now + time;
   }
+  // It has loaded what it loads; once for each rest.
   void RestAgain(TimePoint now, const Lane& lane) {
     Worker& worker = workers_[lane.worker];
-    worker.rests_until = now + worker.rest;
+    worker.rests_until = std::max(worker.rests_until, now + worker.rest);
+    worker.rest = Duration{0};
   }
   bool Rests(TimePoint now, const Lane& lane) const {
     return now < workers_[lane.worker].rests_until;

@@ -113,5 +113,20 @@ TEST_CASE("A batch is tried again where another ended while it was refused", "[l
   CHECK(lanes.IsOpen(lanes.lane({0, 1})));
 }
 
+TEST_CASE("A worker rests again when it is back, and not at each later load", "[lanes]") {
+  LaneTable lanes = TwoWorkers();
+  lanes.BeginRest(kStart, lanes.lane({0, 0}), milliseconds(10));
+  CHECK(lanes.Rests(kStart + milliseconds(9), lanes.lane({0, 1})));
+  CHECK_FALSE(lanes.Rests(kStart + milliseconds(9), lanes.lane({0, 2})));
+  CHECK_FALSE(lanes.Rests(kStart + milliseconds(10), lanes.lane({0, 0})));
+  // Each of its lanes tells.
+  for (const uint32_t lane : {0u, 1u}) {
+    lanes.RestAgain(kStart + milliseconds(100), lanes.lane({0, lane}));
+  }
+  CHECK(lanes.Rests(kStart + milliseconds(109), lanes.lane({0, 0})));
+  lanes.RestAgain(kStart + milliseconds(200), lanes.lane({0, 0}));
+  CHECK_FALSE(lanes.Rests(kStart + milliseconds(201), lanes.lane({0, 0})));
+}
+
 }  // namespace
 }  // namespace tandem
