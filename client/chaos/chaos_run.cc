@@ -128,7 +128,7 @@ class FaultRun {
     load.Enter(ChaosPhase::kFaults);
     FaultInjector injector(client_, load, server_.pid);
     CauseAll(injector);
-    Settle(*before);
+    Settle(*before, load, injector);
     load.Finish(watched_.has_ended() ? seconds(1) : kPatience);
     const RequestLedger ledger = load.ledger();
     result_.load = ledger.Totals();
@@ -180,12 +180,17 @@ class FaultRun {
     before_->resident_bytes = std::max(before_->resident_bytes, now->resident_bytes);
   }
 
-  // Until all workers are back and what the deaths left has gone, still under load.
-  void Settle(const v1::ServerStatusResponse& before) {
+  // Until all faults have shown, all workers are back and what the deaths left has gone, still
+  // under load.
+  void Settle(const v1::ServerStatusResponse& before, const CheckedLoad& load,
+              const FaultInjector& injector) {
     const auto limit = SteadyClock::now() + options_.settle;
     while (!watched_.has_ended() && SteadyClock::now() < limit) {
+      // A request that has its worker misbehave has its answer when that worker has ended.
+      const bool faults_have_shown = load.poison_ledger().open() == 0;
       const absl::StatusOr<v1::ServerStatusResponse> status = client_.ServerStatus();
-      result_.recovered = status.ok() && AllReady(*status);
+      result_.recovered = faults_have_shown && status.ok() && AllReady(*status) &&
+                          injector.HitWorkersAreBack(*status);
       if (status.ok()) result_.worker_restarts = RestartsOf(*status) - RestartsOf(before);
       if (const std::optional<Footprint> now = ReadFootprint(server_.pid);
           now.has_value() && before_.has_value()) {

@@ -36,7 +36,7 @@ class CheckedLoad {
   // Sends no more, and waits for the answers that are due, at most so long.
   void Finish(std::chrono::nanoseconds patience);
 
-  // After Finish: requests of the load, and those that SendPoison sent.
+  // Requests of the load, and those that SendPoison sent, so far.
   RequestLedger ledger() const;
   RequestLedger poison_ledger() const;
 

@@ -53,9 +53,10 @@ std::optional<WallTime> AwaitEnd(int pidfd, std::chrono::milliseconds limit) {
 }  // namespace
 
 bool FaultInjector::Signal(const Fault& fault, int number) {
-  const std::vector<pid_t> workers = Workers();
+  const std::vector<v1::WorkerStatus> workers = ReadyWorkers();
   if (workers.empty()) return false;
-  const pid_t pid = workers[fault.draw % workers.size()];
+  const v1::WorkerStatus& worker = workers[fault.draw % workers.size()];
+  const auto pid = static_cast<pid_t>(worker.pid());
   // From here on the descriptor means this process, even if the number were given to another one.
   const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (pidfd < 0) return false;
@@ -66,23 +67,35 @@ bool FaultInjector::Signal(const Fault& fault, int number) {
     SentSignal signal{fault.kind, pid, Now(), std::nullopt};
     sent = syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0) == 0;
     if (sent && fault.kind != FaultKind::kStop) signal.ended = AwaitEnd(pidfd, kDyingLimit);
-    if (sent) signals_.push_back(signal);
+    if (sent) {
+      signals_.push_back(signal);
+      restarts_before_[worker.name()] = worker.restarts();
+    }
   }
   close(pidfd);
   return sent;
 }
 
-std::vector<pid_t> FaultInjector::Workers() {
+std::vector<v1::WorkerStatus> FaultInjector::ReadyWorkers() {
   const absl::StatusOr<v1::ServerStatusResponse> status = client_.ServerStatus();
-  std::vector<pid_t> workers;
+  std::vector<v1::WorkerStatus> workers;
   if (!status.ok()) return workers;
   for (const v1::PoolStatus& pool : status->pools()) {
     for (const v1::WorkerStatus& worker : pool.workers()) {
-      if (worker.state() == "ready" && worker.pid() > 0)
-        workers.push_back(static_cast<pid_t>(worker.pid()));
+      if (worker.state() == "ready" && worker.pid() > 0) workers.push_back(worker);
     }
   }
   return workers;
+}
+
+bool FaultInjector::HitWorkersAreBack(const v1::ServerStatusResponse& status) const {
+  for (const v1::PoolStatus& pool : status.pools()) {
+    for (const v1::WorkerStatus& worker : pool.workers()) {
+      const auto hit = restarts_before_.find(worker.name());
+      if (hit != restarts_before_.end() && worker.restarts() <= hit->second) return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace tandem::client

@@ -4,6 +4,9 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "client/chaos/checked_load.h"
@@ -25,15 +28,20 @@ class FaultInjector {
 
   // Those that were sent, in order.
   const std::vector<SentSignal>& signals() const { return signals_; }
+  // By that status each worker that got a signal was started again after its last one. Its being
+  // ready is no proof: a server needs a moment to see the end of a process.
+  bool HitWorkersAreBack(const v1::ServerStatusResponse& status) const;
 
  private:
   bool Signal(const Fault& fault, int number);
-  std::vector<pid_t> Workers();
+  std::vector<v1::WorkerStatus> ReadyWorkers();
 
   InferenceClient& client_;
   CheckedLoad& load_;
   const pid_t server_;
   std::vector<SentSignal> signals_;
+  // By the name of each worker that got one: how often it had been started again by then.
+  std::map<std::string, uint64_t> restarts_before_;
 };
 
 }  // namespace tandem::client
