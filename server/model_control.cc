@@ -1,5 +1,7 @@
 #include "server/model_control.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -63,6 +65,7 @@ void ModelControl::Start(const ModelRepository& repository) {
     router_.AddUnusable(model.name, model.version, model.reason);
   }
   thread_ = std::thread([this] { Loop(); });
+  pthread_setname_np(thread_.native_handle(), "models");
 }
 
 void ModelControl::Refresh() {
