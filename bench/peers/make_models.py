@@ -48,7 +48,7 @@ def compile_resnet18(repository, others, precision):
     command = [
         *(build_path("tandem"), "export", os.path.abspath(__file__) + ":resnet18"),
         *(os.path.join(repository, "resnet18"), "--input=INPUT=FP32[3,224,224]"),
-        *("--outputs=OUTPUT", "--max-batch-size=4", "--batch-sizes=1,4"),
+        *("--outputs=OUTPUT", "--max-batch-size=4", "--batch-sizes=1,4", "--winograd"),
         f"--precision={precision}",
     ]
     subprocess.run(command, env={**os.environ, "TANDEM_PYTHON": sys.executable}, check=True)

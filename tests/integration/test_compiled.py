@@ -23,6 +23,7 @@ from harness.tensors import infer_outputs, infer_request
 TIMEOUT = 60
 WEIGHT = np.arange(12, dtype=np.float32).reshape(4, 3) / 10
 INPUTS = ("--input=x=FP32[4]", "--input=y=FP32[3]")
+IMAGES = ("--input=x=FP32[32,28,28]", "--max-batch-size=1", "--winograd")
 WIDE = ("--input=x=FP32[262144]", "--max-batch-size=1", "--batch-sizes=1")
 
 
@@ -100,9 +101,9 @@ class CompiledTest(unittest.TestCase):
         repository = cls.enterClassContext(Repository())
         saved = repository.path + ".pt2"
         cls.addClassCleanup(lambda: os.path.exists(saved) and os.remove(saved))
-        net, from_program, larger, in_bf16, wide = (
+        net, from_program, larger, in_bf16, wide, images = (
             os.path.join(repository.path, name)
-            for name in ("net", "saved", "larger", "bf16", "wide")
+            for name in ("net", "saved", "larger", "bf16", "wide", "images")
         )
         one = (*INPUTS, "--outputs=z,total", "--max-batch-size=1")
         sizes = ("--max-batch-size=8", "--batch-sizes=1,4")
@@ -119,11 +120,14 @@ class CompiledTest(unittest.TestCase):
             exports.append(threads.submit(export, from_program, *one, source=saved))
             exports.append(threads.submit(export, larger, *INPUTS, *two, source=saved))
             exports.append(threads.submit(export, wide, *WIDE, source=NET.replace(":Net", ":Wide")))
-        cls.exported, cls.in_bf16, cls.from_program, cls.larger, exported_wide = (
+            exports.append(
+                threads.submit(export, images, *IMAGES, source=NET.replace(":Net", ":Images"))
+            )
+        cls.exported, cls.in_bf16, cls.from_program, cls.larger, exported_wide, cls.images = (
             e.result() for e in exports
         )
         cls.wide = os.path.join(wide, "1", "model.b1.pt2")
-        for done in (cls.exported, cls.in_bf16, cls.from_program, exported_wide):
+        for done in (cls.exported, cls.in_bf16, cls.from_program, exported_wide, cls.images):
             assert done.returncode == 0, done.stderr + done.stdout
         with open(os.path.join(net, "config.pbtxt"), encoding="utf-8") as file:
             cls.config = file.read()
@@ -208,6 +212,20 @@ class CompiledTest(unittest.TestCase):
         difference = re.search(r"batch 1: largest difference (\S+)", self.in_bf16.stdout)
         # It really computes in bfloat16.
         self.assertGreater(float(difference[1]), 1e-5)
+
+    def test_a_convolution_in_the_way_that_was_measured_to_be_fastest_is_served(self):
+        self.assertRegex(
+            self.images.stdout,
+            r"convolutions of 32 to 32 channels on 1x28x28: [\d.]+ ms,"
+            r" [\d.]+ in tiles of 2x2, [\d.]+ in tiles of 4x4: (taken|left)",
+        )
+        x = np.zeros((1, 32, 28, 28), dtype=np.float32)
+        x[0, :, 5, 5] = 1
+        reply = self.server.infer.ModelInfer(infer_request("images", {"x": x}), timeout=TIMEOUT)
+        filters = np.arange(9216).reshape(32, 32, 3, 3) % 7
+        expected = np.zeros((1, 32, 28, 28), dtype=np.float32)
+        expected[0, :, 4:7, 4:7] = filters.sum(1)[:, ::-1, ::-1]
+        np.testing.assert_allclose(infer_outputs(reply)["OUTPUT__0"], expected, atol=1e-3)
 
     def test_its_code_takes_the_threads_that_the_server_gives_it(self):
         with zipfile.ZipFile(self.wide) as package:

@@ -162,6 +162,11 @@ class CommandLineTest(Case):
         self.assert_refused("--batch-sizes names none", x, "--batch-sizes=", "--max-batch-size=1")
         self.assert_refused("the following arguments are required: --input")
 
+    def test_ways_of_convolution_are_not_for_a_gpu(self):
+        self.assert_refused(
+            "--winograd: expected --device cpu", "--input=x=FP32[4]", "--winograd", "--device=cuda"
+        )
+
     def test_folders_that_are_none_for_a_model_are_refused(self):
         x = "--input=x=FP32[4]"
         for name, reason in (

@@ -79,6 +79,11 @@ def parser():
     )
     made.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     made.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    made.add_argument(
+        "--winograd",
+        action="store_true",
+        help="do convolutions of 3x3 with fewer multiplications where that is faster on this CPU",
+    )
     made.add_argument("--tolerance", type=float, help="largest difference (1e-4; 5e-2 for bf16)")
     made.add_argument("--model-version", dest="version", type=int, default=1, metavar="N")
     made.add_argument(
@@ -107,6 +112,8 @@ def check_numbers(arguments):
         raise Refused("--batch-sizes names none: with --max-batch-size 1 expected 1")
     if not 1 <= arguments.version <= LARGEST_VERSION:
         raise Refused(f"--model-version {arguments.version}: expected a number of 1 or more")
+    if arguments.winograd and arguments.device == "cuda":
+        raise Refused("--winograd: expected --device cpu; on a GPU cuDNN chooses such ways itself")
     tolerance = arguments.tolerance
     if tolerance is not None and not (math.isfinite(tolerance) and tolerance >= 0):
         raise Refused(f"--tolerance {tolerance}: expected a number of 0 or more")

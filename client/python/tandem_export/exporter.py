@@ -10,6 +10,7 @@ import torch
 
 from tandem_export.model_config import MOST_DIMENSIONS, TYPES, Config, Refused
 from tandem_export.model_source import load_model, reason_of
+from tandem_export.winograd import with_winograd
 
 NAMES = {getattr(torch, kind): name for name, kind in TYPES.items()}
 # Largest difference to the model itself, as part of its largest output.
@@ -129,7 +130,7 @@ def describe(name, output, batch):
     return name, NAMES[output.dtype], shape if batch is None else shape[1:]
 
 
-def compile_package(model, inputs, dynamic, max_batch, path):
+def compile_package(model, inputs, dynamic, max_batch, winograd, path):
     """Writes one AOTInductor package."""
     shapes = None
     if dynamic:
@@ -141,6 +142,11 @@ def compile_package(model, inputs, dynamic, max_batch, path):
     sizes = f"1 to {max_batch}" if dynamic else str(inputs[0].shape[0] if max_batch else "-")
     try:
         program = torch.export.export(model, tuple(inputs), dynamic_shapes=shapes)
+        if winograd:
+            # At the largest size where there are many: full batches are what load brings.
+            batch = max_batch if dynamic else inputs[0].shape[0]
+            changed = with_winograd(program, batch)
+            program = torch.export.export(changed, tuple(inputs), dynamic_shapes=shapes)
     except Exception as error:
         raise Refused(
             f"torch cannot export the model for a batch of {sizes}: {reason_of(error)}"
@@ -280,7 +286,9 @@ def write_version(arguments, packages, model, compiled_from, examples, config):
         for batch, file, dynamic in packages:
             path = made / file
             example = examples.make(batch)
-            compile_package(compiled_from, example, dynamic, arguments.max_batch_size, path)
+            compile_package(
+                compiled_from, example, dynamic, arguments.max_batch_size, arguments.winograd, path
+            )
             for size in [1, arguments.max_batch_size] if dynamic else [batch]:
                 check_package(path, model, examples, size, tolerance)
         new_config = pathlib.Path(scratch) / "config.pbtxt"

@@ -24,6 +24,17 @@ class Wide(nn.Module):
         return torch.relu(x) * 2
 
 
+class Images(nn.Module):
+    """A convolution that can be done in more ways than one."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.arange(9216, dtype=torch.float32).reshape(32, 32, 3, 3) % 7)
+
+    def forward(self, x):
+        return nn.functional.conv2d(x, self.weight, padding=1)
+
+
 _made = []
 
 
