@@ -5,7 +5,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -16,6 +18,7 @@
 #include "absl/time/time.h"
 #include "client/bench/bench_input.h"
 #include "client/connection_options.h"
+#include "client/dataset/signal_watcher.h"
 #include "client/exit_code.h"
 #include "client/scratch_directory.h"
 #include "client/text_file.h"
@@ -29,6 +32,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint32_t kMostConcurrency = 4096;
+constexpr std::chrono::seconds kInterruptedGrace(10);
 
 constexpr char kTuneFooter[] =
     "Starts a server of its own for each setting, with this model alone on a CPU pool, and puts a "
@@ -39,7 +43,7 @@ constexpr char kTuneFooter[] =
     "  tandem tune resnet18 --model-repository models\n"
     "  tandem tune resnet18 --model-repository models --concurrency 1 --write\n"
     "  tandem tune vad --model-repository models --shape x:512 --lanes 1,2 --threads 1\n\n"
-    "Exit codes: 0 done, 1 no setting works, 2 bad usage.";
+    "Exit codes: 0 done, 1 no setting works, 2 bad usage, 130 interrupted.";
 
 struct TuneOptions {
   std::string model;
@@ -173,10 +177,22 @@ int Run(const TuneOptions& options) {
   if (!settings.ok()) return ReportUsage(settings.status());
   const absl::StatusOr<TuneLoad> load = ToLoad(options, *settings);
   if (!load.ok()) return ReportUsage(load.status());
+  TrialServer server;
   const ScratchDirectory scratch("tandem-tune");
   if (scratch.path().empty())
     return ReportUsage(absl::InvalidArgumentError("no temporary folder can be made"));
-  absl::StatusOr<TuneTrials> trials = TuneTrials::Prepare(folder.string(), scratch.path(), *load);
+  // Before any other thread; it ends before what it calls.
+  SignalWatcher signals;
+  // A trial's load cannot be cut short: the program ends beside it.
+  signals.Set([&] {
+    server.EndForGood(kInterruptedGrace);
+    std::error_code ignored;
+    fs::remove_all(scratch.path(), ignored);
+    std::fprintf(stderr, "tandem: interrupted\n");
+    std::_Exit(kExitInterrupted);
+  });
+  absl::StatusOr<TuneTrials> trials =
+      TuneTrials::Prepare(folder.string(), scratch.path(), *load, server);
   if (!trials.ok()) return ReportUsage(trials.status());
   std::printf("%zu settings of %s in %s, %d calls at a time\n", settings->size(),
               options.model.c_str(), options.duration.c_str(), load->concurrency);
@@ -187,7 +203,9 @@ int Run(const TuneOptions& options) {
     std::printf("  lanes %u, threads %u, batch %u …\n", setting.lanes, setting.threads,
                 setting.max_batch);
     std::fflush(stdout);
-    done.push_back(trials->Run(*with, setting));
+    absl::StatusOr<TuneTrial> trial = trials->Run(*with, setting);
+    if (!trial.ok()) return ReportUsage(trial.status());
+    done.push_back(*std::move(trial));
   }
   return Conclude(options, path, *config, *most, done);
 }

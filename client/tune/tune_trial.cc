@@ -1,5 +1,10 @@
 #include "client/tune/tune_trial.h"
 
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -58,20 +63,48 @@ absl::Status Readiness(InferenceClient& client, const std::string& model) {
   return absl::NotFoundError("the server does not know the model");
 }
 
+absl::StatusOr<InferCall> MakeCall(const Signature& signature, const TuneLoad& load) {
+  absl::StatusOr<InputSet> made = MakeUpInputs(signature, {false, 1, load.shapes});
+  if (!made.ok()) return made.status();
+  absl::StatusOr<InputSet> inputs = FitInputs(signature, *std::move(made));
+  if (!inputs.ok()) return inputs.status();
+  return InferCall{load.model, "", *std::move(inputs), {}};
+}
+
 }  // namespace
 
+void TrialServer::Enter(pid_t server) {
+  const std::lock_guard lock(mutex_);
+  server_ = server;
+}
+
+void TrialServer::Leave() {
+  const std::lock_guard lock(mutex_);
+  server_.reset();
+}
+
+void TrialServer::EndForGood(std::chrono::milliseconds grace) {
+  mutex_.lock();
+  if (!server_.has_value()) return;
+  pollfd ended = {static_cast<int>(syscall(SYS_pidfd_open, *server_, 0)), POLLIN, 0};
+  kill(*server_, SIGTERM);
+  poll(&ended, 1, static_cast<int>(grace.count()));
+  close(ended.fd);
+}
+
 absl::StatusOr<TuneTrials> TuneTrials::Prepare(const std::string& model_folder,
-                                               const std::string& scratch, TuneLoad load) {
+                                               const std::string& scratch, TuneLoad load,
+                                               TrialServer& server) {
   const fs::path model = fs::path(scratch) / "models" / load.model;
   if (absl::Status status = Bring(model_folder, model); !status.ok()) return status;
   // It is written anew for each trial, and must not be the repository's own.
   std::error_code error;
   fs::remove(model / "config.pbtxt", error);
   if (error) return absl::InvalidArgumentError(absl::StrCat(scratch, " cannot be written to"));
-  return TuneTrials(scratch, std::move(load));
+  return TuneTrials(scratch, std::move(load), server);
 }
 
-TuneTrial TuneTrials::Run(const std::string& config, const TuneSetting& setting) {
+absl::StatusOr<TuneTrial> TuneTrials::Run(const std::string& config, const TuneSetting& setting) {
   TuneTrial trial;
   trial.setting = setting;
   std::ofstream(fs::path(scratch_) / "models" / load_.model / "config.pbtxt") << config;
@@ -87,25 +120,39 @@ TuneTrial TuneTrials::Run(const std::string& config, const TuneSetting& setting)
   std::error_code ignored;
   fs::remove(child.port_file, ignored);
   const absl::StatusOr<std::unique_ptr<ServerChild>> server = ServerChild::Start(child);
-  absl::Status status = server.status();
-  if (status.ok()) status = Measure((*server)->target(), trial);
-  if (server.ok()) (*server)->Stop(kTrialStopGrace);
-  if (!status.ok()) trial.failure = std::string(status.message());
+  absl::Status status;
+  if (server.ok()) {
+    server_->Enter((*server)->pid());
+    status = RunOn((*server)->target(), trial);
+    server_->Leave();
+    (*server)->Stop(kTrialStopGrace);
+  } else {
+    trial.failure = std::string(server.status().message());
+  }
+  if (!status.ok()) return status;
   return trial;
 }
 
-absl::Status TuneTrials::Measure(const std::string& target, TuneTrial& trial) const {
+absl::Status TuneTrials::RunOn(const std::string& target, TuneTrial& trial) const {
   InferenceClient client({target});
-  if (absl::Status ready = Readiness(client, load_.model); !ready.ok()) return ready;
-  const absl::StatusOr<Signature> signature = FetchSignature(client, load_.model, "");
-  if (!signature.ok()) return signature.status();
-  absl::StatusOr<InputSet> made = MakeUpInputs(*signature, {false, 1, load_.shapes});
-  if (!made.ok()) return made.status();
-  absl::StatusOr<InputSet> inputs = FitInputs(*signature, *std::move(made));
-  if (!inputs.ok()) return inputs.status();
-  const InferCall call{load_.model, "", *std::move(inputs), {}};
-  if (const absl::StatusOr<InferReply> reply = client.Infer(call); !reply.ok())
-    return reply.status();
+  absl::Status status = Readiness(client, load_.model);
+  if (status.ok()) {
+    const absl::StatusOr<Signature> signature = FetchSignature(client, load_.model, "");
+    status = signature.status();
+    if (status.ok()) {
+      const absl::StatusOr<InferCall> call = MakeCall(*signature, load_);
+      if (absl::IsInvalidArgument(call.status())) return call.status();
+      status = call.status();
+      if (status.ok()) status = client.Infer(*call).status();
+      if (status.ok()) status = Measure(target, *call, trial);
+    }
+  }
+  if (!status.ok()) trial.failure = std::string(status.message());
+  return absl::OkStatus();
+}
+
+absl::Status TuneTrials::Measure(const std::string& target, const InferCall& call,
+                                 TuneTrial& trial) const {
   LoadOptions options;
   options.target = target;
   options.warm_up = load_.duration / 4;

@@ -2,12 +2,18 @@
 // loop. Not thread-safe.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <map>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "client/inference_client.h"
 #include "client/tune/tuning.h"
 #include "core/tensor.h"
 
@@ -25,23 +31,46 @@ struct TuneLoad {
   std::map<std::string, Shape> shapes;
 };
 
+// The server of the trial that runs, for whom the trials are ended early. Thread-safe.
+class TrialServer {
+ public:
+  // Between these a process of that number is the trial's server, not yet reaped.
+  void Enter(pid_t server);
+  void Leave();
+
+  // Asks the server to end and waits for that, at most so long. Enter and Leave never return from
+  // then on, so that no other trial begins: the process is about to end.
+  void EndForGood(std::chrono::milliseconds grace);
+
+ private:
+  std::mutex mutex_;
+  std::optional<pid_t> server_ ABSL_GUARDED_BY(mutex_);
+};
+
 class TuneTrials {
  public:
   // `scratch` is an empty folder that may be written to, on the disk of `model_folder` if that is
   // to be cheap. INVALID_ARGUMENT where the model cannot be brought there.
+  // `server` outlives what is returned.
   static absl::StatusOr<TuneTrials> Prepare(const std::string& model_folder,
-                                            const std::string& scratch, TuneLoad load);
+                                            const std::string& scratch, TuneLoad load,
+                                            TrialServer& server);
 
-  // Its failure tells where the setting does not work, and not why the next would not.
-  TuneTrial Run(const std::string& config, const TuneSetting& setting);
+  // The trial's failure tells where the setting does not work, and not why the next would not.
+  // INVALID_ARGUMENT where no request can be made for the model, whatever the setting: a size that
+  // it leaves open is missing or wrong.
+  absl::StatusOr<TuneTrial> Run(const std::string& config, const TuneSetting& setting);
 
  private:
-  TuneTrials(std::string scratch, TuneLoad load)
-      : scratch_(std::move(scratch)), load_(std::move(load)) {}
-  absl::Status Measure(const std::string& target, TuneTrial& trial) const;
+  TuneTrials(std::string scratch, TuneLoad load, TrialServer& server)
+      : scratch_(std::move(scratch)), load_(std::move(load)), server_(&server) {}
+  // What fails is written into `trial`; an error ends all trials.
+  absl::Status RunOn(const std::string& target, TuneTrial& trial) const;
+  absl::Status Measure(const std::string& target, const InferCall& call, TuneTrial& trial) const;
 
   std::string scratch_;
   TuneLoad load_;
+  TrialServer* server_;
 };
 
 }  // namespace tandem::client

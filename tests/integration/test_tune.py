@@ -1,12 +1,15 @@
 """`tandem tune`: settings are tried on servers of its own, one is chosen and written."""
 
 import os
+import signal
+import subprocess
+import tempfile
 import unittest
 
 import harness
 from harness import build_path
 from harness.repository import Repository, config
-from harness.server import run_to_end
+from harness.server import clean_environment, run_to_end
 
 # One lane, so that batches alone decide: a run takes 20 ms, however many rows it has.
 QUICK = ("--duration=1s", "--threads=1", "--lanes=1", "--concurrency=8")
@@ -77,6 +80,36 @@ class TuneTest(unittest.TestCase):
     def test_a_model_that_never_works_is_no_success(self):
         self.repository.add("bad", config("bad", parameters={"mode": "nonsense"}))
         self.assertIn("no setting works", self.tune(*QUICK, model="bad", code=1))
+
+    def test_a_shape_that_does_not_fit_is_told_before_all_is_tried(self):
+        shown = self.tune(*QUICK, "--max-batch=1,8", "--shape=nothing:4", code=2)
+        self.assertIn("nothing", shown.splitlines()[-1])
+        self.assertNotIn("batch 8", shown)
+
+    def test_an_interrupted_trial_leaves_nothing_behind(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        tuning = subprocess.Popen(
+            [
+                *(build_path("tandem"), "tune", "slow", "--duration=1h", "--lanes=1"),
+                "--model-repository=" + self.repository.path,
+                "--worker=" + build_path("tandem-worker-plain"),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=clean_environment() | {"TMPDIR": folder},
+            text=True,
+        )
+        with tuning:
+            # The first setting is told when its server is about to be started.
+            for line in tuning.stdout:
+                if "lanes 1" in line:
+                    break
+            self.assertNotEqual(os.listdir(folder), [])
+            tuning.send_signal(signal.SIGINT)
+            shown = tuning.stdout.read()
+        self.assertEqual(tuning.returncode, 130, shown)
+        self.assertEqual(shown, "tandem: interrupted\n")
+        self.assertEqual(os.listdir(folder), [])
 
     def test_what_cannot_be_tried_is_refused(self):
         self.repository.add("bare", None)
