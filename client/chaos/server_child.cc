@@ -115,6 +115,7 @@ absl::StatusOr<std::unique_ptr<ServerChild>> ServerChild::Start(const ServerChil
   }
   close(log);
   if (pid < 0) return absl::ErrnoToStatus(errno, "cannot start the server");
+  if (options.on_started) options.on_started(pid);
   std::unique_ptr<ServerChild> child(
       new ServerChild(pid, static_cast<int>(syscall(SYS_pidfd_open, pid, 0))));
   if (absl::Status status = child->ReadPorts(options); !status.ok()) return status;

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ struct ServerChildOptions {
   int processes = 2;
   int lanes = 2;
   int express = 1;
+  // Where not null: called with its number as soon as the process is there.
+  std::function<void(pid_t)> on_started;
 };
 
 class ServerChild {

@@ -73,23 +73,26 @@ absl::StatusOr<InferCall> MakeCall(const Signature& signature, const TuneLoad& l
 
 }  // namespace
 
-void TrialServer::Enter(pid_t server) {
-  const std::lock_guard lock(mutex_);
-  server_ = server;
+void TrialServer::Enter(const std::function<void(std::function<void(pid_t)>)>& start) {
+  // Held until the process is known: nobody ends the program between its start and that.
+  std::unique_lock lock(mutex_);
+  start([&](pid_t server) {
+    pidfd_ = static_cast<int>(syscall(SYS_pidfd_open, server, 0));
+    lock.unlock();
+  });
 }
 
 void TrialServer::Leave() {
   const std::lock_guard lock(mutex_);
-  server_.reset();
+  if (pidfd_ >= 0) close(pidfd_);
+  pidfd_ = -1;
 }
 
 void TrialServer::EndForGood(std::chrono::milliseconds grace) {
   mutex_.lock();
-  if (!server_.has_value()) return;
-  pollfd ended = {static_cast<int>(syscall(SYS_pidfd_open, *server_, 0)), POLLIN, 0};
-  kill(*server_, SIGTERM);
+  pollfd ended = {pidfd_, POLLIN, 0};
+  if (syscall(SYS_pidfd_send_signal, pidfd_, SIGTERM, nullptr, 0) != 0) return;
   poll(&ended, 1, static_cast<int>(grace.count()));
-  close(ended.fd);
 }
 
 absl::StatusOr<TuneTrials> TuneTrials::Prepare(const std::string& model_folder,
@@ -107,7 +110,6 @@ absl::StatusOr<TuneTrials> TuneTrials::Prepare(const std::string& model_folder,
 absl::StatusOr<TuneTrial> TuneTrials::Run(const std::string& config, const TuneSetting& setting) {
   TuneTrial trial;
   trial.setting = setting;
-  std::ofstream(fs::path(scratch_) / "models" / load_.model / "config.pbtxt") << config;
   ServerChildOptions child;
   child.program = load_.program;
   child.worker_program = load_.worker_program;
@@ -117,18 +119,22 @@ absl::StatusOr<TuneTrial> TuneTrials::Run(const std::string& config, const TuneS
   child.processes = 1;
   child.lanes = static_cast<int>(setting.lanes);
   child.express = 0;
-  std::error_code ignored;
-  fs::remove(child.port_file, ignored);
-  const absl::StatusOr<std::unique_ptr<ServerChild>> server = ServerChild::Start(child);
+  absl::StatusOr<std::unique_ptr<ServerChild>> server;
+  server_->Enter([&](std::function<void(pid_t)> on_started) {
+    std::ofstream(fs::path(scratch_) / "models" / load_.model / "config.pbtxt") << config;
+    std::error_code ignored;
+    fs::remove(child.port_file, ignored);
+    child.on_started = std::move(on_started);
+    server = ServerChild::Start(child);
+  });
   absl::Status status;
   if (server.ok()) {
-    server_->Enter((*server)->pid());
     status = RunOn((*server)->target(), trial);
-    server_->Leave();
     (*server)->Stop(kTrialStopGrace);
   } else {
     trial.failure = std::string(server.status().message());
   }
+  server_->Leave();
   if (!status.ok()) return status;
   return trial;
 }

@@ -5,9 +5,9 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,8 +34,14 @@ struct TuneLoad {
 // The server of the trial that runs, for whom the trials are ended early. Thread-safe.
 class TrialServer {
  public:
-  // Between these a process of that number is the trial's server, not yet reaped.
-  void Enter(pid_t server);
+  TrialServer() = default;
+  ~TrialServer() { Leave(); }
+  TrialServer(const TrialServer&) = delete;
+  TrialServer& operator=(const TrialServer&) = delete;
+
+  // Calls `start` with what it has to call with the number of the server's process, as soon as
+  // there is one. That process is the trial's server until Leave; it may have ended meanwhile.
+  void Enter(const std::function<void(std::function<void(pid_t)>)>& start);
   void Leave();
 
   // Asks the server to end and waits for that, at most so long. Enter and Leave never return from
@@ -44,7 +50,8 @@ class TrialServer {
 
  private:
   std::mutex mutex_;
-  std::optional<pid_t> server_ ABSL_GUARDED_BY(mutex_);
+  // It stays this process's, even if the number were given to another one.
+  int pidfd_ ABSL_GUARDED_BY(mutex_) = -1;
 };
 
 class TuneTrials {
