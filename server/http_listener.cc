@@ -14,6 +14,13 @@
 
 namespace tandem::server {
 
+namespace {
+
+// Whether the connection that this thread serves ends after the answer.
+thread_local bool ends_connection = false;
+
+}  // namespace
+
 // The library's routes and protocol. Connections, threads and how long clients may take are ours.
 class HttpListener::Server final : public httplib::Server {
  public:
@@ -59,8 +66,9 @@ class HttpListener::Server final : public httplib::Server {
     for (size_t left = keep_alive_max_count_; left > 0 && !stopping_.load(); --left) {
       if (!stream.AwaitRequest()) break;
       bool closed = false;
+      ends_connection = false;
       served = Process(*this, stream, left == 1, closed);
-      if (!served || closed) break;
+      if (!served || closed || ends_connection) break;
     }
     return served;
   }
@@ -91,6 +99,8 @@ HttpListener::HttpListener(HttpListenerOptions options)
       acceptor_([this](int, int connection) { server_->Take(connection); }, options_.connections) {}
 
 HttpListener::~HttpListener() { Stop(); }
+
+void HttpListener::EndConnection() { ends_connection = true; }
 
 httplib::Server& HttpListener::routes() { return *server_; }
 

@@ -47,6 +47,9 @@ class HttpListener {
 
   httplib::Server& routes();
 
+  // For a handler: the connection whose call it answers ends after that answer.
+  static void EndConnection();
+
   // Takes the port and answers on it. See WhyNotListening for its errors.
   absl::Status Start();
 

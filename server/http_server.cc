@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "router/quoted.h"
 #include "server/http_listener.h"
 #include "server/infer_json.h"
 #include "server/inference_queries.h"
@@ -57,6 +58,23 @@ void Reply(const absl::StatusOr<json>& body, httplib::Response* response) {
   response->set_content(Dump(sent), "application/json");
 }
 
+// A proxy before the server might take another one of two lengths, and so see other requests than
+// the server does (RFC 9112, 6.3).
+httplib::Server::HandlerResponse RefuseUnclearLength(const httplib::Request& request,
+                                                     httplib::Response* response) {
+  const size_t lengths = request.get_header_value_count("Content-Length");
+  if (lengths + request.get_header_value_count("Transfer-Encoding") <= 1) {
+    return httplib::Server::HandlerResponse::Unhandled;
+  }
+  Reply(absl::InvalidArgumentError(
+            "the request tells its length twice: expected one Content-Length or Transfer-Encoding"),
+        response);
+  // What follows would be read as another request.
+  HttpListener::EndConnection();
+  response->set_header("Connection", "close");
+  return httplib::Server::HandlerResponse::Handled;
+}
+
 HttpListenerOptions ListenerOptions(const HttpServerOptions& options) {
   HttpListenerOptions listener;
   listener.address = options.address;
@@ -91,6 +109,15 @@ class HttpServer::Impl {
         state_(state),
         queries_(router, state),
         listener_(ListenerOptions(options)) {
+    listener_.routes().set_pre_routing_handler([](const Request& request, Response& response) {
+      return RefuseUnclearLength(request, &response);
+    });
+    listener_.routes().set_error_handler([](const Request& request, Response& response) {
+      if (response.status != 404 || !response.body.empty()) return;
+      Reply(absl::NotFoundError(absl::StrCat("there is no ", request.method, " of ",
+                                             Quoted(request.path), " here; gRPC has all methods")),
+            &response);
+    });
     listener_.routes().set_payload_max_length(std::min(options.max_message_bytes, kLargestBody));
     AddHealthRoutes();
     AddModelRoutes();
@@ -132,10 +159,10 @@ class HttpServer::Impl {
   absl::StatusOr<json> ServerMetadata() const {
     const auto metadata = queries_.Answer(inference::ServerMetadataRequest());
     if (!metadata.ok()) return metadata.status();
+    // The extensions that gRPC has are not offered here.
     return json{{"name", metadata->name()},
                 {"version", metadata->version()},
-                {"extensions", std::vector<std::string>(metadata->extensions().begin(),
-                                                        metadata->extensions().end())}};
+                {"extensions", json::array()}};
   }
 
   absl::StatusOr<ModelStatus> Find(const Request& request) const {
@@ -165,7 +192,11 @@ class HttpServer::Impl {
           "binary tensors are not offered over HTTP; send them as JSON, or use gRPC");
     }
     absl::StatusOr<inference::ModelInferRequest> message = ParseInferJson(request.body);
-    if (!message.ok()) return message.status();
+    if (!message.ok()) {
+      return absl::Status(message.status().code(),
+                          absl::StrCat("model ", Quoted(request.matches[1].str()), ": ",
+                                       message.status().message()));
+    }
     message->set_model_name(request.matches[1].str());
     message->set_model_version(request.matches[2].str());
     absl::StatusOr<DecodedRequest> decoded = DecodeInferRequest(*std::move(message), clock_.Now());

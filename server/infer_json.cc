@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/data_type.h"
+#include "router/quoted.h"
 #include "server/response_encoder.h"
 
 namespace tandem::server {
@@ -23,7 +24,7 @@ using nlohmann::json;
 constexpr int kMostDepth = 32;
 
 absl::Status BadTensor(const std::string& name, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat("input '", name, "': ", what));
+  return absl::InvalidArgumentError(absl::StrCat("input ", Quoted(name), ": ", what));
 }
 
 // False where it is no integer, or none of 64 bits.
@@ -77,14 +78,45 @@ bool AddValue(const json& value, DataType type, InferTensorContents* contents) {
   }
 }
 
-// Values may be nested as the shape is, or in one flat list.
-bool AddValues(const json& values, DataType type, int depth, InferTensorContents* contents) {
-  if (!values.is_array()) return AddValue(values, type, contents);
-  if (depth == 0) return false;
-  for (const json& value : values) {
-    if (!AddValues(value, type, depth - 1, contents)) return false;
+// The beginning of a value, for a message.
+std::string Shown(const json& value) {
+  constexpr size_t kMostShown = 40;
+  const std::string text =
+      value.dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace);
+  return text.size() > kMostShown ? text.substr(0, kMostShown) + "…" : text;
+}
+
+absl::Status NestedOtherwise(const ModelInferRequest::InferInputTensor& tensor) {
+  return BadTensor(tensor.name(),
+                   "its data is nested otherwise than its shape; one flat list would do as well");
+}
+
+// Adds the values of a flat list, or of one that stands for the dimensions from `level` on.
+absl::Status AddValues(const json& values, bool is_flat, int level,
+                       ModelInferRequest::InferInputTensor* tensor) {
+  if (!is_flat && std::cmp_not_equal(values.size(), tensor->shape(level))) {
+    return NestedOtherwise(*tensor);
   }
-  return true;
+  const bool holds_lists = !is_flat && level + 1 < tensor->shape_size();
+  const DataType type = ParseDataType(tensor->datatype());
+  for (const json& value : values) {
+    if (value.is_array() != holds_lists) return NestedOtherwise(*tensor);
+    if (holds_lists) {
+      if (absl::Status added = AddValues(value, is_flat, level + 1, tensor); !added.ok())
+        return added;
+    } else if (!AddValue(value, type, tensor->mutable_contents())) {
+      return BadTensor(tensor->name(), absl::StrCat("its data holds ", Shown(value), ": expected ",
+                                                    tensor->datatype()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Values may be nested as the shape is, or in one flat list.
+absl::Status AddData(const json& data, ModelInferRequest::InferInputTensor* tensor) {
+  const bool is_flat = data.empty() || !data.front().is_array();
+  if (!is_flat && tensor->shape_size() == 0) return NestedOtherwise(*tensor);
+  return AddValues(data, is_flat, 0, tensor);
 }
 
 // The parameters of a request or of a tensor, where it has some.
@@ -129,11 +161,7 @@ absl::Status ReadInput(const json& input, ModelInferRequest::InferInputTensor* t
   if (!input.contains("data") || !input["data"].is_array()) {
     return BadTensor(tensor->name(), "it has no list of data");
   }
-  if (!AddValues(input["data"], ParseDataType(tensor->datatype()), kMostDepth,
-                 tensor->mutable_contents())) {
-    return BadTensor(tensor->name(),
-                     absl::StrCat("its data holds what is no value of ", tensor->datatype()));
-  }
+  if (absl::Status added = AddData(input["data"], tensor); !added.ok()) return added;
   return ReadParameters(input, tensor->mutable_parameters());
 }
 
@@ -222,8 +250,14 @@ absl::StatusOr<ModelInferRequest> ParseInferJson(const std::string& body) {
     return !too_deep;
   };
   const json document = json::parse(body, limit, false);
-  if (too_deep || document.is_discarded() || !document.is_object()) {
-    return absl::InvalidArgumentError("the body is no JSON object of an inference request");
+  if (too_deep) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the body's lists are nested more than ", kMostDepth, " deep"));
+  }
+  if (document.is_discarded() || !document.is_object()) {
+    return absl::InvalidArgumentError(
+        "the body is no JSON object: expected one with \"inputs\", as in the Open Inference "
+        "Protocol, neither compressed nor with anything behind it");
   }
   ModelInferRequest message;
   if (document.contains("id") && document["id"].is_string()) {

@@ -123,8 +123,8 @@ absl::Status ReadOutputs(const ModelInferRequest& message, InferRequest* request
 }
 
 // Everything but the inputs' bytes.
-absl::Status ReadMessage(ModelInferRequest& message, absl::Span<const Pieces> raw,
-                         OwnedBytes* owned, DecodedRequest* decoded) {
+absl::Status ReadParts(ModelInferRequest& message, absl::Span<const Pieces> raw, OwnedBytes* owned,
+                       DecodedRequest* decoded) {
   InferRequest& request = *decoded->request;
   absl::StatusOr<int64_t> version = ParseVersion(message.model_version());
   if (!version.ok()) return version.status();
@@ -139,6 +139,13 @@ absl::Status ReadMessage(ModelInferRequest& message, absl::Span<const Pieces> ra
   request.model = std::move(*message.mutable_model_name());
   decoded->id = std::move(*message.mutable_id());
   return absl::OkStatus();
+}
+
+absl::Status ReadMessage(ModelInferRequest& message, absl::Span<const Pieces> raw,
+                         OwnedBytes* owned, DecodedRequest* decoded) {
+  const absl::Status read = ReadParts(message, raw, owned, decoded);
+  if (read.ok()) return read;
+  return {read.code(), absl::StrCat("model ", Quoted(message.model_name()), ": ", read.message())};
 }
 
 DecodedRequest NewRequest(TimePoint arrival) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/shape.h"
+#include "router/quoted.h"
 
 namespace tandem::server {
 namespace {
@@ -18,7 +19,7 @@ Bytes AsBytes(const std::string& bytes) {
 }
 
 absl::Status TensorError(const Input& input, const std::string& what) {
-  return absl::InvalidArgumentError(absl::StrCat("input '", input.name(), "': ", what));
+  return absl::InvalidArgumentError(absl::StrCat("input ", Quoted(input.name()), ": ", what));
 }
 
 // The values' count must be the shape's. `list` is the field of InferTensorContents that they stand

@@ -62,6 +62,20 @@ class SurroundingsTest(unittest.TestCase):
 
     @unittest.skipUnless(LIBFAKETIME, "libfaketime is not installed")
     @unittest.skipIf("TANDEM_SANITIZED" in os.environ, "sanitizers must be loaded first")
+    def test_temporary_files_of_a_server_that_was_killed_go_with_the_next_worker(self):
+        # As a worker leaves it whose server is killed with it, and what is somebody's own.
+        os.makedirs(os.path.join(self.folder, "tandem-worker-1", "package"))
+        os.makedirs(os.path.join(self.folder, "tandem-worker-mine"))
+        server = Server(self.repository.path, ("--pool=cpu=device:cpu,processes:2",))
+        server.environment["TMPDIR"] = self.folder
+        with server:
+            pids = [worker.pid for worker in server.status().pools[0].workers]
+            self.assertEqual(
+                sorted(os.listdir(self.folder)),
+                sorted(["tandem-worker-mine", *(f"tandem-worker-{pid}" for pid in pids)]),
+            )
+        self.assertEqual(os.listdir(self.folder), ["tandem-worker-mine"])
+
     def test_the_clock_may_be_set_back_and_forth(self):
         clock = self.write("clock", "+0")
         server = Server(self.repository.path, (CPU_POOL,))

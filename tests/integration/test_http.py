@@ -66,8 +66,9 @@ class HttpTest(unittest.TestCase):
         metadata = self.server.infer.ServerMetadata(
             protos.message("inference.ServerMetadataRequest")(), timeout=TIMEOUT
         )
-        self.assertIn("model_configuration", server["extensions"])
-        self.assertEqual(server["extensions"], list(metadata.extensions))
+        # Those that gRPC has are not offered here.
+        self.assertEqual(server["extensions"], [])
+        self.assertIn("model_configuration", metadata.extensions)
         self.assertEqual(server["version"], metadata.version)
         status, model = self.call("/v2/models/bad")
         self.assertEqual(status, 503)
@@ -90,11 +91,39 @@ class HttpTest(unittest.TestCase):
             (self.infer("echo", [1, 4], [1, 2, 3]), 400, "INPUT0"),
             (self.infer("echo", [1, 4], [1, 2, 3, 4], "INT32"), 400, "INPUT0"),
             (self.infer("echo", [1, 2**62], []), 400, "INPUT0"),
-            (self.infer("echo", [1, 4], ["a", "b", "c", "d"]), 400, "INPUT0"),
+            (
+                self.infer("echo", [1, 4], [1, 2, "c", 4]),
+                400,
+                'model "echo": input "INPUT0": its data holds "c": expected FP32',
+            ),
+            (self.infer("echo", [1, 4], [[1, 2, 3], [4]]), 400, "nested otherwise than its shape"),
+            (self.infer("echo", [2, 2], [[1, 2], 3, 4]), 400, "nested otherwise than its shape"),
+            (self.infer("echo", [1, 4], [1, [2, 3], 4]), 400, "nested otherwise than its shape"),
+            (self.infer("echo", [], [[1, 2, 3, 4]]), 400, "nested otherwise than its shape"),
+            (self.call("/v2/models/echo/config"), 404, 'there is no GET of "/v2/models/echo/config"'),
         ]
         for (status, answer), expected, word in cases:
             self.assertEqual(status, expected, answer)
             self.assertIn(word, answer["error"])
+
+    def test_a_length_that_is_told_twice_is_refused_and_nothing_behind_it_is_read(self):
+        for lengths in (
+            "Content-Length: 2\r\nContent-Length: 3",
+            "Content-Length: 2\r\nTransfer-Encoding: chunked",
+        ):
+            address = ("127.0.0.1", self.server.ports["http"])
+            with self.subTest(lengths), socket.create_connection(address, TIMEOUT) as client:
+                client.sendall(
+                    f"POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\n{lengths}\r\n\r\n".encode()
+                    + b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
+                )
+                answer = b""
+                with contextlib.suppress(ConnectionResetError):
+                    while part := client.recv(65536):
+                        answer += part
+                self.assertEqual(answer.count(b"HTTP/1.1 "), 1, answer)
+                self.assertIn(b"HTTP/1.1 400", answer)
+                self.assertIn(b"tells its length twice", answer)
 
     def test_what_is_no_json_is_refused(self):
         bodies = ["", "{", "[]", "7", '{"inputs": 7}', '{"inputs": [7]}', "[" * 100_000]

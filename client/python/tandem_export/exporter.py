@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import logging
 import os
 import pathlib
 import tempfile
@@ -303,6 +304,8 @@ def export(arguments, inputs):
     """Does what the command line asks for, `inputs` being its --input."""
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise Refused("--device cuda: this Python's torch finds no GPU and driver that it can use")
+    # It warns that something is missing which nothing here asks for.
+    logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
     packages = plan(arguments)
     folder = pathlib.Path(arguments.folder)
     with torch.no_grad():

@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 import traceback
+import warnings
 import zipfile
 
 import torch
@@ -44,10 +45,12 @@ def load_program(source):
             f"{source} is compiled already: expected a file that torch.export.save wrote, or the"
             " module itself"
         )
-    # Torch would log what it then raises, with a traceback.
+    # Torch would log what it then raises, with a traceback; and it warns of its own reading.
     logging.disable(logging.WARNING)
     try:
-        return torch.export.load(source).module()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.load(source).module()
     except Exception as error:
         raise Refused(
             f"{source} is no whole file of torch.export.save: {reason_of(error)}"

@@ -242,7 +242,11 @@ def with_winograd(program, batch):
         node.replace_all_uses_with(layer)
         module.graph.erase_node(node)
     if not tiles:
-        print("the model has no convolution of 3x3 that --winograd could change")
+        print(
+            "the model has no convolution that --winograd could change: expected filters of 3x3 that are"
+            f" constants, stride and dilation 1, one group, {LEAST_CHANNELS} channels or more, images in"
+            " batches, FP32 or bfloat16"
+        )
     module.graph.eliminate_dead_code()
     module.recompile()
     return module
