@@ -272,6 +272,24 @@ def made_folder(folder):
         raise
 
 
+@contextlib.contextmanager
+def own_compiler_cache():
+    """A folder of this export's own for what the compiler writes, unless the user has named one. Two
+    exports of the same model would write the same files in torch's, and one package what the other
+    has half written.
+    """
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    if name in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
+        os.environ[name] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop(name, None)
+
+
 def write_version(arguments, packages, model, compiled_from, examples, config):
     """Compiles and checks the packages; the version appears in one step, when all of it is there.
     `config`: text of config.pbtxt, None where it stays.
@@ -322,7 +340,7 @@ def export(arguments, inputs):
         wanted = [(one.name, one.type, one.dims) for one in inputs]
         config = Config(name, arguments.max_batch_size, arguments.device, wanted, outputs)
         kept = keeps_config(folder / "config.pbtxt", config, arguments.replace_config)
-        with made_folder(folder):
+        with made_folder(folder), own_compiler_cache():
             try:
                 text = None if kept else config.text()
                 write_version(arguments, packages, model, compiled_from, examples, text)
