@@ -217,7 +217,7 @@ class CompiledTest(unittest.TestCase):
         self.assertRegex(
             self.images.stdout,
             r"convolutions of 32 to 32 channels on 1x28x28: [\d.]+ ms,"
-            r" [\d.]+ in tiles of 2x2, [\d.]+ in tiles of 4x4: (taken|left)",
+            r" [\d.]+ in tiles of 2x2, [\d.]+ in tiles of 4x4: (done in|left)",
         )
         x = np.zeros((1, 32, 28, 28), dtype=np.float32)
         x[0, :, 5, 5] = 1

@@ -41,9 +41,10 @@ class WinogradTest(unittest.TestCase):
                 arguments = (weight, bias if biased else None, padding)
                 x = torch.rand(batch, 3, height, width)
                 expected = winograd.Convolution(*arguments)(x)
-                got = winograd.WinogradConvolution(*arguments, tile)(x)
-                self.assertEqual(got.shape, expected.shape)
-                self.assertLess(difference(expected, got), 1e-5)
+                for one_by_one in (False, True):
+                    got = winograd.WinogradConvolution(*arguments, tile, one_by_one)(x)
+                    self.assertEqual(got.shape, expected.shape)
+                    self.assertLess(difference(expected, got), 1e-5)
 
     def test_it_loses_little_in_bfloat16(self):
         weight, x = torch.rand(32, 32, 3, 3) - 0.5, torch.rand(2, 32, 14, 14) - 0.5
@@ -52,8 +53,8 @@ class WinogradTest(unittest.TestCase):
             layer = winograd.WinogradConvolution(weight.bfloat16(), None, (1, 1), tile)
             self.assertLess(difference(expected, layer(x.bfloat16()).float()), 2e-2)
 
-    def changed(self, model, *inputs, shapes=None, taken=4):
-        """The model with tiles of that size in it, how often, and what was printed."""
+    def changed(self, model, *inputs, shapes=None, taken=(4, False)):
+        """The model with convolutions in that way in it, how many, and what was printed."""
         out = io.StringIO()
         with (
             unittest.mock.patch.object(winograd, "fastest", return_value=(taken, "measured")) as asked,
@@ -71,7 +72,10 @@ class WinogradTest(unittest.TestCase):
         x = torch.rand(2, 16, 8, 8)
         changed, count, out, asked = self.changed(model, x)
         self.assertEqual((count, out), (3, "measured\nmeasured\n"))
-        self.assertEqual([call.args[3] for call in asked.mock_calls], [(8, 16, 8, 8)] * 2)
+        self.assertEqual([call.args[3:] for call in asked.mock_calls], [((8, 16, 8, 8), True)] * 2)
+        self.assertLess(difference(model(x), changed(x)), 1e-5)
+        changed, count, _, _ = self.changed(model, x, taken=(2, True))
+        self.assertEqual(count, 3)
         self.assertLess(difference(model(x), changed(x)), 1e-5)
 
     def test_all_others_stay_as_they_are(self):
@@ -106,8 +110,10 @@ class WinogradTest(unittest.TestCase):
     def test_a_package_for_any_batch_size_can_be_made_of_it(self):
         model = torch.nn.Conv2d(16, 16, 3, padding=1)
         shapes = ({0: torch.export.Dim("batch", min=1, max=8)},)
-        changed, count, _, _ = self.changed(model, torch.rand(2, 16, 7, 9), shapes=shapes)
+        changed, count, _, asked = self.changed(model, torch.rand(2, 16, 7, 9), shapes=shapes)
         self.assertEqual(count, 1)
+        # Not one by one, of a number that is not known.
+        self.assertEqual(asked.mock_calls[0].args[3:], ((8, 16, 7, 9), False))
         for batch in (1, 5, 8):
             x = torch.rand(batch, 16, 7, 9)
             self.assertLess(difference(model(x), changed(x)), 1e-5)

@@ -68,11 +68,15 @@ def combine(factors, parts):
 
 
 class WinogradConvolution(torch.nn.Module):
-    """A convolution of 3x3 with stride 1, in tiles of `tile` x `tile` outputs."""
+    """A convolution of 3x3 with stride 1, in tiles of `tile` x `tile` outputs. `one_by_one`: the images of
+    a batch one after the other, whose transformed inputs then fit into a nearer cache; the number
+    of images has to be fixed.
+    """
 
-    def __init__(self, weight, bias, padding, tile):
+    def __init__(self, weight, bias, padding, tile, one_by_one=False):
         super().__init__()
         self.tile = tile
+        self.one_by_one = one_by_one
         self.padding = padding
         factors = torch.tensor(TRANSFORMS[tile][1], dtype=torch.float64, device=weight.device)
         outputs, inputs = weight.shape[:2]
@@ -82,6 +86,12 @@ class WinogradConvolution(torch.nn.Module):
 
     def forward(self, x):
         """[n, c, h, w] to [n, k, h', w']."""
+        if self.one_by_one:
+            return torch.cat([self.convolve(image) for image in x.split(1)])
+        return self.convolve(x)
+
+    def convolve(self, x):
+        """The same, of all images together."""
         m, side = self.tile, self.tile + 2
         into, _, back = TRANSFORMS[m]
         n, channels, height, width = x.shape
@@ -189,23 +199,31 @@ def milliseconds(modules, x):
     return [1000 * statistics.median(times) for times in taken]
 
 
-def fastest(weight, bias, padding, shape):
-    """The size of the tiles that are fastest for an input of that shape, None where torch's own way
-    is, and a line that tells what was measured.
+def fastest(weight, bias, padding, shape, is_fixed):
+    """The way that is fastest for an input of that shape, as what follows the padding in
+    WinogradConvolution's arguments, None where torch's own is; and a line that tells what was measured.
+    `is_fixed`: the batch is always of that size.
     """
-    tiles = TILES[weight.dtype]
-    ways = [WinogradConvolution(weight, bias, padding, tile) for tile in tiles]
+    each = (False, True) if is_fixed and shape[0] > 1 else (False,)
+    ways = [(tile, one_by_one) for one_by_one in each for tile in TILES[weight.dtype]]
+    layers = [WinogradConvolution(weight, bias, padding, *way) for way in ways]
     x = torch.rand(shape).to(weight.dtype).to(memory_format=torch.channels_last)
-    own, *times = milliseconds([Convolution(weight, bias, padding), *ways], x)
-    time_taken, tile = min(zip(times, tiles))
-    if time_taken >= GAIN * own:
-        tile = None
-    measured = ", ".join(f"{ms:.2f} in tiles of {side}x{side}" for ms, side in zip(times, tiles))
-    return tile, (
+    own, *times = milliseconds([Convolution(weight, bias, padding), *layers], x)
+    least, way = min(zip(times, ways))
+    if least >= GAIN * own:
+        way = None
+    measured = ", ".join(f"{taken:.2f} in {in_words(one)}" for taken, one in zip(times, ways))
+    return way, (
         f"convolutions of {weight.shape[1]} to {weight.shape[0]} channels on"
         f" {'x'.join(map(str, [shape[0], *shape[2:]]))}: {own:.2f} ms, {measured}:"
-        f" {f'taken {tile}x{tile}' if tile else 'left as they are'}"
+        f" {f'done in {in_words(way)}' if way else 'left as they are'}"
     )
+
+
+def in_words(way):
+    """A way for a reader."""
+    tile, one_by_one = way
+    return f"tiles of {tile}x{tile}{' one by one' if one_by_one else ''}"
 
 
 def with_winograd(program, batch):
@@ -213,7 +231,7 @@ def with_winograd(program, batch):
     machine for that batch size. Prints what was measured.
     """
     module = program.module(check_guards=False)
-    tiles = {}
+    ways = {}
     changed = 0
     for node in list(module.graph.nodes):
         if node.target is not torch.ops.aten.conv2d.default:
@@ -227,21 +245,22 @@ def with_winograd(program, batch):
             continue
         shape = (batch, *value.shape[1:])
         key = (shape, weight.shape, weight.dtype, bias is None, tuple(padding))
-        if key not in tiles:
-            tiles[key], line = fastest(weight, bias, padding, shape)
+        if key not in ways:
+            is_fixed = isinstance(value.shape[0], int)
+            ways[key], line = fastest(weight, bias, padding, shape, is_fixed)
             print(line, flush=True)
-        if tiles[key] is None:
+        if ways[key] is None:
             continue
         name = f"winograd_{changed}"
         changed += 1
-        module.add_submodule(name, WinogradConvolution(weight, bias, padding, tiles[key]))
+        module.add_submodule(name, WinogradConvolution(weight, bias, padding, *ways[key]))
         with module.graph.inserting_before(node):
             layer = module.graph.call_module(name, (x,))
         # What follows asks for its shape.
         layer.meta["val"] = node.meta["val"]
         node.replace_all_uses_with(layer)
         module.graph.erase_node(node)
-    if not tiles:
+    if not ways:
         print(
             "the model has no convolution that --winograd could change: expected filters of 3x3 that are"
             f" constants, stride and dilation 1, one group, {LEAST_CHANNELS} channels or more, images in"
