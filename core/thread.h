@@ -1,10 +1,6 @@
 // Threads that the system may refuse.
 #pragma once
 
-#include <pthread.h>
-
-#include <string>
-#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -15,14 +11,11 @@
 namespace tandem {
 
 // RESOURCE_EXHAUSTED where the system gives no more: a container's or a user's limit of processes
-// counts threads. Throws nothing. Tools like top show the name's first 15 characters.
+// counts threads. Throws nothing.
 template <typename Body>
-absl::StatusOr<std::thread> StartThread(std::string_view name, Body body) {
+absl::StatusOr<std::thread> StartThread(Body body) {
   try {
-    std::thread thread(std::move(body));
-    constexpr size_t kLongestName = 15;
-    pthread_setname_np(thread.native_handle(), std::string(name.substr(0, kLongestName)).c_str());
-    return thread;
+    return std::thread(std::move(body));
   } catch (const std::system_error& error) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the system gives no thread: ", error.code().message()));

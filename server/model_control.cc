@@ -1,7 +1,5 @@
 #include "server/model_control.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -65,7 +63,6 @@ void ModelControl::Start(const ModelRepository& repository) {
     router_.AddUnusable(model.name, model.version, model.reason);
   }
   thread_ = std::thread([this] { Loop(); });
-  pthread_setname_np(thread_.native_handle(), "models");
 }
 
 void ModelControl::Refresh() {

@@ -52,7 +52,7 @@ std::optional<int> Signals::WaitFor(Duration timeout) const {
 }
 
 void Signals::ExitOnNext() {
-  absl::StatusOr<std::thread> watcher = StartThread("signals", [this] {
+  absl::StatusOr<std::thread> watcher = StartThread([this] {
     while (!stopping_.load()) {
       int signal = 0;
       const bool came = sigwait(&set_, &signal) == 0;

@@ -39,7 +39,7 @@ absl::Status Supervisor::Start() {
   if (!wake_.valid()) return absl::ResourceExhaustedError("no file descriptor is left for a pool");
   {
     const std::lock_guard lock(stop_mutex_);
-    absl::StatusOr<std::thread> started = StartThread("supervisor", [this] { Watch(); });
+    absl::StatusOr<std::thread> started = StartThread([this] { Watch(); });
     if (!started.ok()) return started.status();
     thread_ = *std::move(started);
   }

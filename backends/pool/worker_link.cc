@@ -55,7 +55,7 @@ absl::StatusOr<std::shared_ptr<WorkerLink>> WorkerLink::Start(Options options,
   std::shared_ptr<WorkerLink> link(
       new WorkerLink(std::move(options), std::move(memory), events, std::move(on_violation)));
   absl::StatusOr<std::thread> thread =
-      StartThread(link->options_.worker, [link = link.get()] { link->ReadCompletions(); });
+      StartThread([link = link.get()] { link->ReadCompletions(); });
   if (!thread.ok()) return thread.status();
   link->completion_thread_ = *std::move(thread);
   return link;
