@@ -60,8 +60,6 @@ class SurroundingsTest(unittest.TestCase):
         counted = metric(server, "nv_inference_request_success", model="m")
         self.assertGreaterEqual(counted, answered)
 
-    @unittest.skipUnless(LIBFAKETIME, "libfaketime is not installed")
-    @unittest.skipIf("TANDEM_SANITIZED" in os.environ, "sanitizers must be loaded first")
     def test_temporary_files_of_a_server_that_was_killed_go_with_the_next_worker(self):
         # As a worker leaves it whose server is killed with it, and what is somebody's own.
         os.makedirs(os.path.join(self.folder, "tandem-worker-1", "package"))
@@ -76,6 +74,8 @@ class SurroundingsTest(unittest.TestCase):
             )
         self.assertEqual(os.listdir(self.folder), ["tandem-worker-mine"])
 
+    @unittest.skipUnless(LIBFAKETIME, "libfaketime is not installed")
+    @unittest.skipIf("TANDEM_SANITIZED" in os.environ, "sanitizers must be loaded first")
     def test_the_clock_may_be_set_back_and_forth(self):
         clock = self.write("clock", "+0")
         server = Server(self.repository.path, (CPU_POOL,))

@@ -129,12 +129,12 @@ TEST_CASE("Raw contents must be as many as the inputs, and alone", "[request_dec
 TEST_CASE("Impossible shapes, types and versions are refused by name", "[request_decoder]") {
   ModelInferRequest negative = RawRequest({1});
   negative.mutable_inputs(0)->set_shape(0, -1);
-  CheckInferRefused(negative, "'x'");
+  CheckInferRefused(negative, "model \"echo\": input \"x\"");
 
   ModelInferRequest huge = RawRequest({1});
   huge.mutable_inputs(0)->set_shape(0, int64_t{1} << 62);
   huge.mutable_inputs(0)->set_shape(1, 16);
-  CheckInferRefused(huge, "'x'");
+  CheckInferRefused(huge, "model \"echo\": input \"x\"");
 
   ModelInferRequest type = RawRequest({1});
   type.mutable_inputs(0)->set_datatype("FLOAT");
