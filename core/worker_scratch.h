@@ -1,6 +1,6 @@
 // The folder of a worker's temporary files: LibTorch unpacks compiled models there, and a worker
 // that is killed cleans up nothing. So each has one of its own, and whoever started it removes that
-// once it has ended. Where that one was killed as well, the next worker of anybody does. Free
+// once it has ended. Where that one was killed as well, the next worker of the same user does. Free
 // functions, thread-safe.
 #pragma once
 

@@ -155,17 +155,13 @@ class CommandLineTest(Case):
                 self.assert_refused(reason, *arguments)
                 self.assertFalse(os.path.exists(self.folder))
 
-    def test_numbers_that_are_none_are_told(self):
+    def test_options_that_do_not_fit_are_told(self):
         x = "--input=x=FP32[4]"
         self.assert_refused("--batch-sizes: expected numbers as in 1,4, got 'x'", x, "--batch-sizes=x")
         self.assert_refused("--tolerance nan: expected a number", x, "--tolerance=nan")
+        self.assert_refused("--winograd: expected --device cpu", x, "--winograd", "--device=cuda")
         self.assert_refused("--batch-sizes names none", x, "--batch-sizes=", "--max-batch-size=1")
         self.assert_refused("the following arguments are required: --input")
-
-    def test_ways_of_convolution_are_not_for_a_gpu(self):
-        self.assert_refused(
-            "--winograd: expected --device cpu", "--input=x=FP32[4]", "--winograd", "--device=cuda"
-        )
 
     def test_folders_that_are_none_for_a_model_are_refused(self):
         x = "--input=x=FP32[4]"

@@ -143,16 +143,14 @@ def compile_package(model, inputs, dynamic, max_batch, winograd, path):
     sizes = f"1 to {max_batch}" if dynamic else str(inputs[0].shape[0] if max_batch else "-")
     try:
         program = torch.export.export(model, tuple(inputs), dynamic_shapes=shapes)
-        if winograd:
-            # At the largest size where there are many: full batches are what load brings.
-            batch = max_batch if dynamic else inputs[0].shape[0]
-            changed = with_winograd(program, batch)
-            program = torch.export.export(changed, tuple(inputs), dynamic_shapes=shapes)
     except Exception as error:
         raise Refused(
             f"torch cannot export the model for a batch of {sizes}: {reason_of(error)}"
         ) from error
     try:
+        if winograd:
+            changed = with_winograd(program, max_batch)
+            program = torch.export.export(changed, tuple(inputs), dynamic_shapes=shapes)
         torch._inductor.aoti_compile_and_package(
             program,
             package_path=str(path),

@@ -226,9 +226,10 @@ def in_words(way):
     return f"tiles of {tile}x{tile}{' one by one' if one_by_one else ''}"
 
 
-def with_winograd(program, batch):
+def with_winograd(program, largest):
     """The program as a module, each of whose convolutions is done in the way that is fastest on this
-    machine for that batch size. Prints what was measured.
+    machine: for the program's own batch size, and for `largest` where that is open, since full
+    batches are what load brings. Prints what was measured.
     """
     module = program.module(check_guards=False)
     ways = {}
@@ -243,10 +244,10 @@ def with_winograd(program, batch):
         value = x.meta["val"]
         if not suits(value, weight, stride, dilation, groups):
             continue
-        shape = (batch, *value.shape[1:])
+        is_fixed = isinstance(value.shape[0], int)
+        shape = (value.shape[0] if is_fixed else largest, *value.shape[1:])
         key = (shape, weight.shape, weight.dtype, bias is None, tuple(padding))
         if key not in ways:
-            is_fixed = isinstance(value.shape[0], int)
             ways[key], line = fastest(weight, bias, padding, shape, is_fixed)
             print(line, flush=True)
         if ways[key] is None:
