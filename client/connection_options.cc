@@ -34,6 +34,12 @@ std::string CheckTimeout(const std::string& text) {
   return absl::StrCat("\"", text, "\": expected seconds from 0.001 to 1000000, or 0 for no limit");
 }
 
+// What gRPC says of an empty name helps nobody.
+std::string CheckTarget(const std::string& text) {
+  return text.empty() ? "expected the host and port of a server's gRPC, such as 127.0.0.1:8001"
+                      : "";
+}
+
 }  // namespace
 
 ClientOptions ConnectionOptions::ToClientOptions() const {
@@ -43,6 +49,7 @@ ClientOptions ConnectionOptions::ToClientOptions() const {
 void AddConnectionOptions(CLI::App& command, ConnectionOptions& options) {
   command.add_option("--target", options.target, "Host and port of the server's gRPC")
       ->envname("TANDEM_TARGET")
+      ->check(CheckTarget)
       ->capture_default_str();
   command.add_option("--timeout", options.timeout, "Seconds that a call may take; 0: no limit")
       ->check(CheckTimeout)

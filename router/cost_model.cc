@@ -27,7 +27,7 @@ constexpr double kRowsToTry = 2.0;
 
 // The bins of errors: the first ends at this factor, each other a step above the one before it.
 constexpr double kFirstError = 0.25;
-constexpr double kErrorStep = 1.05;
+constexpr double kErrorStep = 1.02;
 // An error's weight over that of the one before it: about the latest 100 count.
 constexpr double kErrorGrowth = 1.01;
 constexpr double kErrorWeightLimit = 1e9;
@@ -81,25 +81,23 @@ void CostModel::Learn(int64_t rows, Duration time) {
 
 void CostModel::LearnError(double factor) {
   errors_[BinOf(factor, kErrorBins)] += error_weight_;
+  errors_weight_ += error_weight_;
   error_weight_ *= kErrorGrowth;
   if (error_weight_ > kErrorWeightLimit) {
     for (double& weight : errors_) weight /= error_weight_;
+    errors_weight_ /= error_weight_;
     error_weight_ = 1;
   }
   late_factor_ = std::max(1.0, ErrorQuantile(kLateQuantile));
 }
 
 double CostModel::ErrorQuantile(double q) const {
-  double total = 0;
-  for (const double weight : errors_) total += weight;
-  double left = q * total;
-  double factor = kFirstError;
-  for (const double weight : errors_) {
-    left -= weight;
-    if (left <= 0) break;
-    factor *= kErrorStep;
-  }
-  return total > 0 ? factor : 1.0;
+  if (errors_weight_ == 0) return 1.0;
+  // From above, where the quantiles that are asked for lie.
+  double left = (1 - q) * errors_weight_;
+  size_t bin = kErrorBins - 1;
+  while (bin > 0 && errors_[bin] <= left) left -= errors_[bin--];
+  return kFirstError * std::pow(kErrorStep, static_cast<double>(bin));
 }
 
 Duration CostModel::Predict(int64_t rows) const {

@@ -43,7 +43,7 @@ class CostModel {
  private:
   // The first run warms the model up, so it takes a second one to know.
   static constexpr uint64_t kSamplesToTrust = 2;
-  static constexpr size_t kErrorBins = 64;
+  static constexpr size_t kErrorBins = 160;
 
   double PredictNs(double rows) const;
   void LearnError(double factor);
@@ -57,8 +57,9 @@ class CostModel {
   bool has_slope_ = false;
   // Of the latest batches: how much longer than predicted they took, on average.
   double bias_ = 0;
-  // Weights of the errors by size; younger ones weigh more.
+  // Weights of the errors by size, and of all; younger ones weigh more.
   std::array<double, kErrorBins> errors_{};
+  double errors_weight_ = 0;
   double error_weight_ = 1;
   double late_factor_ = 1;
 };

@@ -87,6 +87,10 @@ TEST_CASE("A word that is no command is answered with the commands", "[client]")
   }
 }
 
+TEST_CASE("A server without a name is bad usage", "[client]") {
+  CHECK_THROWS_AS(Program().Run({"status", "--target", ""}), CLI::ValidationError);
+}
+
 TEST_CASE("The exit code tells bad usage from a server that is not there", "[client]") {
   // Port 1 is nobody's.
   CHECK(Program().Run({"status", "--target", "127.0.0.1:1"}) == kExitUnreachable);
