@@ -130,6 +130,7 @@ class FaultRun {
     CauseAll(injector);
     Settle(*before, load, injector);
     load.Finish(watched_.has_ended() ? seconds(1) : kPatience);
+    AwaitMemory();
     const RequestLedger ledger = load.ledger();
     result_.load = ledger.Totals();
     result_.quiet = ledger.latencies(ChaosPhase::kQuiet);
@@ -198,6 +199,19 @@ class FaultRun {
       }
       const bool leaks = result_.growth.has_value() && IsLeak(*result_.growth);
       if ((result_.recovered && !leaks) || !interruption_.SleepFor(kLook)) return;
+    }
+  }
+
+  // What the server has taken for requests that piled up among the faults it keeps while they come,
+  // and gives back when it has had nothing to do for some seconds. What it leaks it does not.
+  void AwaitMemory() {
+    const auto limit = SteadyClock::now() + options_.settle;
+    while (!watched_.has_ended() && result_.growth.has_value() &&
+           result_.growth->resident_bytes > kMostResidentGrowth && SteadyClock::now() < limit) {
+      if (!interruption_.SleepFor(kLookForServer)) return;
+      if (const std::optional<Footprint> now = ReadFootprint(server_.pid); now.has_value()) {
+        result_.growth->resident_bytes = Growth(*before_, *now).resident_bytes;
+      }
     }
   }
 

@@ -1,5 +1,7 @@
 #include "server/idle_memory.h"
 
+#include <algorithm>
+
 #include "tests/support/catch.h"
 
 namespace tandem::server {
@@ -18,13 +20,38 @@ TEST_CASE("Memory is given back where much more than before is taken for a while
   CHECK_FALSE(memory.IsWorthwhile(28 * kMiB));
 }
 
-TEST_CASE("What is in use is not tried again and again", "[idle_memory]") {
+// How many looks pass, at so much, until it is to be given back.
+int LooksUntilWorthwhile(IdleMemory& memory, uint64_t resident_bytes) {
+  int looks = 1;
+  while (!memory.IsWorthwhile(resident_bytes)) {
+    REQUIRE(looks < 1000);
+    ++looks;
+  }
+  return looks;
+}
+
+TEST_CASE("What is in use is tried again more and more seldom", "[idle_memory]") {
   IdleMemory memory;
   CHECK_FALSE(memory.IsWorthwhile(25 * kMiB));
-  CHECK_FALSE(memory.IsWorthwhile(900 * kMiB));
-  CHECK(memory.IsWorthwhile(900 * kMiB));
-  memory.OnGivenBack(895 * kMiB);
-  for (int look = 0; look < 5; ++look) CHECK_FALSE(memory.IsWorthwhile(900 * kMiB));
+  int before = LooksUntilWorthwhile(memory, 900 * kMiB);
+  CHECK(before == 2);
+  for (int time = 0; time < 10; ++time) {
+    memory.OnGivenBack(895 * kMiB);
+    const int looks = LooksUntilWorthwhile(memory, 900 * kMiB);
+    CHECK(looks >= std::min(2 * before - 1, IdleMemory::kLastDoubt));
+    before = looks;
+  }
+  CHECK(before <= IdleMemory::kLastDoubt + 2);
+}
+
+TEST_CASE("What was in use when memory was given back is given back later", "[idle_memory]") {
+  IdleMemory memory;
+  CHECK_FALSE(memory.IsWorthwhile(25 * kMiB));
+  LooksUntilWorthwhile(memory, 45 * kMiB);
+  memory.OnGivenBack(43 * kMiB);
+  CHECK(LooksUntilWorthwhile(memory, 43 * kMiB) < 10);
+  memory.OnGivenBack(26 * kMiB);
+  for (int look = 0; look < 1000; ++look) CHECK_FALSE(memory.IsWorthwhile(27 * kMiB));
 }
 
 TEST_CASE("A moment's memory is no reason, and less than before is the new measure",
