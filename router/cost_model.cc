@@ -40,6 +40,8 @@ size_t BinOf(double factor, size_t bins) {
   return static_cast<size_t>(std::clamp(bin, 0.0, static_cast<double>(bins - 1)));
 }
 
+double EndOf(size_t bin) { return kFirstError * std::pow(kErrorStep, static_cast<double>(bin)); }
+
 }  // namespace
 
 void CostModel::Learn(int64_t rows, Duration time) {
@@ -80,15 +82,29 @@ void CostModel::Learn(int64_t rows, Duration time) {
 }
 
 void CostModel::LearnError(double factor) {
-  errors_[BinOf(factor, kErrorBins)] += error_weight_;
+  const size_t bin = BinOf(factor, kErrorBins);
+  errors_[bin] += error_weight_;
   errors_weight_ += error_weight_;
+  if (bin > late_bin_) later_weight_ += error_weight_;
   error_weight_ *= kErrorGrowth;
   if (error_weight_ > kErrorWeightLimit) {
     for (double& weight : errors_) weight /= error_weight_;
     errors_weight_ /= error_weight_;
+    later_weight_ /= error_weight_;
     error_weight_ = 1;
   }
-  late_factor_ = std::max(1.0, ErrorQuantile(kLateQuantile));
+  FollowLateBin();
+}
+
+// One error moves it by little, so that this costs less than to look for it in all bins.
+void CostModel::FollowLateBin() {
+  const size_t before = late_bin_;
+  const double later = (1 - kLateQuantile) * errors_weight_;
+  while (late_bin_ + 1 < kErrorBins && later_weight_ > later) later_weight_ -= errors_[++late_bin_];
+  while (late_bin_ > 0 && later_weight_ + errors_[late_bin_] <= later) {
+    later_weight_ += errors_[late_bin_--];
+  }
+  if (late_bin_ != before) late_factor_ = std::max(1.0, EndOf(late_bin_));
 }
 
 double CostModel::ErrorQuantile(double q) const {
@@ -97,7 +113,7 @@ double CostModel::ErrorQuantile(double q) const {
   double left = (1 - q) * errors_weight_;
   size_t bin = kErrorBins - 1;
   while (bin > 0 && errors_[bin] <= left) left -= errors_[bin--];
-  return kFirstError * std::pow(kErrorStep, static_cast<double>(bin));
+  return EndOf(bin);
 }
 
 Duration CostModel::Predict(int64_t rows) const {

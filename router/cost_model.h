@@ -47,6 +47,7 @@ class CostModel {
 
   double PredictNs(double rows) const;
   void LearnError(double factor);
+  void FollowLateBin();
 
   uint64_t samples_ = 0;
   double mean_rows_ = 0;
@@ -61,6 +62,9 @@ class CostModel {
   std::array<double, kErrorBins> errors_{};
   double errors_weight_ = 0;
   double error_weight_ = 1;
+  // The bin of the late errors' quantile, the weight of those behind it, and what it stands for.
+  size_t late_bin_ = 0;
+  double later_weight_ = 0;
   double late_factor_ = 1;
 };
 

@@ -112,7 +112,12 @@ class Worker {
   void Kill(std::string reason, KillCause cause = KillCause::kFault);
   void GrantDeathWish();
   void OnExit(const WorkerExit& exit, TimePoint now);
-  // What it says of the batches. `crashed`: not by a signal from outside.
+  // By the server.
+  bool WasKilled() const;
+  // Of itself, not by a signal from outside.
+  bool HasCrashed(const WorkerExit& exit) const;
+  bool TookLongToEnd() const;
+  // What it says of the batches.
   WorkerDeath DeathOf(bool crashed) const;
   // And of a load.
   LoadDeath LoadDeathOf(bool crashed) const;
@@ -124,7 +129,8 @@ class Worker {
   void SettleFirstStart(absl::Status status);
   // The process has ended, before its hello where the first start is open still: `how` as in the
   // log. Either settles that or leaves it open for another process.
-  void JudgeFirstStart(const WorkerExit& exit, const std::string& how, bool killed, int64_t pid);
+  void JudgeFirstStart(const WorkerExit& exit, const std::string& how, bool was_killed,
+                       int64_t pid);
   void LogNotes(const worker::v1::ModelLoaded& message) const;
   void Log(LogLevel level, const std::string& text) const;
   LaneId lane(uint32_t lane_of_worker) const { return {pool_, first_lane_ + lane_of_worker}; }

@@ -26,14 +26,24 @@ void Worker::GrantDeathWish() {
   Kill(std::move(wish->reason), wish->cause);
 }
 
+// A stop from outside is as good as a signal.
+bool Worker::WasKilled() const { return !kill_reason_.empty() && !watch_->was_stopped(); }
+
+// What the server killed it for is its own doing, but for a load that is of no use any more.
+bool Worker::HasCrashed(const WorkerExit& exit) const {
+  return (WasKilled() && kill_cause_ != KillCause::kLoadUnwanted) || !WasSignalled(exit);
+}
+
+// What hangs long enough to be killed for it has waited already.
+bool Worker::TookLongToEnd() const {
+  return kill_cause_ == KillCause::kHang || kill_cause_ == KillCause::kLoadTooLong;
+}
+
 void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   std::string how = Describe(exit);
   if (!kill_reason_.empty()) absl::StrAppend(&how, ", since ", kill_reason_);
-  // What the server killed it for is its own doing, but for a stop from outside, and for a load
-  // that is of no use any more.
-  const bool is_own_doing =
-      !kill_reason_.empty() && !watch_->was_stopped() && kill_cause_ != KillCause::kLoadUnwanted;
-  const bool crashed = is_own_doing || !WasSignalled(exit);
+  const bool was_killed = WasKilled();
+  const bool crashed = HasCrashed(exit);
   int64_t pid = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -50,8 +60,6 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
                                                            ") while it ran the request")),
                        DeathOf(crashed), hung_);
   const LoadDeath load_death = LoadDeathOf(crashed);
-  // A stop from outside is as good as a signal.
-  const bool killed = !kill_reason_.empty() && !watch_->was_stopped();
   const std::string load_how = load_death == LoadDeath::kMemory ? watch_->excess() : how;
   current_link_.reset();
   process_.reset();
@@ -65,11 +73,9 @@ void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
   }
   // After the lanes: what it says of a model holds for the next life.
   if (loader_.OnWorkerDied(now, load_death, load_how, was_ready)) backoff_.Reset();
-  // What was killed after a long time has waited already.
-  const bool took_long = kill_cause_ == KillCause::kHang || kill_cause_ == KillCause::kLoadTooLong;
-  const bool makes_loop = crashed && !took_long && !death_explained_;
-  JudgeFirstStart(exit, how, killed, pid);
-  ScheduleRestart(was_ready ? now - ready_since_ : Duration(0), makes_loop, now);
+  JudgeFirstStart(exit, how, was_killed, pid);
+  ScheduleRestart(was_ready ? now - ready_since_ : Duration(0),
+                  crashed && !TookLongToEnd() && !death_explained_, now);
 }
 
 WorkerDeath Worker::DeathOf(bool crashed) const {
@@ -93,10 +99,10 @@ void Worker::ScheduleRestart(Duration healthy_for, bool crashed, TimePoint now) 
   start_at_ = now + backoff_.Next(healthy_for, crashed);
 }
 
-void Worker::JudgeFirstStart(const WorkerExit& exit, const std::string& how, bool killed,
+void Worker::JudgeFirstStart(const WorkerExit& exit, const std::string& how, bool was_killed,
                              int64_t pid) {
   if (first_start_.has_value()) return;
-  if (exit.signal != 0 && !killed && !stopping_ && ++early_deaths_ <= kMostEarlyDeaths) {
+  if (exit.signal != 0 && !was_killed && !stopping_ && ++early_deaths_ <= kMostEarlyDeaths) {
     // Not Log, which leaves the first start to the caller of Pool::Start.
     around_.log(LogLevel::kWarning,
                 absl::StrCat("worker ", name_, " process ", pid,

@@ -1,5 +1,6 @@
 #include "router/cost_model.h"
 
+#include <algorithm>
 #include <random>
 
 #include "tests/router/requests.h"
@@ -118,6 +119,17 @@ TEST_CASE("A steady model is predicted to within a few percent", "[cost]") {
   CHECK(cost.ErrorQuantile(0.99) < 1.06);
   CHECK(cost.ErrorQuantile(0.01) > 0.9);
   CHECK(cost.PredictLate(16) < cost.Predict(16) * 11 / 10);
+}
+
+TEST_CASE("A late batch is what nine of ten are not later than", "[cost]") {
+  CostModel cost;
+  NoisyTruth truth(4000, 250, 0.3);
+  for (int i = 0; i < 5000; ++i) {
+    truth.Teach(cost, 1);
+    if (cost.samples() < 3) continue;
+    const double late = ToMicroseconds(cost.PredictLate(8)) / ToMicroseconds(cost.Predict(8));
+    REQUIRE(late == Approx(std::max(1.0, cost.ErrorQuantile(0.9))).epsilon(0.001));
+  }
 }
 
 TEST_CASE("A slow drift is followed", "[cost]") {
