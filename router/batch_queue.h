@@ -121,6 +121,8 @@ class BatchQueue {
 
   // A batch may be held back for more requests.
   bool holds_back() const { return max_delay_.count() > 0; }
+  // Not any more: there will be none.
+  void StopHoldingBack() { max_delay_ = Duration{0}; }
 
   // No waiting request expires earlier. May be too early.
   TimePoint earliest_expiry() const;
@@ -152,7 +154,7 @@ class BatchQueue {
   const int64_t max_rows_;
   const bool joins_;
   const bool in_order_;
-  const Duration max_delay_;
+  Duration max_delay_;
   const std::vector<uint32_t> preferred_;
   const uint32_t default_level_;
   // By number; that of number 0 is for models without levels.

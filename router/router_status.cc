@@ -114,12 +114,18 @@ size_t Router::State::ClearQuarantine() { return quarantine_.Clear(); }
 
 bool Router::State::Drain(Duration timeout) {
   draining_.store(true);
+  SchedulerActions actions;
+  {
+    const std::lock_guard lock(mutex_);
+    scheduler_.StopHoldingBack(clock_.Now(), actions);
+    Arm();
+  }
+  Perform(std::exchange(actions, {}));
   {
     std::unique_lock lock(drain_mutex_);
     const auto idle = [this] { return requests_in_flight_.load() == 0; };
     if (drained_.wait_for(lock, timeout, idle)) return true;
   }
-  SchedulerActions actions;
   {
     const std::lock_guard lock(mutex_);
     scheduler_.RefuseWaiting(absl::UnavailableError("the server is shutting down"), actions);

@@ -281,6 +281,12 @@ void Scheduler::NoteLanes(TimePoint now) {
   }
 }
 
+void Scheduler::StopHoldingBack(TimePoint now, SchedulerActions& actions) {
+  for (Model& model : models_) model.queue.StopHoldingBack();
+  next_wakeup_ = now;
+  Tick(now, actions);
+}
+
 void Scheduler::RefuseWaiting(const absl::Status& status, SchedulerActions& actions) {
   restart_patience_ = Duration{0};
   for (const uint32_t model : active_) {

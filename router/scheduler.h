@@ -189,6 +189,8 @@ class Scheduler {
 
   // Takes out those of the model's waiting requests that the test picks.
   Requests TakeIf(uint32_t model, absl::FunctionRef<bool(const QueuedRequest&)> test);
+  // No more requests will come: none that wait are held back for others from now on.
+  void StopHoldingBack(TimePoint now, SchedulerActions& actions);
   // Refuses all that waits. From now on nothing waits for a worker to come back.
   void RefuseWaiting(const absl::Status& status, SchedulerActions& actions);
 

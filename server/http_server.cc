@@ -7,6 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "router/quoted.h"
 #include "server/http_listener.h"
@@ -58,21 +62,67 @@ void Reply(const absl::StatusOr<json>& body, httplib::Response* response) {
   response->set_content(Dump(sent), "application/json");
 }
 
-// A proxy before the server might take another one of two lengths, and so see other requests than
-// the server does (RFC 9112, 6.3).
-httplib::Server::HandlerResponse RefuseUnclearLength(const httplib::Request& request,
-                                                     httplib::Response* response) {
+// The library reads no body of other methods.
+bool MayHaveBody(const httplib::Request& request) {
+  constexpr absl::string_view kMethods[] = {"POST", "PUT", "PATCH", "DELETE"};
+  return absl::c_linear_search(kMethods, request.method);
+}
+
+// Whether the server sees the request end where a proxy before it does (RFC 9112, 6.3). What it
+// leaves of one would be read as another request, which the proxy has not seen.
+absl::Status CheckLength(const httplib::Request& request) {
   const size_t lengths = request.get_header_value_count("Content-Length");
-  if (lengths + request.get_header_value_count("Transfer-Encoding") <= 1) {
-    return httplib::Server::HandlerResponse::Unhandled;
+  const size_t encodings = request.get_header_value_count("Transfer-Encoding");
+  if (lengths + encodings > 1) {
+    return absl::InvalidArgumentError(
+        "the request tells its length twice: expected one Content-Length or Transfer-Encoding");
   }
-  Reply(absl::InvalidArgumentError(
-            "the request tells its length twice: expected one Content-Length or Transfer-Encoding"),
-        response);
-  // What follows would be read as another request.
+  const std::string length = request.get_header_value("Content-Length");
+  uint64_t bytes = 0;
+  if (lengths > 0 &&
+      (!absl::c_all_of(length, absl::ascii_isdigit) || !absl::SimpleAtoi(length, &bytes))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("Content-Length is ", Quoted(length), ": expected a number of bytes"));
+  }
+  const std::string encoding = request.get_header_value("Transfer-Encoding");
+  if (encodings > 0 && !absl::EqualsIgnoreCase(encoding, "chunked")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("Transfer-Encoding is ", Quoted(encoding), ": expected chunked"));
+  }
+  if ((bytes > 0 || encodings > 0) && !MayHaveBody(request)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a ", Quoted(request.method), " has no body here: send it with POST"));
+  }
+  return absl::OkStatus();
+}
+
+// After an answer to what could not be read, or not to its end.
+void EndConnection(httplib::Response* response) {
   HttpListener::EndConnection();
   response->set_header("Connection", "close");
-  return httplib::Server::HandlerResponse::Handled;
+}
+
+// What the library refuses it refuses without a word, and without having read it to its end but for
+// paths that are not there.
+void ExplainRefusal(const httplib::Request& request, uint64_t largest_body,
+                    httplib::Response* response) {
+  const int code = response->status;
+  if (code < 400 || code >= 500 || !response->body.empty()) return;
+  std::string reason = "the request cannot be read as one of HTTP";
+  if (code == 404) {
+    reason = absl::StrCat("there is no ", request.method, " of ", Quoted(request.path),
+                          " here; gRPC has all methods");
+  } else if (code == 413) {
+    reason = absl::StrCat("the body has more than ", largest_body,
+                          " bytes, the most over HTTP; larger requests go by gRPC");
+  } else if (code == 414) {
+    reason = "the request's address is too long";
+  } else if (code == 415) {
+    reason = "the body's Content-Encoding is none that the server reads; send it as it is";
+  }
+  Reply(absl::UnknownError(reason), response);
+  response->status = code;
+  if (code != 404) EndConnection(response);
 }
 
 HttpListenerOptions ListenerOptions(const HttpServerOptions& options) {
@@ -109,16 +159,19 @@ class HttpServer::Impl {
         state_(state),
         queries_(router, state),
         listener_(ListenerOptions(options)) {
+    const uint64_t largest_body = std::min(options.max_message_bytes, kLargestBody);
+    listener_.routes().set_payload_max_length(largest_body);
     listener_.routes().set_pre_routing_handler([](const Request& request, Response& response) {
-      return RefuseUnclearLength(request, &response);
+      const absl::Status status = CheckLength(request);
+      if (status.ok()) return httplib::Server::HandlerResponse::Unhandled;
+      Reply(status, &response);
+      EndConnection(&response);
+      return httplib::Server::HandlerResponse::Handled;
     });
-    listener_.routes().set_error_handler([](const Request& request, Response& response) {
-      if (response.status != 404 || !response.body.empty()) return;
-      Reply(absl::NotFoundError(absl::StrCat("there is no ", request.method, " of ",
-                                             Quoted(request.path), " here; gRPC has all methods")),
-            &response);
-    });
-    listener_.routes().set_payload_max_length(std::min(options.max_message_bytes, kLargestBody));
+    listener_.routes().set_error_handler(
+        [largest_body](const Request& request, Response& response) {
+          ExplainRefusal(request, largest_body, &response);
+        });
     AddHealthRoutes();
     AddModelRoutes();
   }

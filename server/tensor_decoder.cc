@@ -116,8 +116,8 @@ absl::StatusOr<Tensor> DecodeHeader(const Input& input) {
   tensor.name = input.name();
   tensor.type = ParseDataType(input.datatype());
   if (tensor.type == DataType::kInvalid) {
-    return TensorError(input, absl::StrCat("unknown datatype '", input.datatype(),
-                                           "'; expected one such as FP32, INT64 or BYTES"));
+    return TensorError(input, absl::StrCat("unknown datatype ", Quoted(input.datatype()),
+                                           "; expected one such as FP32, INT64 or BYTES"));
   }
   const auto region = input.parameters().find("shared_memory_region");
   if (region != input.parameters().end()) {

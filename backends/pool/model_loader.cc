@@ -156,8 +156,10 @@ bool ModelLoader::OnWorkerDied(TimePoint now, LoadDeath death, const std::string
   std::string why = tells_all ? reason : "its load ended a worker again and again";
   const std::optional<uint32_t> blamed = plan_.Restart(now, death, served, std::move(why));
   if (!blamed.has_value()) return false;
-  Fail(*blamed, absl::InternalError(reason));
-  return plan_.IsLeftOut(*blamed);
+  const bool is_left_out = plan_.IsLeftOut(*blamed);
+  // A signal from outside says nothing of the model: it loads anew, and requests wait for it.
+  if (is_left_out || death != LoadDeath::kSignal) Fail(*blamed, absl::InternalError(reason));
+  return is_left_out;
 }
 
 std::string ModelLoader::Reason(LoadDeath death, const std::string& how) const {

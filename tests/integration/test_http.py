@@ -106,24 +106,41 @@ class HttpTest(unittest.TestCase):
             self.assertEqual(status, expected, answer)
             self.assertIn(word, answer["error"])
 
-    def test_a_length_that_is_told_twice_is_refused_and_nothing_behind_it_is_read(self):
-        for lengths in (
-            "Content-Length: 2\r\nContent-Length: 3",
-            "Content-Length: 2\r\nTransfer-Encoding: chunked",
+    def answers_to(self, request):
+        """All that a connection brings on which one request is sent and, as its body, another."""
+        address = ("127.0.0.1", self.server.ports["http"])
+        with socket.create_connection(address, TIMEOUT) as client:
+            client.sendall(request + b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = b""
+            with contextlib.suppress(ConnectionResetError):
+                while part := client.recv(65536):
+                    answer += part
+        return answer
+
+    def test_nothing_is_read_behind_a_request_whose_end_is_unclear(self):
+        infer, live = "POST /v2/models/echo/infer", "GET /v2/health/live"
+        for line, headers, status, word in (
+            (infer, "Content-Length: 2\r\nContent-Length: 3", 400, "tells its length twice"),
+            (infer, "Content-Length: 2\r\nTransfer-Encoding: chunked", 400, "its length twice"),
+            (infer, "Content-Length: 0x1f", 400, 'Content-Length is "0x1f"'),
+            (infer, "Content-Length: 5, 5", 400, 'Content-Length is "5, 5"'),
+            (infer, "Content-Length: -5", 400, 'Content-Length is "-5"'),
+            (infer, "Content-Length: 99999999999999999999", 400, "Content-Length is"),
+            (infer, "Content-Length: 999999999", 413, "larger requests go by gRPC"),
+            (infer, "Transfer-Encoding: gzip, chunked", 400, "expected chunked"),
+            (infer, "Transfer-Encoding: chunked\r\n\r\nZZ", 400, "cannot be read"),
+            ("POST /nowhere", "Content-Length: 0x5", 400, 'Content-Length is "0x5"'),
+            (live, "Content-Length: 45", 400, '"GET" has no body'),
+            (live, "Transfer-Encoding: chunked", 400, '"GET" has no body'),
+            ("OPTIONS *", "Content-Length: 45", 400, '"OPTIONS" has no body'),
+            ("nonsense", "Host: b", 400, "cannot be read"),
         ):
-            address = ("127.0.0.1", self.server.ports["http"])
-            with self.subTest(lengths), socket.create_connection(address, TIMEOUT) as client:
-                client.sendall(
-                    f"POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\n{lengths}\r\n\r\n".encode()
-                    + b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
-                )
-                answer = b""
-                with contextlib.suppress(ConnectionResetError):
-                    while part := client.recv(65536):
-                        answer += part
+            with self.subTest(line=line, headers=headers):
+                head = f"{line} HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n"
+                answer = self.answers_to(head.encode())
                 self.assertEqual(answer.count(b"HTTP/1.1 "), 1, answer)
-                self.assertIn(b"HTTP/1.1 400", answer)
-                self.assertIn(b"tells its length twice", answer)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 %d" % status), answer)
+                self.assertIn(word, json.loads(answer.partition(b"\r\n\r\n")[2])["error"])
 
     def test_what_is_no_json_is_refused(self):
         bodies = ["", "{", "[]", "7", '{"inputs": 7}', '{"inputs": [7]}', "[" * 100_000]

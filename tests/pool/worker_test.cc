@@ -194,6 +194,23 @@ TEST_CASE("A load that never ends is told of, ends its worker at the limit, and 
   CHECK(events.Last(Kind::kModelFailed).status.message() == reason + ", so it is left out");
 }
 
+TEST_CASE("A signal from outside during a load is not told as the model's failure", "[worker]") {
+  ManualWorker manual("tandem_scripted_worker");
+  RecordedEvents& events = manual.events;
+  manual.worker.Load(ScriptedModel(1));
+  manual.worker.Load(ScriptedModel(2, "echo", "hang"));
+  for (size_t life = 1; life <= LoadTrials::kMostSignals; ++life) {
+    REQUIRE(manual.TickUntil([&] { return events.Count(Kind::kModelReady, 1) == life; }));
+    CHECK(events.Count(Kind::kModelFailed) == 0);
+    REQUIRE(kill(static_cast<pid_t>(manual.worker.Status().pid), SIGKILL) == 0);
+    REQUIRE(manual.TickUntilGone());
+    manual.Advance(RestartBackoff::kLongest);
+  }
+  // So many in a row are no chance any more.
+  CHECK(events.Count(Kind::kModelFailed, 2) >= 1);
+  CHECK(events.Count(Kind::kModelFailed, 1) == 0);
+}
+
 TEST_CASE("A load whose model is removed ends its worker soon, with blame on nobody", "[worker]") {
   ManualWorker manual("tandem_scripted_worker");
   RecordedEvents& events = manual.events;

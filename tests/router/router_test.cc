@@ -315,6 +315,20 @@ TEST_CASE("Drain refuses new requests and waits for the accepted ones", "[router
   CHECK(running.get().status.ok());
 }
 
+TEST_CASE("Drain holds no request back for others", "[router]") {
+  RouterBench bench;
+  ModelConfig config = BatchingModel();
+  config.max_queue_delay = std::chrono::hours(1);
+  REQUIRE(bench.router.AddModel(Version(config)).ok());
+  auto held = bench.Ask(Request());
+  CHECK_FALSE(Answered(held));
+  auto drained =
+      std::async(std::launch::async, [&] { return bench.router.Drain(std::chrono::seconds(60)); });
+  bench.cpu.Finish(bench.cpu.Next());
+  CHECK(drained.get());
+  CHECK(held.get().status.ok());
+}
+
 TEST_CASE("A result for a batch that does not run is ignored", "[router]") {
   RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
