@@ -151,6 +151,10 @@ absl::Status ReadInput(const json& input, ModelInferRequest::InferInputTensor* t
     return BadTensor(tensor->name(), "it has no datatype");
   }
   tensor->set_datatype(input["datatype"].get<std::string>());
+  if (ParseDataType(tensor->datatype()) == DataType::kInvalid) {
+    return BadTensor(tensor->name(), absl::StrCat("unknown datatype ", Quoted(tensor->datatype()),
+                                                  "; expected one such as FP32, INT64 or BYTES"));
+  }
   if (!input.contains("shape") || !input["shape"].is_array()) {
     return BadTensor(tensor->name(), "it has no shape");
   }

@@ -167,6 +167,13 @@ int Run(const TuneOptions& options) {
     return ReportUsage(absl::NotFoundError(absl::StrCat(
         "there is no model repository ", options.repository, "; --model-repository names it")));
   }
+  // The server that is to try it finds it by its name.
+  if (fs::path(options.model).filename() != options.model) {
+    return ReportUsage(absl::InvalidArgumentError(
+        absl::StrCat(options.model,
+                     ": expected the model's name in the repository, not a path; "
+                     "--model-repository names the repository")));
+  }
   const fs::path folder = fs::path(options.repository) / options.model;
   const fs::path path = folder / "config.pbtxt";
   const absl::StatusOr<std::string> config = ReadConfig(path);

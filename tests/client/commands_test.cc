@@ -87,6 +87,11 @@ TEST_CASE("A word that is no command is answered with the commands", "[client]")
   }
 }
 
+TEST_CASE("A model to tune is named, not pointed at", "[client]") {
+  const ScratchFolder folder;
+  CHECK(Program().Run({"tune", "models/m", "--model-repository", folder.Path("")}) == kExitUsage);
+}
+
 TEST_CASE("A server without a name is bad usage", "[client]") {
   CHECK_THROWS_AS(Program().Run({"status", "--target", ""}), CLI::ValidationError);
 }

@@ -91,6 +91,7 @@ class HttpTest(unittest.TestCase):
             (self.infer("echo", [1, 4], [1, 2, 3]), 400, "INPUT0"),
             (self.infer("echo", [1, 4], [1, 2, 3, 4], "INT32"), 400, "INPUT0"),
             (self.infer("echo", [1, 2**62], []), 400, "INPUT0"),
+            (self.infer("echo", [1, 4], [1, 2, 3, 4], "NOPE"), 400, 'unknown datatype "NOPE"'),
             (
                 self.infer("echo", [1, 4], [1, 2, "c", 4]),
                 400,
