@@ -39,6 +39,18 @@ void TakeSettings(const Message& message, const TextProtoLines& lines, ConfigFil
   }
 }
 
+// In PoolSpecFields 0 is what was left out.
+absl::Status CheckPool(const config::v1::Pool& pool, const TextProtoLines& lines) {
+  std::vector<const FieldDescriptor*> fields;
+  pool.GetReflection()->ListFields(pool, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const std::string& name = field->name();
+    if (name == "express" || name == "nice" || ValueText(pool, *field) != "0") continue;
+    return FieldError(lines, pool, name, "0: expected more; leave it out to have the default");
+  }
+  return absl::OkStatus();
+}
+
 PoolSpecFields TakePool(const config::v1::Pool& pool) {
   PoolSpecFields fields;
   fields.name = pool.name();
@@ -78,6 +90,9 @@ absl::StatusOr<ConfigFile> ParseConfigFile(absl::string_view text, const std::st
   TakeSettings(message, parser.lines(), &file);
   TakeSettings(message.limits(), parser.lines().Nested(message, "limits"), &file);
   for (int i = 0; i < message.pools_size(); ++i) {
+    const absl::Status pool =
+        CheckPool(message.pools(i), parser.lines().Nested(message, "pools", i));
+    if (!pool.ok()) return pool;
     file.pools.push_back({absl::StrCat(parser.lines().Where(message, "pools", i), ": pools"),
                           TakePool(message.pools(i))});
   }

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/catch.h"
 
 namespace tandem::server {
@@ -34,6 +35,24 @@ TEST_CASE("A mistake in a configuration file is told with file, line and column"
   CHECK(message.find("ports") != std::string::npos);
   CHECK(ParseConfigFile("grpc_port: many", "server.pbtxt").status().message().find("grpc_port") !=
         std::string::npos);
+}
+
+TEST_CASE("A 0 in a configuration file is no default", "[config_file]") {
+  const auto limits = ParseConfigFile("grpc_threads: 0\nlimits { max_queue_length: 0 }", "s.pbtxt");
+  REQUIRE(limits.ok());
+  CHECK(limits->settings.at("grpc-threads") == "0");
+  CHECK(limits->settings.at("max-queue-length") == "0");
+  for (const char* field : {"processes", "lanes", "threads", "input_arena_bytes", "memory_bytes",
+                            "cpu_share", "device_memory_bytes"}) {
+    const auto pool = ParseConfigFile(
+        absl::StrCat("pools { name: 'a' }\npools {\n  name: 'b'\n  ", field, ": 0\n}"), "s.pbtxt");
+    CHECK(pool.status() ==
+          absl::InvalidArgumentError(absl::StrCat(
+              "s.pbtxt:4: ", field, ": 0: expected more; leave it out to have the default")));
+  }
+  const auto allowed = ParseConfigFile("pools { name: 'a' express: 0 nice: 0 }", "s.pbtxt");
+  REQUIRE(allowed.ok());
+  CHECK(allowed->pools.at(0).fields.express == 0);
 }
 
 TEST_CASE("A configuration file that is not there is not found", "[config_file]") {
