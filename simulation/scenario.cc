@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -22,6 +23,8 @@ constexpr double kLongestMs = 3.6e6;
 // A batch of one row must not be shorter: rates are to stay finite.
 constexpr double kShortestMs = 0.001;
 constexpr size_t kMostPools = 64;
+// Each request looks at them all: with more of them a run takes minutes.
+constexpr uint64_t kMostLanes = 4096;
 constexpr size_t kMostLoads = 1000;
 constexpr double kLeastLoad = 0.001;
 constexpr double kMostLoad = 100;
@@ -200,6 +203,13 @@ absl::Status ReadPools(Fields& fields, std::vector<SimulatedPool>* pools) {
   for (const Json& pool : list) {
     const std::string where = absl::StrCat("pools[", pools->size(), "]");
     status.Update(ReadPool(pool, where, &names, &pools->emplace_back()));
+  }
+  const uint64_t lanes =
+      std::accumulate(pools->begin(), pools->end(), uint64_t{0},
+                      [](uint64_t sum, const SimulatedPool& pool) { return sum + pool.lanes; });
+  if (lanes > kMostLanes) {
+    fields.Fail("pools",
+                absl::StrCat("expected at most ", kMostLanes, " lanes in all, got ", lanes));
   }
   return status;
 }

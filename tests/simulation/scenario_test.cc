@@ -111,6 +111,12 @@ TEST_CASE("Pools have names of their own and are no more than 64", "[simulation]
   };
   CHECK(ErrorOf(with(pools(64))).empty());
   CHECK(absl::StrContains(ErrorOf(with(pools(65))), "pools: expected at most 64, got 65"));
+  const std::string many = R"({"kind": "cpu", "alpha_ms": 1, "lanes": 1024, "name": ")";
+  std::string five;
+  for (const char* name : {"a", "b", "c", "d", "e"})
+    five += (five.empty() ? "" : ", ") + many + name + "\"}";
+  CHECK(absl::StrContains(ErrorOf(with(five)),
+                          "pools: expected at most 4096 lanes in all, got 5120"));
 }
 
 TEST_CASE("What is told of a scenario's values is printable and short", "[simulation]") {
