@@ -50,7 +50,8 @@ TEST_CASE("A 0 in a configuration file is no default", "[config_file]") {
           absl::InvalidArgumentError(absl::StrCat(
               "s.pbtxt:4: ", field, ": 0: expected more; leave it out to have the default")));
   }
-  const auto allowed = ParseConfigFile("pools { name: 'a' express: 0 nice: 0 }", "s.pbtxt");
+  const auto allowed =
+      ParseConfigFile("pools { name: '0' cores: '0' express: 0 nice: 0 }", "s.pbtxt");
   REQUIRE(allowed.ok());
   CHECK(allowed->pools.at(0).fields.express == 0);
 }
