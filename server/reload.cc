@@ -1,10 +1,30 @@
 #include "server/reload.h"
 
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace tandem::server {
+namespace {
+
+absl::Status Unchangeable(absl::string_view what) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, " cannot change while the server runs; start it again for that"));
+}
+
+// Of the first pool that differs; "pools" where one is gone, or none was asked for.
+std::string PlaceOfChange(const ServeOptions& before, const ServeOptions& after) {
+  for (size_t i = 0; i < after.pools.size(); ++i) {
+    if (i < before.pools.size() && before.pools[i] == after.pools[i]) continue;
+    const auto place = after.pool_places.find(after.pools[i].name);
+    return place == after.pool_places.end() ? "pools" : place->second;
+  }
+  return "pools";
+}
+
+}  // namespace
 
 absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after) {
   const std::pair<const char*, bool> kept[] = {
@@ -30,13 +50,11 @@ absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after) 
       {"front-end-cores", before.front_end_cores == after.front_end_cores},
       {"port-file", before.port_file == after.port_file},
       {"take-over", before.take_over == after.take_over},
-      {"pools", before.pools == after.pools},
   };
   for (const auto& [setting, same] : kept) {
-    if (same) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat(setting, " cannot change while the server runs; start it again for that"));
+    if (!same) return Unchangeable(PlaceOf(after, setting));
   }
+  if (before.pools != after.pools) return Unchangeable(PlaceOfChange(before, after));
   return absl::OkStatus();
 }
 

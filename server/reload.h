@@ -6,9 +6,9 @@
 
 namespace tandem::server {
 
-// INVALID_ARGUMENT, naming the first setting that only a new start can change, where `after`
-// differs from `before` in one. log-level, drain-timeout, max-queue-length and max-bytes-in-flight
-// may differ.
+// INVALID_ARGUMENT, naming the first setting that only a new start can change and where it stands,
+// where `after` differs from `before` in one. log-level, drain-timeout, max-queue-length,
+// max-queue-bytes and max-bytes-in-flight may differ.
 absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after);
 
 }  // namespace tandem::server

@@ -4,7 +4,6 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
-#include <set>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -187,16 +186,17 @@ std::string VariableName(absl::string_view setting) {
   return absl::StrCat("TANDEM_", absl::AsciiStrToUpper(absl::StrReplaceAll(setting, {{"-", "_"}})));
 }
 
-// Applies the settings that are given; `source` names one of them for messages.
+// Applies the settings that are given; `source` names the place of one of them.
 absl::Status ApplyAll(const std::map<std::string, std::string>& settings,
                       const std::function<std::string(const std::string&)>& source,
                       ServeOptions* options) {
   for (const auto& [name, value] : settings) {
+    std::string place = source(name);
     const absl::Status applied = Apply(name, value, options);
     if (!applied.ok()) {
-      return absl::Status(applied.code(),
-                          absl::StrCat(source(name), "=", value, ": ", applied.message()));
+      return absl::Status(applied.code(), absl::StrCat(place, "=", value, ": ", applied.message()));
     }
+    options->places[name] = std::move(place);
   }
   return absl::OkStatus();
 }
@@ -206,6 +206,26 @@ struct PoolText {
   std::string source;
   PoolSpecFields fields;
 };
+
+absl::Status ApplyFile(const std::string& path, ServeOptions* options,
+                       std::vector<PoolText>* pools) {
+  absl::StatusOr<ConfigFile> file = ReadConfigFile(path);
+  if (!file.ok()) return file.status();
+  for (ConfigFile::Pool& pool : file->pools) {
+    pools->push_back({std::move(pool.where), std::move(pool.fields)});
+  }
+  return ApplyAll(
+      file->settings, [&](const std::string& name) { return file->where.at(name); }, options);
+}
+
+absl::Status ApplyVariables(const Environment& environment, ServeOptions* options) {
+  std::map<std::string, std::string> variables;
+  for (const Setting& setting : kSettings) {
+    const char* value = environment(VariableName(setting.name));
+    if (value != nullptr) variables[setting.name] = value;
+  }
+  return ApplyAll(variables, VariableName, options);
+}
 
 absl::StatusOr<std::vector<PoolText>> ParsePools(const std::vector<std::string>& texts,
                                                  absl::string_view source) {
@@ -221,22 +241,20 @@ absl::StatusOr<std::vector<PoolText>> ParsePools(const std::vector<std::string>&
   return pools;
 }
 
-absl::StatusOr<std::vector<PoolSpec>> MakePools(const std::vector<PoolText>& texts,
-                                                const Machine& machine) {
-  std::vector<PoolSpec> pools;
-  std::set<std::string> names;
+absl::Status MakePools(const std::vector<PoolText>& texts, const Machine& machine,
+                       ServeOptions* options) {
   for (const PoolText& text : texts) {
     absl::StatusOr<PoolSpec> pool = MakePoolSpec(text.fields, machine);
     if (!pool.ok()) {
       return absl::InvalidArgumentError(absl::StrCat(text.source, ": ", pool.status().message()));
     }
-    if (!names.insert(pool->name).second) {
+    if (!options->pool_places.emplace(pool->name, text.source).second) {
       return absl::InvalidArgumentError(
           absl::StrCat(text.source, ": two pools have the name '", pool->name, "'"));
     }
-    pools.push_back(*std::move(pool));
+    options->pools.push_back(*std::move(pool));
   }
-  return pools;
+  return absl::OkStatus();
 }
 
 absl::Status CheckPorts(const ServeOptions& options) {
@@ -252,38 +270,63 @@ absl::Status CheckPorts(const ServeOptions& options) {
   return absl::OkStatus();
 }
 
+absl::Status CheckFrontEndCores(const ServeOptions& options, const Machine& machine) {
+  for (const int core : options.front_end_cores) {
+    if (std::find(machine.cores.begin(), machine.cores.end(), core) != machine.cores.end())
+      continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(PlaceOf(options, "front-end-cores"), ": core ", core,
+                     " is not there for this process; it may use ", CoresText(machine.cores)));
+  }
+  return absl::OkStatus();
+}
+
+// The front end's cores and the pools, as they were asked for or else by the machine.
+absl::Status Plan(std::vector<PoolText> texts, const Machine& machine, ServeOptions* options) {
+  options->machine_cores = machine.cores;
+  if (texts.empty()) {
+    if (options->front_end_cores.empty()) {
+      options->front_end_cores = PlanFrontEnd(machine, machine.gpus.size());
+    }
+    options->pools = PlanPools(machine, options->front_end_cores);
+  } else {
+    if (!options->front_end_cores.empty()) {
+      const std::string others = CoresText(OtherCores(machine, options->front_end_cores));
+      for (PoolText& pool : texts) {
+        if (pool.fields.cores.empty()) pool.fields.cores = others;
+      }
+    }
+    if (absl::Status made = MakePools(texts, machine, options); !made.ok()) return made;
+  }
+  for (PoolSpec& pool : options->pools) pool.memory_node = NodeOfAll(machine, pool.cores);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Span<const Setting> Settings() { return kSettings; }
+
+std::string PlaceOf(const ServeOptions& options, const std::string& setting) {
+  const auto place = options.places.find(setting);
+  return place == options.places.end() ? setting : place->second;
+}
 
 absl::StatusOr<ServeOptions> ResolveServeOptions(const ServeFlags& flags,
                                                  const Environment& environment,
                                                  const Machine& machine) {
   ServeOptions options;
-  std::vector<PoolText> pool_texts;
+  std::vector<PoolText> pools;
+  absl::Status status;
   const char* config_variable = environment("TANDEM_CONFIG");
   const std::string config =
       !flags.config.empty() ? flags.config : (config_variable != nullptr ? config_variable : "");
-  if (!config.empty()) {
-    absl::StatusOr<ConfigFile> file = ReadConfigFile(config);
-    if (!file.ok()) return file.status();
-    const auto source = [&](const std::string& name) { return file->where.at(name); };
-    const absl::Status applied = ApplyAll(file->settings, source, &options);
-    if (!applied.ok()) return applied;
-    for (auto& pool : file->pools) pool_texts.push_back({pool.where, std::move(pool.fields)});
+  if (!config.empty()) status = ApplyFile(config, &options, &pools);
+  if (status.ok()) status = ApplyVariables(environment, &options);
+  if (status.ok()) {
+    status = ApplyAll(
+        flags.settings, [](const std::string& name) { return absl::StrCat("--", name); }, &options);
   }
-
-  std::map<std::string, std::string> variables;
-  for (const Setting& setting : kSettings) {
-    const char* value = environment(VariableName(setting.name));
-    if (value != nullptr) variables[setting.name] = value;
-  }
-  absl::Status applied = ApplyAll(
-      variables, [](const std::string& name) { return VariableName(name); }, &options);
-  if (!applied.ok()) return applied;
-  applied = ApplyAll(
-      flags.settings, [](const std::string& name) { return absl::StrCat("--", name); }, &options);
-  if (!applied.ok()) return applied;
+  if (!status.ok()) return status;
 
   // TANDEM_POOL holds pools separated by ';'.
   const char* pool_variable = environment("TANDEM_POOL");
@@ -294,38 +337,17 @@ absl::StatusOr<ServeOptions> ResolveServeOptions(const ServeFlags& flags,
     absl::StatusOr<std::vector<PoolText>> parsed =
         ParsePools(texts, from_flags ? "--pool" : "TANDEM_POOL");
     if (!parsed.ok()) return parsed.status();
-    pool_texts = *std::move(parsed);
+    pools = *std::move(parsed);
   }
-  if (absl::Status ports = CheckPorts(options); !ports.ok()) return ports;
-  options.machine_cores = machine.cores;
-  for (const int core : options.front_end_cores) {
-    if (std::find(machine.cores.begin(), machine.cores.end(), core) != machine.cores.end())
-      continue;
-    return absl::InvalidArgumentError(absl::StrCat("front-end-cores: core ", core,
-                                                   " is not there for this process; it may use ",
-                                                   CoresText(machine.cores)));
-  }
-  if (pool_texts.empty()) {
-    if (options.front_end_cores.empty()) {
-      options.front_end_cores = PlanFrontEnd(machine, machine.gpus.size());
-    }
-    options.pools = PlanPools(machine, options.front_end_cores);
-  } else {
-    if (!options.front_end_cores.empty()) {
-      const std::string others = CoresText(OtherCores(machine, options.front_end_cores));
-      for (PoolText& pool : pool_texts) {
-        if (pool.fields.cores.empty()) pool.fields.cores = others;
-      }
-    }
-    absl::StatusOr<std::vector<PoolSpec>> pools = MakePools(pool_texts, machine);
-    if (!pools.ok()) return pools.status();
-    options.pools = *std::move(pools);
-  }
-  for (PoolSpec& pool : options.pools) pool.memory_node = NodeOfAll(machine, pool.cores);
+  status = CheckPorts(options);
+  if (status.ok()) status = CheckFrontEndCores(options, machine);
+  if (status.ok()) status = Plan(std::move(pools), machine, &options);
+  if (!status.ok()) return status;
   if (options.model_repository.empty()) {
     return absl::InvalidArgumentError(
-        "--model-repository is missing: give the folder of the models, or set "
-        "TANDEM_MODEL_REPOSITORY");
+        absl::StrCat(config.empty() ? "" : absl::StrCat(config, ": "),
+                     "--model-repository is missing: give the folder of the models, or set "
+                     "TANDEM_MODEL_REPOSITORY"));
   }
   return options;
 }

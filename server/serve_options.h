@@ -74,7 +74,14 @@ struct ServeOptions {
   // The port file of a server to take the ports over from. Empty: none.
   std::string take_over;
   std::vector<PoolSpec> pools;
+  // Where each setting and each pool that was given stands, by its name: "--grpc-port",
+  // "server.pbtxt:3: grpc_port", "server.pbtxt:7: pools".
+  std::map<std::string, std::string> places;
+  std::map<std::string, std::string> pool_places;
 };
+
+// Where the setting stands; its name, where it has its default.
+std::string PlaceOf(const ServeOptions& options, const std::string& setting);
 
 // One setting, for flags, variables and help alike.
 struct Setting {

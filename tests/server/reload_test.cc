@@ -52,4 +52,22 @@ TEST_CASE("A setting that only a new start can change is refused by its name", "
   CHECK(refusal([](ServeOptions& o) { o.pools.emplace_back(); }).find("pools") == 0);
 }
 
+TEST_CASE("A refused change is told with the place where it stands", "[reload]") {
+  const ServeOptions before;
+  ServeOptions after;
+  after.grpc_port = 9;
+  after.places["grpc-port"] = "server.pbtxt:3: grpc_port";
+  CHECK(CheckReload(before, after).message() ==
+        "server.pbtxt:3: grpc_port cannot change while the server runs; start it again for that");
+  after = before;
+  for (const char* name : {"a", "b"}) {
+    after.pools.emplace_back();
+    after.pools.back().name = name;
+  }
+  ServeOptions other = after;
+  other.pools[1].lanes = 7;
+  other.pool_places = {{"a", "server.pbtxt:4: pools"}, {"b", "server.pbtxt:9: pools"}};
+  CHECK(CheckReload(after, other).message().find("server.pbtxt:9: pools cannot change") == 0);
+}
+
 }  // namespace tandem::server

@@ -84,6 +84,22 @@ TEST_CASE("A bad value is told with its flag, variable or line", "[serve_options
   ServeFlags flags = Flags({});
   flags.config = folder.Write("server.pbtxt", "\nhttp_port: 99999\n");
   CheckOptionsRefused(flags, "server.pbtxt:2: http_port=99999");
+  flags.config = folder.Write("server.pbtxt", "\n\nfront_end_cores: '7'\n");
+  CheckOptionsRefused(flags, "server.pbtxt:3: front_end_cores: core 7 is not there");
+}
+
+TEST_CASE("Settings and pools are kept with the places where they stand", "[serve_options]") {
+  TemporaryFolder folder;
+  ServeFlags flags = Flags({{"grpc-port", "3"}});
+  flags.config = folder.Write("server.pbtxt", "grpc_port: 1\nhttp_port: 1\npools { name: 'a' }\n");
+  const auto options = Resolve(flags, {{"TANDEM_METRICS_PORT", "4"}});
+  REQUIRE(options.ok());
+  CHECK(PlaceOf(*options, "grpc-port") == "--grpc-port");
+  CHECK(PlaceOf(*options, "metrics-port") == "TANDEM_METRICS_PORT");
+  CHECK(PlaceOf(*options, "http-port").find("server.pbtxt:2: http_port") != std::string::npos);
+  CHECK(PlaceOf(*options, "address") == "address");
+  REQUIRE(options->pool_places.contains("a"));
+  CHECK(options->pool_places.at("a").find("server.pbtxt:3: pools") != std::string::npos);
 }
 
 TEST_CASE("Two ports of one number are refused, unless each is any free one", "[serve_options]") {
@@ -97,6 +113,9 @@ TEST_CASE("Two pools of one name, or no repository, are refused", "[serve_option
   flags.pools = {"a=device:cpu", "a=device:gpu:0"};
   CheckOptionsRefused(flags, "two pools have the name 'a'");
   CheckOptionsRefused(ServeFlags{}, "--model-repository is missing");
+  TemporaryFolder folder;
+  const std::string empty = folder.Write("server.pbtxt", "");
+  CheckOptionsRefused({{}, {}, empty}, "server.pbtxt: --model-repository is missing");
 }
 
 }  // namespace tandem::server
