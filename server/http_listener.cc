@@ -1,5 +1,6 @@
 #include "server/http_listener.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,7 +17,8 @@ namespace tandem::server {
 
 namespace {
 
-// Whether the connection that this thread serves ends after the answer.
+// The connection that this thread serves, and whether it ends after the answer.
+thread_local int served_socket = -1;
 thread_local bool ends_connection = false;
 
 }  // namespace
@@ -62,6 +64,7 @@ class HttpListener::Server final : public httplib::Server {
 
   bool Serve(socket_t socket) {
     HttpStream stream(connections_, clock_, times_, socket);
+    served_socket = socket;
     bool served = false;
     for (size_t left = keep_alive_max_count_; left > 0 && !stopping_.load(); --left) {
       if (!stream.AwaitRequest()) break;
@@ -101,6 +104,11 @@ HttpListener::HttpListener(HttpListenerOptions options)
 HttpListener::~HttpListener() { Stop(); }
 
 void HttpListener::EndConnection() { ends_connection = true; }
+
+bool HttpListener::HasHungUp() {
+  pollfd connection = {served_socket, POLLRDHUP, 0};
+  return poll(&connection, 1, 0) > 0;
+}
 
 httplib::Server& HttpListener::routes() { return *server_; }
 

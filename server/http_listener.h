@@ -49,6 +49,8 @@ class HttpListener {
 
   // For a handler: the connection whose call it answers ends after that answer.
   static void EndConnection();
+  // For a handler: the client whose call it answers sends no more, so that it has most likely gone.
+  static bool HasHungUp();
 
   // Takes the port and answers on it. See WhyNotListening for its errors.
   absl::Status Start();

@@ -1,9 +1,12 @@
 #include "server/http_server.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <future>
 #include <limits>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -30,6 +33,8 @@ constexpr size_t kCallsPerConnection = 100;
 // All requests over HTTP are one client's: connections of one request at a time would each pass for
 // one that asks for little.
 constexpr uint64_t kHttpClient = std::numeric_limits<uint64_t>::max();
+// How often a client that waits for its answer is looked after.
+constexpr auto kHangUpCheck = std::chrono::milliseconds(50);
 
 int HttpCode(absl::StatusCode code) {
   switch (code) {
@@ -255,11 +260,21 @@ class HttpServer::Impl {
     absl::StatusOr<DecodedRequest> decoded = DecodeInferRequest(*std::move(message), clock_.Now());
     if (!decoded.ok()) return decoded.status();
     decoded->request->client = kHttpClient;
-    std::promise<InferResponse> answered;
-    router_.Submit(std::move(decoded->request), [&answered](InferResponse response) {
-      answered.set_value(std::move(response));
-    });
-    return WriteInferJson(answered.get_future().get(), decoded->id, decoded->wants_placement);
+    return WriteInferJson(Run(std::move(decoded->request)), decoded->id, decoded->wants_placement);
+  }
+
+  // Waits for the answer. A client that hangs up meanwhile has cancelled the request.
+  InferResponse Run(std::unique_ptr<InferRequest> request) {
+    const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+    request->cancelled = cancelled;
+    std::promise<InferResponse> promise;
+    std::future<InferResponse> answer = promise.get_future();
+    router_.Submit(std::move(request),
+                   [&promise](InferResponse response) { promise.set_value(std::move(response)); });
+    while (answer.wait_for(kHangUpCheck) == std::future_status::timeout) {
+      if (HttpListener::HasHungUp()) cancelled->store(true, std::memory_order_relaxed);
+    }
+    return answer.get();
   }
 
   const Clock& clock_;

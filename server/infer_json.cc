@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/data_type.h"
+#include "core/shape.h"
 #include "router/quoted.h"
 #include "server/response_encoder.h"
 
@@ -116,7 +117,15 @@ absl::Status AddValues(const json& values, bool is_flat, int level,
 absl::Status AddData(const json& data, ModelInferRequest::InferInputTensor* tensor) {
   const bool is_flat = data.empty() || !data.front().is_array();
   if (!is_flat && tensor->shape_size() == 0) return NestedOtherwise(*tensor);
-  return AddValues(data, is_flat, 0, tensor);
+  if (absl::Status added = AddValues(data, is_flat, 0, tensor); !added.ok()) return added;
+  const absl::StatusOr<int64_t> count = ElementCount(tensor->shape());
+  if (!count.ok()) return BadTensor(tensor->name(), count.status().message());
+  if (is_flat && std::cmp_not_equal(data.size(), *count)) {
+    return BadTensor(tensor->name(),
+                     absl::StrCat("its data has ", data.size(), " values, its shape ",
+                                  ShapeToString(tensor->shape()), " holds ", *count));
+  }
+  return absl::OkStatus();
 }
 
 // The parameters of a request or of a tensor, where it has some.
@@ -154,6 +163,10 @@ absl::Status ReadInput(const json& input, ModelInferRequest::InferInputTensor* t
   if (ParseDataType(tensor->datatype()) == DataType::kInvalid) {
     return BadTensor(tensor->name(), absl::StrCat("unknown datatype ", Quoted(tensor->datatype()),
                                                   "; expected one such as FP32, INT64 or BYTES"));
+  }
+  if (tensor->datatype() == "FP16" || tensor->datatype() == "BF16") {
+    return BadTensor(tensor->name(),
+                     absl::StrCat(tensor->datatype(), " has no form in JSON; use gRPC"));
   }
   if (!input.contains("shape") || !input["shape"].is_array()) {
     return BadTensor(tensor->name(), "it has no shape");
@@ -264,7 +277,8 @@ absl::StatusOr<ModelInferRequest> ParseInferJson(const std::string& body) {
         "Protocol, neither compressed nor with anything behind it");
   }
   ModelInferRequest message;
-  if (document.contains("id") && document["id"].is_string()) {
+  if (document.contains("id")) {
+    if (!document["id"].is_string()) return absl::InvalidArgumentError("id is no string");
     message.set_id(document["id"].get<std::string>());
   }
   absl::Status status = ReadParameters(document, message.mutable_parameters());

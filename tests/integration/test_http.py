@@ -14,6 +14,7 @@ from harness.repository import Repository
 from harness.server import Server
 
 TIMEOUT = 30
+ONE_LANE = "--pool=cpu=device:cpu,lanes:1,express:0"
 
 
 class HttpTest(unittest.TestCase):
@@ -142,6 +143,35 @@ class HttpTest(unittest.TestCase):
                 self.assertEqual(answer.count(b"HTTP/1.1 "), 1, answer)
                 self.assertTrue(answer.startswith(b"HTTP/1.1 %d" % status), answer)
                 self.assertIn(word, json.loads(answer.partition(b"\r\n\r\n")[2])["error"])
+
+    def test_who_hangs_up_has_cancelled_the_request(self):
+        with contextlib.ExitStack() as stack:
+            repository = stack.enter_context(Repository())
+            repository.synthetic("slow", max_batch_size=1, parameters={"alpha_us": 3_000_000})
+            server = stack.enter_context(Server(repository.path, [ONE_LANE]))
+            entry = {"name": "INPUT0", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
+            body = json.dumps({"inputs": [entry]})
+            request = (
+                "POST /v2/models/slow/infer HTTP/1.1\r\nHost: a\r\nContent-Type: application/json"
+                f"\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+            ).encode()
+
+            def wait_for(condition):
+                with server.news() as wait:
+                    while not condition(server.status().models[0]):
+                        wait()
+
+            clients = []
+            for _ in range(4):
+                address = ("127.0.0.1", server.ports["http"])
+                clients.append(stack.enter_context(socket.create_connection(address, TIMEOUT)))
+                clients[-1].sendall(request)
+            # The others run, or have been given to the lane.
+            wait_for(lambda model: model.queued > 0)
+            for client in clients:
+                client.close()
+            wait_for(lambda model: model.requests == 4)
+            self.assertGreater(server.status().models[0].failures, 0)
 
     def test_what_is_no_json_is_refused(self):
         bodies = ["", "{", "[]", "7", '{"inputs": 7}', '{"inputs": [7]}', "[" * 100_000]

@@ -45,12 +45,30 @@ TEST_CASE("JSON that is no request is refused", "[infer_json]") {
       R"({"inputs": [], "outputs": [{"name": "y", "parameters": 1}]})",
       R"({"inputs": [], "outputs": [{}]})",
       R"({"inputs": [], "outputs": 1})",
+      R"({"id": 7, "inputs": []})",
       std::string(1000000, '['),
   };
   for (const std::string& body : refused) {
     CAPTURE(body.substr(0, 100));
     CHECK(absl::IsInvalidArgument(ParseInferJson(body).status()));
   }
+}
+
+TEST_CASE("What is wrong with a tensor in JSON is told in JSON's terms", "[infer_json]") {
+  const auto refusal = [](const std::string& tensor) {
+    const auto request = ParseInferJson(R"({"inputs": [{"name": "x", )" + tensor + "}]}");
+    CHECK(absl::IsInvalidArgument(request.status()));
+    return std::string(request.status().message());
+  };
+  CHECK(refusal(R"("datatype": "FP32", "shape": [2, 2], "data": [1, 2, 3])") ==
+        R"(input "x": its data has 3 values, its shape [2,2] holds 4)");
+  CHECK(refusal(R"("datatype": "BYTES", "shape": [], "data": [])") ==
+        R"(input "x": its data has 0 values, its shape [] holds 1)");
+  CHECK(refusal(R"("datatype": "FP32", "shape": [-1], "data": [1])").find(R"(input "x": )") == 0);
+  CHECK(refusal(R"("datatype": "BF16", "shape": [1], "data": [1])") ==
+        R"(input "x": BF16 has no form in JSON; use gRPC)");
+  CHECK(refusal(R"("datatype": "FP32", "shape": [1], "data": ["1"])") ==
+        R"(input "x": its data holds "1": expected FP32)");
 }
 
 TEST_CASE("An answer is written with its values by type", "[infer_json]") {
