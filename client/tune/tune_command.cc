@@ -120,6 +120,10 @@ absl::StatusOr<TuneLoad> ToLoad(const TuneOptions& options,
   load.shapes = *std::move(shapes);
   load.model = options.model;
   load.worker_program = options.worker;
+  if (!options.worker.empty() && access(options.worker.c_str(), X_OK) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--worker ", options.worker, ": there is no such program"));
+  }
   std::error_code error;
   load.program = fs::canonical("/proc/self/exe", error).string();
   uint32_t most = 0;

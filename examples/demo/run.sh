@@ -64,5 +64,5 @@ code=0
 wait "$server" || code=$?
 server=
 echo "The server answered what it had accepted, ended its workers and left with exit code $code."
-echo "Serve the same models yourself: build/tandem serve --model-repository=$demo/models ${pools[*]}"
+echo "Serve the same models yourself: build/tandem serve --address=127.0.0.1 --model-repository=$demo/models ${pools[*]}"
 exit "$code"
