@@ -197,8 +197,12 @@ void Scheduler::Tick(TimePoint now, SchedulerActions& actions) {
   next_wakeup_ = next_watch_;
   RefuseSuspects(now, actions);
   ServeSuspects(now, actions);
+  const bool sweeps = now >= next_sweep_;
+  if (sweeps) next_sweep_ = kNever;
   std::vector<uint32_t> waiting = active_;
   for (const uint32_t model : waiting) {
+    // All that wait are looked at for it, which may be very many.
+    if (!sweeps && now < models_[model].queue.earliest_expiry()) continue;
     Requests dead;
     models_[model].queue.TakeDead(now, dead);
     RefuseDead(now, model, std::move(dead), actions);
@@ -237,8 +241,12 @@ void Scheduler::WatchLanes(TimePoint now, SchedulerActions& actions) {
 
 // Makes sure of a wake-up for what waits now.
 void Scheduler::NoteWaiting(TimePoint now) {
-  if (active_.empty() && suspects_.empty()) return;
-  next_wakeup_ = std::min(next_wakeup_, now + kSweepInterval);
+  if (active_.empty() && suspects_.empty()) {
+    next_sweep_ = kNever;
+    return;
+  }
+  if (next_sweep_ == kNever) next_sweep_ = now + kSweepInterval;
+  next_wakeup_ = std::min(next_wakeup_, next_sweep_);
   NoteLanes(now);
   for (const uint32_t model : active_) {
     const BatchQueue& queue = models_[model].queue;

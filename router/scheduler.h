@@ -350,6 +350,8 @@ class Scheduler {
   uint64_t next_sequence_ = 1;
   uint64_t next_batch_ = 1;
   TimePoint next_wakeup_ = kNever;
+  // When all that waits is looked over. kNever: nothing waits.
+  TimePoint next_sweep_ = kNever;
   // kNever: no batch runs.
   TimePoint next_watch_ = kNever;
 };

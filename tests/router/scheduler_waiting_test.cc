@@ -171,6 +171,24 @@ TEST_CASE("A cancelled request that waits is found by the sweep", "[scheduler]")
   CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kCancelled);
 }
 
+TEST_CASE("Requests that come all the time put no sweep off", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  auto request = Queued(bench.now);
+  request->request->cancelled = cancelled;
+  bench.Submit(model, std::move(request));
+  *cancelled = true;
+  while (bench.actions.refusals.empty()) {
+    REQUIRE(bench.now <= kStart + Scheduler::kSweepInterval);
+    bench.now += milliseconds(1);
+    if (bench.now >= bench.scheduler.NextWakeup()) bench.scheduler.Tick(bench.now, bench.actions);
+    bench.Submit(model);
+  }
+  CHECK(bench.actions.refusals[0].status.code() == absl::StatusCode::kCancelled);
+}
+
 TEST_CASE("A batch that is held back goes when its delay has passed", "[scheduler]") {
   ModelConfig config = BatchingModel();
   config.max_queue_delay = milliseconds(2);
