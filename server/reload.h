@@ -7,8 +7,7 @@
 namespace tandem::server {
 
 // INVALID_ARGUMENT, naming the first setting that only a new start can change and where it stands,
-// where `after` differs from `before` in one. log-level, drain-timeout, max-queue-length,
-// max-queue-bytes and max-bytes-in-flight may differ.
+// where `after` differs from `before` in one.
 absl::Status CheckReload(const ServeOptions& before, const ServeOptions& after);
 
 }  // namespace tandem::server

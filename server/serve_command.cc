@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "server/serve_options.h"
+#include "server/serve_settings.h"
 #include "server/server_process.h"
 
 namespace tandem::server {

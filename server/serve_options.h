@@ -11,8 +11,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "server/pool_spec.h"
@@ -82,17 +80,6 @@ struct ServeOptions {
 
 // Where the setting stands; its name, where it has its default.
 std::string PlaceOf(const ServeOptions& options, const std::string& setting);
-
-// One setting, for flags, variables and help alike.
-struct Setting {
-  // "grpc-port": the flag is --grpc-port, the variable TANDEM_GRPC_PORT.
-  const char* name;
-  const char* value_name;
-  const char* help;
-};
-
-// All settings but --pool and --config.
-absl::Span<const Setting> Settings();
 
 // As given on the command line: setting name → value.
 struct ServeFlags {
