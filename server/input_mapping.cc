@@ -5,18 +5,22 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "router/quoted.h"
 
 namespace tandem::server {
 namespace {
 
-// Index of the tensor with that name; the count where there is none.
-size_t FindTensor(absl::Span<const Tensor> tensors, const std::string& name) {
-  const auto found = std::find_if(tensors.begin(), tensors.end(),
-                                  [&](const Tensor& tensor) { return tensor.name == name; });
-  return static_cast<size_t>(found - tensors.begin());
+// Places of the tensors by their names: a request may hold many, and name each of them often.
+using PlaceByName = absl::flat_hash_map<absl::string_view, size_t>;
+
+PlaceByName PlacesOf(absl::Span<const Tensor> tensors) {
+  PlaceByName places;
+  for (size_t i = 0; i < tensors.size(); ++i) places.emplace(tensors[i].name, i);
+  return places;
 }
 
 bool Holds(absl::Span<const TensorSpec> signature, const std::string& name) {
@@ -30,14 +34,14 @@ std::string SpecNames(absl::Span<const TensorSpec> signature) {
   });
 }
 
-absl::Status CheckNames(absl::Span<const Tensor> tensors, const NameMap& names,
+absl::Status CheckNames(const PlaceByName& places, const NameMap& names,
                         absl::Span<const TensorSpec> signature) {
   for (const auto& [input, tensor] : names) {
     if (!signature.empty() && !Holds(signature, input)) {
       return absl::InvalidArgumentError(
           absl::StrCat("input_names: the model has no input '", input, "'"));
     }
-    if (FindTensor(tensors, tensor) == tensors.size()) {
+    if (!places.contains(tensor)) {
       return absl::InvalidArgumentError(absl::StrCat("input_names: the request has no tensor '",
                                                      tensor, "' for the input '", input, "'"));
     }
@@ -46,17 +50,18 @@ absl::Status CheckNames(absl::Span<const Tensor> tensors, const NameMap& names,
 }
 
 // Without a signature: each tensor under the name of the input that it is meant for.
-std::vector<Tensor> Rename(absl::Span<const Tensor> tensors, const NameMap& names) {
+std::vector<Tensor> Rename(absl::Span<const Tensor> tensors, const PlaceByName& places,
+                           const NameMap& names) {
   std::vector<Tensor> renamed;
-  for (const Tensor& tensor : tensors) {
-    bool mapped = false;
-    for (const auto& [input, source] : names) {
-      if (source != tensor.name) continue;
-      renamed.push_back(tensor);
-      renamed.back().name = input;
-      mapped = true;
-    }
-    if (!mapped) renamed.push_back(tensor);
+  std::vector<bool> is_mapped(tensors.size(), false);
+  for (const auto& [input, tensor] : names) {
+    const size_t place = places.at(tensor);
+    is_mapped[place] = true;
+    renamed.push_back(tensors[place]);
+    renamed.back().name = input;
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (!is_mapped[i]) renamed.push_back(tensors[i]);
   }
   return renamed;
 }
@@ -66,18 +71,19 @@ std::vector<Tensor> Rename(absl::Span<const Tensor> tensors, const NameMap& name
 absl::StatusOr<std::vector<Tensor>> MapInputs(absl::Span<const Tensor> tensors, bool shared,
                                               const NameMap& names,
                                               absl::Span<const TensorSpec> signature) {
-  const absl::Status checked = CheckNames(tensors, names, signature);
+  const PlaceByName places = PlacesOf(tensors);
+  const absl::Status checked = CheckNames(places, names, signature);
   if (!checked.ok()) return checked;
-  if (signature.empty()) return Rename(tensors, names);
+  if (signature.empty()) return Rename(tensors, places, names);
   std::vector<Tensor> mapped;
   std::vector<bool> taken(tensors.size(), false);
   for (const TensorSpec& spec : signature) {
     const auto given = names.find(spec.name);
-    size_t index = FindTensor(tensors, given != names.end() ? given->second : spec.name);
+    const auto place = places.find(given != names.end() ? given->second : spec.name);
     const bool takes_any = shared && signature.size() == 1 && tensors.size() == 1;
-    if (index == tensors.size() && takes_any) index = 0;
     // What is missing is for the router to say.
-    if (index == tensors.size()) continue;
+    if (place == places.end() && !takes_any) continue;
+    const size_t index = place == places.end() ? 0 : place->second;
     taken[index] = true;
     mapped.push_back(tensors[index]);
     mapped.back().name = spec.name;

@@ -19,6 +19,9 @@ using v1::PredictRequest;
 
 // A fan-out beyond this is a mistake, or an attack.
 constexpr int kMostCalls = 256;
+// So are more names of a call's tensors, and more outputs that are combined.
+constexpr int kMostNames = 1024;
+constexpr int kMostMembers = 1024;
 
 // What keeps the bytes of a request's inputs.
 struct PredictBytes {
@@ -42,6 +45,18 @@ absl::Status CheckNamesDiffer(const std::vector<Tensor>& inputs) {
   return absl::OkStatus();
 }
 
+absl::Status CheckNameCounts(const ModelCall& message) {
+  const std::pair<const char*, size_t> counts[] = {{"input_names", message.input_names().size()},
+                                                   {"output_names", message.output_names().size()},
+                                                   {"outputs", message.outputs().size()}};
+  for (const auto& [field, count] : counts) {
+    if (count <= kMostNames) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, " has ", count, " entries; at most ", kMostNames, " are taken"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckOutputsKeepNames(const ModelCall& message) {
   for (const auto& [output, name] : message.output_names()) {
     if (!name.empty()) continue;
@@ -59,6 +74,7 @@ absl::StatusOr<DecodedCall> DecodeCall(const ModelCall& message, PoolPreference 
   call.message = &message;
   call.pool = pool;
   call.key = message.key().empty() ? message.name() : message.key();
+  if (absl::Status status = CheckNameCounts(message); !status.ok()) return CallError(call, status);
   const absl::StatusOr<int64_t> version = ParseVersion(message.version());
   if (!version.ok()) return CallError(call, version.status());
   call.version = *version;
@@ -105,6 +121,29 @@ absl::Status DecodeCalls(const PredictRequest& message, OwnedBytes* owned,
   return absl::OkStatus();
 }
 
+absl::Status CheckMembers(const v1::Combine& combine, const std::vector<DecodedCall>& calls) {
+  if (combine.members_size() > kMostMembers) {
+    return absl::InvalidArgumentError(absl::StrCat("combine: it has ", combine.members_size(),
+                                                   " members; at most ", kMostMembers,
+                                                   " are taken"));
+  }
+  std::set<absl::string_view> keys;
+  for (const DecodedCall& call : calls) keys.insert(call.key);
+  std::set<std::pair<absl::string_view, absl::string_view>> outputs;
+  for (const v1::Combine::Member& member : combine.members()) {
+    if (!keys.contains(member.key())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("combine: no call has the key ", Quoted(member.key())));
+    }
+    if (!outputs.emplace(member.key(), member.output()).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("combine: the call ", Quoted(member.key()),
+                       " is twice among its members with the same output; give it a weight"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status DecodeCombine(const PredictRequest& message, DecodedPredict* predict) {
   switch (message.combine().method()) {
     case v1::Combine::METHOD_NONE:
@@ -123,15 +162,7 @@ absl::Status DecodeCombine(const PredictRequest& message, DecodedPredict* predic
       return absl::InvalidArgumentError(
           absl::StrCat("combine: unknown method ", static_cast<int>(message.combine().method())));
   }
-  for (const v1::Combine::Member& member : message.combine().members()) {
-    bool found = false;
-    for (const DecodedCall& call : predict->calls) found |= call.key == member.key();
-    if (!found) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("combine: no call has the key '", member.key(), "'"));
-    }
-  }
-  return absl::OkStatus();
+  return CheckMembers(message.combine(), predict->calls);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/serve_settings.h"
@@ -14,11 +15,11 @@ absl::Status Unchangeable(absl::string_view what) {
       absl::StrCat(what, " cannot change while the server runs; start it again for that"));
 }
 
-// Of the first pool that differs; "pools" where one is gone, or none was asked for.
+// Of the first pool that is new or another one; "pools" where one is gone, or none was asked for.
 std::string PlaceOfChange(const ServeOptions& before, const ServeOptions& after) {
-  for (size_t i = 0; i < after.pools.size(); ++i) {
-    if (i < before.pools.size() && before.pools[i] == after.pools[i]) continue;
-    const auto place = after.pool_places.find(after.pools[i].name);
+  for (const PoolSpec& pool : after.pools) {
+    if (absl::c_linear_search(before.pools, pool)) continue;
+    const auto place = after.pool_places.find(pool.name);
     return place == after.pool_places.end() ? "pools" : place->second;
   }
   return "pools";

@@ -1,5 +1,6 @@
 #include "server/input_mapping.h"
 
+#include <algorithm>
 #include <string>
 
 #include "tests/support/catch.h"
@@ -47,6 +48,17 @@ TEST_CASE("Input names lead tensors to inputs, one tensor perhaps to several", "
   names["y"] = "shared";
   CHECK(Names(MapInputs(Tensors({"shared", "z"}), true, names, Signature({"x", "y", "z"}))) ==
         Strings{"x", "y", "z"});
+}
+
+TEST_CASE("Where the model's inputs are not known, names rename and all others stay", "[mapping]") {
+  NameMap names;
+  names["x"] = "shared";
+  names["y"] = "shared";
+  Strings renamed = Names(MapInputs(Tensors({"z", "shared"}), false, names, {}));
+  std::sort(renamed.begin(), renamed.end());
+  CHECK(renamed == Strings{"x", "y", "z"});
+  names["v"] = "gone";
+  CHECK(absl::IsInvalidArgument(MapInputs(Tensors({"shared"}), false, names, {}).status()));
 }
 
 TEST_CASE("Own tensors that no input takes are refused by their names", "[mapping]") {

@@ -82,7 +82,27 @@ TEST_CASE("A Predict request that makes no sense is refused", "[predict_decoder]
   PredictRequest member = TwoModels();
   member.mutable_combine()->set_method(v1::Combine::METHOD_MEAN);
   member.mutable_combine()->add_members()->set_key("nobody");
-  CheckPredictRefused(member, "'nobody'");
+  CheckPredictRefused(member, "\"nobody\"");
+
+  PredictRequest again = TwoModels();
+  again.mutable_combine()->set_method(v1::Combine::METHOD_MEAN);
+  for (const char* output : {"y", "z", "y"}) {
+    v1::Combine::Member& each = *again.mutable_combine()->add_members();
+    each.set_key("net");
+    each.set_output(output);
+  }
+  CheckPredictRefused(again, "\"net\" is twice among its members with the same output");
+
+  PredictRequest crowd = TwoModels();
+  crowd.mutable_combine()->set_method(v1::Combine::METHOD_MAJORITY_VOTE);
+  for (int i = 0; i < 1025; ++i) crowd.mutable_combine()->add_members()->set_key("net");
+  CheckPredictRefused(crowd, "1025 members; at most 1024");
+
+  PredictRequest names = TwoModels();
+  for (int i = 0; i < 1025; ++i) {
+    (*names.mutable_cpu_models(0)->mutable_input_names())[std::to_string(i)] = "x";
+  }
+  CheckPredictRefused(names, "call 'forest': input_names has 1025 entries; at most 1024");
 
   PredictRequest both = TwoModels();
   both.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1);

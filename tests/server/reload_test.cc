@@ -68,6 +68,9 @@ TEST_CASE("A refused change is told with the place where it stands", "[reload]")
   other.pools[1].lanes = 7;
   other.pool_places = {{"a", "server.pbtxt:4: pools"}, {"b", "server.pbtxt:9: pools"}};
   CHECK(CheckReload(after, other).message().find("server.pbtxt:9: pools cannot change") == 0);
+  other = after;
+  other.pools.erase(other.pools.begin());
+  CHECK(CheckReload(after, other).message().find("pools cannot change") == 0);
 }
 
 }  // namespace tandem::server
