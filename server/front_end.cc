@@ -60,7 +60,8 @@ UnsentLimits UnsentLimitsOf(const ServeOptions& options) {
 
 HttpServerOptions HttpOptions(const ServeOptions& options, bool shares_ports,
                               ConnectionLimit* connections) {
-  return {options.address, options.http_port, options.max_message_bytes, shares_ports, connections};
+  return {options.address,           options.http_port, options.max_message_bytes,
+          options.max_network_bytes, shares_ports,      connections};
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "server/http_listener.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,16 +8,22 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "router/quoted.h"
 #include "server/http_connections.h"
+#include "server/http_framing.h"
+#include "server/http_reply.h"
 #include "server/http_task_queue.h"
 #include "server/listening.h"
+#include "server/memory_budget.h"
 
 namespace tandem::server {
 
 namespace {
 
 // The connection that this thread serves, and whether it ends after the answer.
-thread_local int served_socket = -1;
+thread_local HttpStream* served_stream = nullptr;
 thread_local bool ends_connection = false;
 
 }  // namespace
@@ -27,17 +32,24 @@ thread_local bool ends_connection = false;
 class HttpListener::Server final : public httplib::Server {
  public:
   explicit Server(const HttpListenerOptions& options)
-      : times_(options.times),
-        least_threads_(options.least_threads),
-        most_threads_(options.most_threads) {
+      : options_(options), bodies_(options.most_body_bytes) {
     set_keep_alive_max_count(options.calls_per_connection);
     // Which it tells its clients.
-    set_keep_alive_timeout(std::chrono::duration_cast<std::chrono::seconds>(times_.idle).count());
+    set_keep_alive_timeout(
+        std::chrono::duration_cast<std::chrono::seconds>(options_.times.idle).count());
+    set_payload_max_length(options_.largest_body);
+    set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+      return Admit(request, &response) ? HandlerResponse::Unhandled : HandlerResponse::Handled;
+    });
+    set_error_handler([this](const httplib::Request& request, httplib::Response& response) {
+      Explain(request, &response);
+    });
   }
 
   void Start() {
-    threads_ = std::make_unique<HttpTaskQueue>(
-        least_threads_, most_threads_, [this](size_t waiting) { connections_.OnCrowd(waiting); });
+    threads_ =
+        std::make_unique<HttpTaskQueue>(options_.least_threads, options_.most_threads,
+                                        [this](size_t waiting) { connections_.OnCrowd(waiting); });
   }
 
   // Owns the socket. After Start, before Stop.
@@ -63,8 +75,8 @@ class HttpListener::Server final : public httplib::Server {
   }
 
   bool Serve(socket_t socket) {
-    HttpStream stream(connections_, clock_, times_, socket);
-    served_socket = socket;
+    HttpStream stream(connections_, bodies_, clock_, options_.times, socket);
+    served_stream = &stream;
     bool served = false;
     for (size_t left = keep_alive_max_count_; left > 0 && !stopping_.load(); --left) {
       if (!stream.AwaitRequest()) break;
@@ -74,6 +86,62 @@ class HttpListener::Server final : public httplib::Server {
       if (!served || closed || ends_connection) break;
     }
     return served;
+  }
+
+  // The head of a request has come: whether its body is to be read.
+  bool Admit(const httplib::Request& request, httplib::Response* response) {
+    const absl::StatusOr<uint64_t> bytes = BodyBytes(request, options_.largest_body);
+    if (!bytes.ok()) {
+      Reply(bytes.status(), response);
+      EndConnection(response);
+      return false;
+    }
+    // Little of it may become very much.
+    if (*bytes > 0 && request.has_header("Content-Encoding")) {
+      response->status = 415;
+      return false;
+    }
+    // The library refuses what is more, and must not read it first.
+    if (*bytes <= options_.largest_body) served_stream->ExpectBody(*bytes);
+    return true;
+  }
+
+  // What the library refuses it refuses without a word, and without having read it to its end but
+  // for paths that are not there.
+  void Explain(const httplib::Request& request, httplib::Response* response) {
+    const int code = response->status;
+    if (code < 400 || code >= 500 || !response->body.empty()) return;
+    if (code == 404) {
+      return ReplyError(404,
+                        absl::StrCat("there is no ", request.method, " of ", Quoted(request.path),
+                                     " here; ", options_.what_is_here),
+                        response);
+    }
+    EndConnection(response);
+    if (served_stream->is_refused()) {
+      return Reply(absl::ResourceExhaustedError(
+                       "requests over HTTP have all the memory that they may take together "
+                       "(--max-network-bytes); try again later, or use gRPC"),
+                   response);
+    }
+    if (code == 413 || (code == 400 && served_stream->is_too_long())) {
+      return ReplyError(413,
+                        absl::StrCat("the request is too long: it may have ",
+                                     HttpStream::kMostHeadBytes, " bytes of headers and a body of ",
+                                     options_.largest_body, "; ", options_.what_is_here),
+                        response);
+    }
+    ReplyError(code,
+               code == 414   ? "the request's address is too long"
+               : code == 415 ? "the body has a Content-Encoding: send it as it is"
+                             : "the request cannot be read as one of HTTP",
+               response);
+  }
+
+  // After an answer to what could not be read, or not to its end.
+  static void EndConnection(httplib::Response* response) {
+    ends_connection = true;
+    response->set_header("Connection", "close");
   }
 
   // Later versions of the library want the addresses besides.
@@ -88,9 +156,8 @@ class HttpListener::Server final : public httplib::Server {
   }
 
   const SystemClock clock_;
-  const HttpTimes times_;
-  const size_t least_threads_;
-  const size_t most_threads_;
+  const HttpListenerOptions options_;
+  MemoryBudget bodies_;
   std::atomic<bool> stopping_{false};
   HttpConnections connections_;
   std::unique_ptr<HttpTaskQueue> threads_;
@@ -103,12 +170,7 @@ HttpListener::HttpListener(HttpListenerOptions options)
 
 HttpListener::~HttpListener() { Stop(); }
 
-void HttpListener::EndConnection() { ends_connection = true; }
-
-bool HttpListener::HasHungUp() {
-  pollfd connection = {served_socket, POLLRDHUP, 0};
-  return poll(&connection, 1, 0) > 0;
-}
+bool HttpListener::HasHungUp() { return served_stream->HasHungUp(); }
 
 httplib::Server& HttpListener::routes() { return *server_; }
 

@@ -1,4 +1,6 @@
-// A port with an HTTP server on it: what the protocol over HTTP and the metrics have in common.
+// A port with an HTTP server on it: what the protocol over HTTP and the metrics have in common. It
+// reads no more of a request than it may have, ends a connection on which it cannot tell where the
+// next request begins, and refuses with a sentence of JSON what is no request to a route.
 // Routes are added before Start; Start and Stop by one thread. Handlers run on the listener's own
 // threads, never after Stop.
 #pragma once
@@ -23,6 +25,12 @@ struct HttpListenerOptions {
   uint16_t port = 0;
   // The setting of the port, for messages, as in "http-port".
   const char* port_flag = "";
+  // What is said of a path that is not here.
+  const char* what_is_here = "";
+  // Bytes of a request's body. 0: no request has one.
+  uint64_t largest_body = 0;
+  // Bytes of all bodies at a time.
+  uint64_t most_body_bytes = 0;
   // Calls of one connection; then it is closed.
   size_t calls_per_connection = 1;
   // What clients delay Stop by, at most.
@@ -47,8 +55,6 @@ class HttpListener {
 
   httplib::Server& routes();
 
-  // For a handler: the connection whose call it answers ends after that answer.
-  static void EndConnection();
   // For a handler: the client whose call it answers sends no more, so that it has most likely gone.
   static bool HasHungUp();
 

@@ -21,6 +21,8 @@ struct HttpServerOptions {
   // 0: a free one.
   uint16_t port = 8000;
   uint64_t max_message_bytes = uint64_t{64} << 20;
+  // Memory of all requests together, and as much again while they are parsed.
+  uint64_t max_network_bytes = uint64_t{1} << 30;
   bool shares_port = false;
   // See ConnectionAcceptor.
   ConnectionLimit* connections = nullptr;

@@ -1,5 +1,6 @@
 #include "server/http_stream.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -9,13 +10,18 @@ namespace tandem::server {
 
 using Waits = HttpConnections::Waits;
 
-HttpStream::HttpStream(HttpConnections& connections, const Clock& clock, const HttpTimes& times,
-                       int socket)
-    : clock_(clock), times_(times), connection_(connections, socket) {}
+// Memory is taken in steps, so that it is seldom asked for.
+constexpr uint64_t kStep = uint64_t{64} << 10;
+
+HttpStream::HttpStream(HttpConnections& connections, MemoryBudget& bodies, const Clock& clock,
+                       const HttpTimes& times, int socket)
+    : clock_(clock), times_(times), connection_(connections, socket), share_(bodies) {}
 
 bool HttpStream::AwaitRequest() {
   const TimePoint now = clock_.Now();
   answering_ = false;
+  share_.GiveBack();
+  left_ = room_ = kMostHeadBytes;
   connection_.BeginRequest(now);
   if (begin_ == end_ && !connection_.Wait(Waits::kToRead, now, now + times_.idle)) return false;
   read_until_ = clock_.Now() + times_.request;
@@ -34,7 +40,31 @@ bool HttpStream::Wait(Waits what, TimePoint until) const {
   return now < until && connection_.Wait(what, now, std::min(until, now + step));
 }
 
+void HttpStream::ExpectBody(uint64_t bytes) {
+  // One more, so that 0 left tells that there was more.
+  left_ = bytes + 1;
+  room_ = 0;
+}
+
+bool HttpStream::HasRoom(uint64_t bytes) {
+  if (room_ < bytes) {
+    if (!share_.TryTake(kStep)) {
+      is_refused_ = true;
+      return false;
+    }
+    room_ += kStep;
+  }
+  room_ -= bytes;
+  return true;
+}
+
+bool HttpStream::HasHungUp() const {
+  pollfd connection = {socket(), POLLRDHUP, 0};
+  return poll(&connection, 1, 0) > 0;
+}
+
 ssize_t HttpStream::read(char* to, size_t size) {
+  if (is_too_long() || is_refused()) return -1;
   if (begin_ == end_) {
     if (!is_readable()) return -1;
     const ssize_t received = recv(socket(), buffer_.data(), buffer_.size(), 0);
@@ -42,7 +72,9 @@ ssize_t HttpStream::read(char* to, size_t size) {
     begin_ = 0;
     end_ = static_cast<size_t>(received);
   }
-  const size_t taken = std::min(size, end_ - begin_);
+  const size_t taken = std::min({size, end_ - begin_, static_cast<size_t>(left_)});
+  if (!HasRoom(taken)) return -1;
+  left_ -= taken;
   std::copy_n(buffer_.data() + begin_, taken, to);
   begin_ += taken;
   return static_cast<ssize_t>(taken);

@@ -1,6 +1,7 @@
 // One connection of an HTTP port, as httplib reads and writes it. The library bounds the time of
-// each read; this bounds that of a whole request, and of a whole answer, so that no client keeps a
-// thread by sending a byte from time to time. Not thread-safe.
+// each read, and little of what it reads; this bounds the time and the bytes of a whole request,
+// and the time of a whole answer, so that no client keeps a thread by sending a byte from time to
+// time, or takes memory by sending many. Not thread-safe.
 #pragma once
 
 #include <httplib.h>
@@ -8,10 +9,12 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "core/clock.h"
 #include "server/http_connections.h"
+#include "server/memory_budget.h"
 
 namespace tandem::server {
 
@@ -29,11 +32,26 @@ struct HttpTimes {
 
 class HttpStream final : public httplib::Stream {
  public:
-  // Borrows all, which outlive it; the socket is the caller's to close.
-  HttpStream(HttpConnections& connections, const Clock& clock, const HttpTimes& times, int socket);
+  // Borrows all, which outlive it; the socket is the caller's to close. `bodies`: what the bodies
+  // of all requests may take.
+  HttpStream(HttpConnections& connections, MemoryBudget& bodies, const Clock& clock,
+             const HttpTimes& times, int socket);
+
+  // Bytes of a request's first line and headers.
+  static constexpr uint64_t kMostHeadBytes = uint64_t{16} << 10;
 
   // Waits for the next request. False where none comes.
   bool AwaitRequest();
+
+  // The head has come, and a body of so many bytes at most is to follow.
+  void ExpectBody(uint64_t bytes);
+  // The request had more bytes than its head may have, or its body was to have, or than there was
+  // memory for. No more of it is read.
+  bool is_too_long() const { return left_ == 0; }
+  bool is_refused() const { return is_refused_; }
+
+  // The client sends no more, so that it has most likely gone.
+  bool HasHungUp() const;
 
   bool is_readable() const override;
   bool is_writable() const override;
@@ -46,6 +64,8 @@ class HttpStream final : public httplib::Stream {
 
  private:
   bool Wait(HttpConnections::Waits what, TimePoint until) const;
+  // Has memory for so many bytes more.
+  bool HasRoom(uint64_t bytes);
 
   const Clock& clock_;
   const HttpTimes times_;
@@ -54,6 +74,12 @@ class HttpStream final : public httplib::Stream {
   TimePoint read_until_ = kNever;
   TimePoint written_until_ = kNever;
   bool answering_ = false;
+  // Bytes that the request may still have.
+  uint64_t left_ = kMostHeadBytes;
+  // Of the memory for bodies, until the next request; and how much of it is not used yet.
+  MemoryBudget::Share share_;
+  uint64_t room_ = 0;
+  bool is_refused_ = false;
   // What was received and not yet read: of the buffer, from `begin_` to `end_`.
   std::array<char, 4096> buffer_;
   size_t begin_ = 0;

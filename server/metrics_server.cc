@@ -19,6 +19,7 @@ HttpListenerOptions ListenerOptions(std::string address, uint16_t port, bool sha
   options.address = std::move(address);
   options.port = port;
   options.port_flag = "metrics-port";
+  options.what_is_here = "the metrics are at /metrics";
   options.calls_per_connection = 1;
   options.shares_port = shares_port;
   options.connections = connections;

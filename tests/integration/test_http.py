@@ -128,7 +128,11 @@ class HttpTest(unittest.TestCase):
             (infer, "Content-Length: 5, 5", 400, 'Content-Length is "5, 5"'),
             (infer, "Content-Length: -5", 400, 'Content-Length is "-5"'),
             (infer, "Content-Length: 99999999999999999999", 400, "Content-Length is"),
-            (infer, "Content-Length: 999999999", 413, "larger requests go by gRPC"),
+            (infer, "Content-Length: 999999999", 413, "a body of 16777216; gRPC has all methods"),
+            (infer, "Accept: */*", 400, '"POST" tells no length'),
+            (infer, "Content-Length : 45", 400, 'a header has the name "Content-Length "'),
+            (infer, "Content-Encoding: gzip\r\nContent-Length: 45", 415, "send it as it is"),
+            (live, "A: " + 20_000 * "a", 413, "16384 bytes of headers"),
             (infer, "Transfer-Encoding: gzip, chunked", 400, "expected chunked"),
             (infer, "Transfer-Encoding: chunked\r\n\r\nZZ", 400, "cannot be read"),
             ("POST /nowhere", "Content-Length: 0x5", 400, 'Content-Length is "0x5"'),
@@ -143,6 +147,23 @@ class HttpTest(unittest.TestCase):
                 self.assertEqual(answer.count(b"HTTP/1.1 "), 1, answer)
                 self.assertTrue(answer.startswith(b"HTTP/1.1 %d" % status), answer)
                 self.assertIn(word, json.loads(answer.partition(b"\r\n\r\n")[2])["error"])
+
+    def test_no_more_is_read_of_a_request_than_it_may_have(self):
+        head = b"HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        part = b"100000\r\n" + 0x100000 * b"x" + b"\r\n"
+        for port, path, word in (
+            ("http", b"/v2/models/echo/infer", b"a body of 16777216"),
+            ("metrics", b"/metrics", b"has no body here"),
+        ):
+            with self.subTest(port=port):
+                address = ("127.0.0.1", self.server.ports[port])
+                with socket.create_connection(address, TIMEOUT) as client:
+                    with self.assertRaises(OSError):
+                        client.sendall(b"POST " + path + b" " + head)
+                        for _ in range(1000):
+                            client.sendall(part)
+                    with contextlib.suppress(ConnectionResetError):
+                        self.assertIn(word, client.recv(65536))
 
     def test_who_hangs_up_has_cancelled_the_request(self):
         with contextlib.ExitStack() as stack:

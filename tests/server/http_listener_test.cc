@@ -73,6 +73,10 @@ class TestListener {
     listener_.routes().Get("/large", [](const httplib::Request&, httplib::Response& reply) {
       reply.set_content(std::string(size_t{64} << 20, 'x'), "text/plain");
     });
+    listener_.routes().Post("/length",
+                            [](const httplib::Request& request, httplib::Response& reply) {
+                              reply.set_content(std::to_string(request.body.size()), "text/plain");
+                            });
     REQUIRE(listener_.Start().ok());
   }
 
@@ -175,6 +179,34 @@ TEST_CASE("Many slow clients keep nobody out", "[http]") {
     }
     CHECK(ServesLive(listener.port()));
   }
+}
+
+TEST_CASE("A body is read as far as there is memory for it", "[http]") {
+  HttpListenerOptions options;
+  options.times = {kForClients, kForClients, kForClients, kForClients, kForClients};
+  options.largest_body = 1000;
+  options.most_body_bytes = 1000;
+  const TestListener listener(options);
+  const auto post = [&](size_t bytes) {
+    httplib::Client client("127.0.0.1", listener.port());
+    client.set_read_timeout(std::chrono::seconds(60));
+    const httplib::Result reply = client.Post("/length", std::string(bytes, 'x'), "text/plain");
+    REQUIRE(reply);
+    return std::pair(reply->status, reply->body);
+  };
+  CHECK(post(1000) == std::pair(200, std::string("1000")));
+  CHECK(post(0) == std::pair(200, std::string("0")));
+  CHECK(post(1001).first == 413);
+  RawClient half(listener.port());
+  REQUIRE(half.Send("POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345"));
+  std::pair<int, std::string> refused;
+  // Once what came of it was read.
+  while (refused.first != 429) refused = post(10);
+  CHECK(refused.second.find("have all the memory that they may take together") !=
+        std::string::npos);
+  REQUIRE(half.Send("67890"));
+  CHECK(!half.ReceiveUntil("10").empty());
+  while (refused.first != 200) refused = post(1000);
 }
 
 TEST_CASE("A client that takes no answer makes room too", "[http]") {
