@@ -7,6 +7,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -62,6 +63,10 @@ struct ModelEntry {
   ModelEntry* successor = nullptr;
   // Why what was to take its place cannot be read.
   std::string unreadable;
+
+  // Held from a batch's end until all its answers are given, where they keep the requests' order: a
+  // batch that began at that end may end before. Null where they do not; outlives the entry.
+  std::shared_ptr<std::mutex> answering;
 
   // Thread-safe.
   RequestCount in_flight;

@@ -1,5 +1,7 @@
 // What pools tell the router of their lanes and of the models there.
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "router/router_state.h"
 
@@ -20,14 +22,22 @@ void Router::State::LaneUp(LaneId lane) {
 
 void Router::State::LaneDown(LaneId lane, const absl::Status& reason) {
   SchedulerActions actions;
+  std::vector<ModelEntry*> gone;
   {
     const std::unique_lock table_lock(table_mutex_);
     const std::lock_guard lock(mutex_);
     table_.LaneDown(lane, reason);
     scheduler_.SetLoading(clock_.Now(), lane, table_.IsLoading(lane), actions);
     scheduler_.LaneDown(clock_.Now(), lane, actions);
+    // What it was to load is not waited for where others have it.
+    for (const std::string& name : table_.Names()) {
+      if (!table_.IsArriving(name)) continue;
+      const ModelChanges changes = table_.Settle(name);
+      gone.insert(gone.end(), changes.gone.begin(), changes.gone.end());
+    }
   }
   Perform(std::move(actions));
+  Bury(gone);
 }
 
 // What is known already, from requests or an earlier run of the server, weighs more.

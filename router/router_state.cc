@@ -223,42 +223,54 @@ void Router::State::Start(ScheduledBatch* batch, SchedulerActions& next) {
   // first.
   if (status.ok() && batch->steps.fetch_add(1, std::memory_order_acq_rel) == 0) return;
   const TimePoint now = clock_.Now();
-  std::unique_ptr<ScheduledBatch> ended;
-  {
-    const std::lock_guard lock(mutex_);
-    if (status.ok()) {
-      ended = EndedLocked(now, lane, id, next);
-    } else {
-      if (!batch->batch.is_short) long_batches_.fetch_sub(1, std::memory_order_relaxed);
-      scheduler_.BatchNotStarted(now, lane, id, NameModel(batch->batch.model, status), next);
-    }
-    Arm();
-  }
-  if (ended != nullptr) AnswerBatch(std::move(ended), now);
+  if (status.ok()) return EndBatch(now, *batch, next);
+  const std::lock_guard lock(mutex_);
+  if (!batch->batch.is_short) long_batches_.fetch_sub(1, std::memory_order_relaxed);
+  scheduler_.BatchNotStarted(now, lane, id, NameModel(batch->batch.model, status), next);
+  Arm();
 }
 
 void Router::State::BatchDone(LaneId lane, uint64_t batch_id, BatchResult result) {
   const TimePoint now = clock_.Now();
   SchedulerActions actions;
+  ScheduledBatch* batch = nullptr;
   std::unique_ptr<ScheduledBatch> ended;
   {
     const std::lock_guard lock(mutex_);
-    ScheduledBatch* batch = scheduler_.Find(lane, batch_id);
+    batch = scheduler_.Find(lane, batch_id);
     if (batch == nullptr || batch->has_result) return;
     batch->has_result = true;
     batch->result = std::move(result);
     // Where Run has not returned yet, its caller completes the batch.
     if (batch->steps.fetch_add(1, std::memory_order_acq_rel) == 0) return;
-    ended = EndedLocked(now, lane, batch_id, actions);
-    Arm();
+    if (batch->members.front()->entry->answering == nullptr) {
+      ended = EndedLocked(now, lane, batch_id, actions);
+      Arm();
+      batch = nullptr;
+    }
   }
-  // The lane first, then the clients.
+  if (batch != nullptr) EndBatch(now, *batch, actions);
+  // The lane first, then the clients, where they need not be answered before those behind them.
   SchedulerActions next;
-  for (ScheduledBatch* batch : actions.starts) Start(batch, next);
+  for (ScheduledBatch* start : actions.starts) Start(start, next);
   actions.starts.clear();
   if (ended != nullptr) AnswerBatch(std::move(ended), now);
   Perform(std::move(actions));
   Perform(std::move(next));
+}
+
+void Router::State::EndBatch(TimePoint now, const ScheduledBatch& batch,
+                             SchedulerActions& actions) {
+  const std::shared_ptr<std::mutex> answering = batch.members.front()->entry->answering;
+  std::unique_lock<std::mutex> in_order;
+  if (answering != nullptr) in_order = std::unique_lock(*answering);
+  std::unique_ptr<ScheduledBatch> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    ended = EndedLocked(now, batch.lane, batch.batch.id, actions);
+    Arm();
+  }
+  if (ended != nullptr) AnswerBatch(std::move(ended), now);
 }
 
 // The batch, if it is to be answered: null where its members run again.

@@ -71,6 +71,9 @@ class Router::State {
   std::unique_ptr<ScheduledBatch> EndedLocked(TimePoint now, LaneId lane, uint64_t batch_id,
                                               SchedulerActions& actions);
   void AnswerBatch(std::unique_ptr<ScheduledBatch> batch, TimePoint finished);
+  // Ends a batch that is this thread's to end and answers it, before any other of its model where
+  // that keeps the order of its requests.
+  void EndBatch(TimePoint now, const ScheduledBatch& batch, SchedulerActions& actions);
   void RunAgain(std::unique_ptr<ScheduledBatch> batch, TimePoint now);
   void Ban(uint32_t model, const QueuedRequest& request, const absl::Status& sentence,
            TimePoint now);

@@ -13,20 +13,23 @@ ControlQueue::ControlQueue(ipc::ControlChannel channel) : channel_(std::move(cha
 absl::Status ControlQueue::Post(worker::v1::ToWorker message,
                                 std::vector<ipc::UniqueFd> descriptors) {
   Outgoing outgoing{std::move(message), std::move(descriptors)};
-  if (waiting_.empty()) {
-    const absl::Status sent = Send(outgoing);
-    if (sent.ok() || absl::IsUnavailable(sent)) return absl::OkStatus();
-    if (!absl::IsResourceExhausted(sent)) return sent;
-  }
-  waiting_.push_back(std::move(outgoing));
+  absl::Status sent = absl::ResourceExhaustedError("others wait");
+  if (waiting_.empty()) sent = Send(outgoing);
+  if (!sent.ok() && !absl::IsUnavailable(sent) && !absl::IsResourceExhausted(sent)) return sent;
+  if (!outgoing.message.has_shutdown()) ++owed_;
+  if (absl::IsResourceExhausted(sent)) waiting_.push_back(std::move(outgoing));
   return absl::OkStatus();
 }
 
-void ControlQueue::Flush() {
+absl::Status ControlQueue::Flush() {
   while (!waiting_.empty()) {
-    if (absl::IsResourceExhausted(Send(waiting_.front()))) return;
+    const absl::Status sent = Send(waiting_.front());
+    if (absl::IsResourceExhausted(sent)) break;
+    // That it has gone Receive tells.
+    if (!sent.ok() && !absl::IsUnavailable(sent)) return sent;
     waiting_.pop_front();
   }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<worker::v1::FromWorker> ControlQueue::Receive() {
@@ -34,6 +37,8 @@ absl::StatusOr<worker::v1::FromWorker> ControlQueue::Receive() {
   // Workers send none; those that come are closed.
   std::vector<ipc::UniqueFd> descriptors;
   if (absl::Status status = channel_.Receive(message, descriptors); !status.ok()) return status;
+  if (owed_ == 0) return absl::InternalError("it answered what it was not asked");
+  --owed_;
   return message;
 }
 

@@ -2,6 +2,7 @@
 // thread-safe.
 #pragma once
 
+#include <cstddef>
 #include <deque>
 #include <vector>
 
@@ -22,12 +23,12 @@ class ControlQueue {
   // INVALID_ARGUMENT where it is too large to be sent at all. A worker that has gone is not an
   // error here: Receive tells.
   absl::Status Post(worker::v1::ToWorker message, std::vector<ipc::UniqueFd> descriptors = {});
-  // Sends what waits, as far as there is room.
-  void Flush();
+  // Sends what waits, as far as there is room. INTERNAL where a message cannot be sent at all.
+  absl::Status Flush();
   bool wants_to_write() const { return !waiting_.empty(); }
 
   // The next message. NOT_FOUND: none at present. Anything else: the worker has gone, or sent
-  // nonsense.
+  // nonsense, or more messages than it was sent: all but the one to end have one answer.
   absl::StatusOr<worker::v1::FromWorker> Receive();
 
   int fd() const { return channel_.fd(); }
@@ -42,6 +43,8 @@ class ControlQueue {
 
   ipc::ControlChannel channel_;
   std::deque<Outgoing> waiting_;
+  // Answers that are still to come.
+  size_t owed_ = 0;
 };
 
 }  // namespace tandem

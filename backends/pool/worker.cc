@@ -137,7 +137,8 @@ void Worker::Tick(TimePoint now) {
       loader_.StartNext(*control_, now);
       TellThatItIsBack(now);
     }
-    control_->Flush();
+    const absl::Status sent = control_->Flush();
+    if (!sent.ok()) Kill(absl::StrCat("it cannot be told what to do: ", sent.message()));
   }
 }
 
@@ -190,7 +191,8 @@ void Worker::ReadControl(TimePoint now) {
       return;
     }
     const absl::Status status = message.ok() ? OnMessage(*message, now) : message.status();
-    if (!status.ok()) Kill(absl::StrCat("it broke the protocol: ", status.message()));
+    // What comes behind it may have no end.
+    if (!status.ok()) return Kill(absl::StrCat("it broke the protocol: ", status.message()));
   }
 }
 

@@ -119,6 +119,7 @@ TEST_CASE("A worker that breaks the protocol is killed, its batch answered once,
       {"corrupt_tail", "the tail of a completion ring makes no sense"},
       {"nonsense", "a control message cannot be parsed"},
       {"huge_frame", "a control message is too large"},
+      {"flood", "it answered what it was not asked"},
       // The server takes it for the end of the connection and closes its end, which ends the
       // worker.
       {"empty_frame", "exited with code 1"},

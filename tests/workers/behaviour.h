@@ -17,9 +17,10 @@ namespace tandem::testing {
 // that is wrong: unknown_batch, twice, bad_slot, reused_slot, no_outputs, bad_status,
 // record_outside, huge_record, tensor_outside, bad_strings. "fail" answers INVALID_ARGUMENT with a
 // text, "long_error" with one that is too long, "fail_silently" with none. "crash", "exit", "hang",
-// "spin" (which uses a CPU), "corrupt_tail" (of the completion ring), "nonsense", "empty_frame" and
-// "huge_frame" (on the control socket) give no answer. "toil" echoes after half a second of a CPU's
-// time. "shrink" tries to take the shared memory away, and echoes where it cannot.
+// "spin" (which uses a CPU), "corrupt_tail" (of the completion ring), "nonsense", "empty_frame",
+// "huge_frame" and "flood" (on the control socket) give no answer. "toil" echoes after half a
+// second of a CPU's time. "shrink" tries to take the shared memory away, and echoes where it
+// cannot.
 struct Behaviour {
   std::string load;
   std::string run;

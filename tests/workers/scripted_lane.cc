@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "backends/ipc/control_channel.h"
 #include "backends/ipc/tensor_record.h"
+#include "worker.pb.h"
 
 namespace tandem::testing {
 namespace {
@@ -109,6 +110,13 @@ bool ScriptedLane::Misbehave(const std::string& how) {
   if (how == "nonsense") {
     const char text[] = "\xff\xff nonsense";
     send(control_fd_, text, sizeof(text), MSG_NOSIGNAL);
+    return true;
+  }
+  if (how == "flood") {
+    worker::v1::FromWorker pong;
+    pong.mutable_pong()->set_sequence(1);
+    const std::string frame = pong.SerializeAsString();
+    while (send(control_fd_, frame.data(), frame.size(), MSG_NOSIGNAL) >= 0) continue;
     return true;
   }
   if (how == "empty_frame") {
