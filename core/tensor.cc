@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "core/printable.h"
 
 namespace tandem {
 namespace {
@@ -47,6 +48,10 @@ class PieceReader {
 };
 
 }  // namespace
+
+bool IsTensorName(const std::string& name) {
+  return !name.empty() && name.size() <= kMaxTensorNameBytes && Printable(name) == name;
+}
 
 size_t Tensor::byte_size() const {
   size_t size = 0;

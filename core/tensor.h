@@ -16,6 +16,12 @@ namespace tandem {
 
 using Bytes = absl::Span<const std::byte>;
 
+// Bytes of a tensor's name.
+inline constexpr size_t kMaxTensorNameBytes = 1024;
+
+// Whether it is one for a model's tensor: not empty, not too long, and printable UTF-8.
+bool IsTensorName(const std::string& name);
+
 struct Tensor {
   std::string name;
   DataType type = DataType::kInvalid;

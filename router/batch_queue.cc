@@ -260,18 +260,24 @@ void BatchQueue::Fit(TimePoint start, int64_t max_rows,
   }
 }
 
-// Until when the batch may be held back for more requests: for as long as its most urgent one
-// allows, and as all are answered in time. Not at all where nobody knows how long it takes and one
-// has a deadline.
+// Until when the batch may be held back for more requests: for as long as its oldest one allows,
+// and as none waits too long and all are answered in time. Not at all where a full batch waits, be
+// it behind this one, nor where nobody knows how long it takes and one has a deadline.
 TimePoint BatchQueue::HoldUntil(const Limits& limits, const Selection& selection) const {
   const auto& places = selection.candidates.places;
   const QueuedRequest& first = *requests_[places[selection.first]];
-  if (max_delay_.count() <= 0 || first.alone) return first.arrival();
+  if (max_delay_.count() <= 0 || first.alone || rows_ >= max_rows_) return first.arrival();
+  TimePoint oldest = kNever;
   TimePoint deadline = kNever;
+  TimePoint wait_until = kNever;
   for (size_t i = selection.first; i < selection.last; ++i) {
-    deadline = std::min(deadline, requests_[places[i]]->deadline());
+    const QueuedRequest& member = *requests_[places[i]];
+    oldest = std::min(oldest, member.arrival());
+    deadline = std::min(deadline, member.deadline());
+    wait_until = std::min(wait_until, member.wait_until);
   }
-  const TimePoint until = first.arrival() + max_delay_;
+  TimePoint until = oldest + max_delay_;
+  if (wait_until != kNever) until = std::min(until, wait_until - kHoldMargin);
   if (deadline == kNever) return until;
   if (limits.cost == nullptr) return first.arrival();
   return std::min(

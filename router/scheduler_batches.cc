@@ -7,6 +7,17 @@
 #include "router/scheduler.h"
 
 namespace tandem {
+namespace {
+
+// Whether what went wrong may be one request's doing, or their number's, so that each by itself
+// shows it: it was too much for the memory, or the model raised something.
+bool IsOfOne(const BatchResult& result) {
+  return result.death == WorkerDeath::kNone &&
+         (absl::IsResourceExhausted(result.status) || absl::IsInternal(result.status) ||
+          absl::IsInvalidArgument(result.status));
+}
+
+}  // namespace
 
 ScheduledBatch* Scheduler::Find(LaneId lane, uint64_t batch) {
   return lanes_.Has(lane) ? lanes_.Find(lane, batch) : nullptr;
@@ -33,8 +44,7 @@ std::unique_ptr<ScheduledBatch> Scheduler::BatchEnded(TimePoint now, LaneId id, 
   } else {
     models_[batch->model].runs_again = true;
   }
-  const bool runs_alone =
-      absl::IsResourceExhausted(batch->result.status) && RunAlone(now, *batch, actions);
+  const bool runs_alone = IsOfOne(batch->result) && RunAlone(now, *batch, actions);
   ServeSuspects(now, actions);
   if (!active_.empty()) {
     ServeLane(now, lane, actions);
@@ -102,7 +112,7 @@ void Scheduler::BatchNotStarted(TimePoint now, LaneId id, uint64_t batch_id,
   NoteWaiting(now);
 }
 
-// Puts the members of a batch that was too much back into the queue, each to run by itself. False,
+// Puts the members of a batch that went wrong back into the queue, each to run by itself. False,
 // and nothing done, where there is but one, or no lane for it.
 bool Scheduler::RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions& actions) {
   const Model& model = models_[batch.model];

@@ -6,6 +6,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "core/printable.h"
 #include "core/shape.h"
 #include "model_config.pb.h"
 #include "server/batching_config.h"
@@ -119,6 +120,12 @@ absl::Status ReadTensors(const inference::ModelConfig& message, const Tensors& t
     const TextProtoLines inner = lines.Nested(message, field, i);
     if (tensors[i].name().empty()) {
       return FieldError(lines, message, field, "a tensor has no name", i);
+    }
+    if (!IsTensorName(tensors[i].name())) {
+      return FieldError(inner, tensors[i], "name",
+                        absl::StrCat("the name '", Excerpt(tensors[i].name()),
+                                     "' is none for a tensor: expected printable UTF-8 of at most ",
+                                     kMaxTensorNameBytes, " bytes"));
     }
     const absl::Status read = ReadTensor(tensors[i], inner, config.max_batch_size > 0, &spec);
     if (!read.ok()) return read;

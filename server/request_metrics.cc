@@ -62,7 +62,7 @@ RequestMetrics::RequestMetrics(Registry& registry, LogSink log)
                            "Times that a model was paused, since its requests ended workers.")),
       splits_(MakeCounters(registry, "tandem_batches_split_total",
                            "Batches that ran in parts, since the device's memory did not hold "
-                           "them.")),
+                           "them, or the model failed on one of their requests.")),
       fallbacks_(MakeCounters(registry, "tandem_fallback_requests_total",
                               "Requests that ran on another pool than their model's first choice, "
                               "by reason.")),

@@ -14,11 +14,11 @@
 #include "absl/types/span.h"
 #include "core/data_type.h"
 #include "core/shape.h"
+#include "core/tensor.h"
 
 namespace tandem::ipc {
 
 inline constexpr size_t kMaxTensors = 1024;
-inline constexpr size_t kMaxTensorNameBytes = 1024;
 // Rounded up, so that each tensor starts on a cache line.
 inline constexpr size_t kTensorAlignment = 64;
 

@@ -16,10 +16,10 @@ absl::Status CheckDescribable(const Batch& batch, const Tensor& tensor) {
         absl::StrCat("model ", batch.model, ": input ", tensor.name, " has ", tensor.shape.size(),
                      " dimensions, at most ", kMaxRank, " are possible"));
   }
-  if (tensor.name.size() > ipc::kMaxTensorNameBytes) {
+  if (tensor.name.size() > kMaxTensorNameBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("model ", batch.model, ": the name of an input has ", tensor.name.size(),
-                     " bytes, at most ", ipc::kMaxTensorNameBytes, " are possible"));
+                     " bytes, at most ", kMaxTensorNameBytes, " are possible"));
   }
   return absl::OkStatus();
 }

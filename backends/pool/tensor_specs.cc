@@ -4,15 +4,13 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "backends/ipc/tensor_record.h"
-#include "core/printable.h"
+#include "core/tensor.h"
 
 namespace tandem {
 namespace {
 
 absl::StatusOr<TensorSpec> FromMessage(const worker::v1::TensorSpec& message) {
-  if (message.name().empty() || message.name().size() > ipc::kMaxTensorNameBytes ||
-      Printable(message.name()) != message.name()) {
+  if (!IsTensorName(message.name())) {
     return absl::InternalError("a signature holds a bad name");
   }
   TensorSpec spec;

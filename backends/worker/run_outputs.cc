@@ -26,10 +26,10 @@ absl::Status CheckDescribable(const std::vector<OutputTensor>& outputs) {
                                             " outputs; at most ", ipc::kMaxTensors, " are taken"));
   }
   for (const OutputTensor& output : outputs) {
-    if (output.name.size() > ipc::kMaxTensorNameBytes) {
+    if (output.name.size() > kMaxTensorNameBytes) {
       return absl::InternalError(absl::StrCat("the model returned an output whose name has ",
                                               output.name.size(), " bytes; at most ",
-                                              ipc::kMaxTensorNameBytes, " are taken"));
+                                              kMaxTensorNameBytes, " are taken"));
     }
     if (output.shape.size() > kMaxRank) {
       return absl::InternalError(absl::StrCat("output ", output.name, " has ", output.shape.size(),

@@ -3,6 +3,7 @@
 import unittest
 from concurrent import futures
 
+import grpc
 import harness
 import numpy as np
 from harness.repository import Repository
@@ -11,6 +12,8 @@ from harness.tensors import infer_outputs, infer_request, predict_request, resul
 
 TIMEOUT = 60
 CLIENTS = 24
+# A row that begins with it.
+POISON = 222
 ONE_LANE = "--pool=cpu=device:cpu,processes:1,lanes:1,threads:1"
 
 
@@ -21,6 +24,11 @@ class BatchingTest(unittest.TestCase):
         slow = {"alpha_us": 100_000}
         repository.synthetic("batched", parameters=slow, extra="dynamic_batching { }")
         repository.synthetic("alone", parameters=slow)
+        repository.synthetic(
+            "picky",
+            parameters={"alpha_us": 20_000, "mode": "fail", "trigger": "poison"},
+            extra="dynamic_batching { }",
+        )
         repository.synthetic(
             "ragged",
             inputs=[("INPUT0", "TYPE_FP32", [-1])],
@@ -56,6 +64,23 @@ class BatchingTest(unittest.TestCase):
         self.check_answers(arrays, replies)
         self.assertGreater(max(self.sizes(replies)), max(rows))
         self.assertLessEqual(max(self.sizes(replies)), 8)
+
+    def test_a_request_that_the_model_fails_on_fails_alone(self):
+        answers = [
+            self.server.infer.ModelInfer.future(
+                infer_request("picky", {"INPUT0": np.full((1, 4), number, np.float32)}),
+                timeout=TIMEOUT,
+            )
+            for number in range(POISON - CLIENTS, POISON + CLIENTS)
+        ]
+        for number, answer in enumerate(answers, POISON - CLIENTS):
+            if number == POISON:
+                self.assertEqual(answer.code(), grpc.StatusCode.INTERNAL)
+                continue
+            outputs = infer_outputs(answer.result())
+            np.testing.assert_array_equal(outputs["OUTPUT0"], [[number] * 4])
+        (model,) = [m for m in self.server.status().models if m.name == "picky"]
+        self.assertEqual((model.requests, model.failures), (2 * CLIENTS, 1))
 
     def test_without_dynamic_batching_each_request_runs_alone(self):
         arrays = [np.full((1, 4), number, np.float32) for number in range(8)]

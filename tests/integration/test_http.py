@@ -25,11 +25,12 @@ class HttpTest(unittest.TestCase):
         repository.add("bad", "no_such_field: 1")
         cls.server = cls.enterClassContext(Server(repository.path))
 
-    def call(self, path, body=None):
+    def call(self, path, body=None, form=False):
         """Status and JSON of a call; a body makes it a POST."""
+        kind = "x-www-form-urlencoded" if form else "json"
         data = None if body is None else body.encode()
         url = f"http://127.0.0.1:{self.server.ports['http']}{path}"
-        request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(url, data, {"Content-Type": "application/" + kind})
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:
                 text, status = reply.read(), reply.status
@@ -102,6 +103,7 @@ class HttpTest(unittest.TestCase):
             (self.infer("echo", [2, 2], [[1, 2], 3, 4]), 400, "nested otherwise than its shape"),
             (self.infer("echo", [1, 4], [1, [2, 3], 4]), 400, "nested otherwise than its shape"),
             (self.infer("echo", [], [[1, 2, 3, 4]]), 400, "nested otherwise than its shape"),
+            (self.call("/v2/models/echo/infer", 9000 * " ", form=True), 413, "as application/json"),
             (self.call("/v2/models/echo/config"), 404, 'there is no GET of "/v2/models/echo/config"'),
         ]
         for (status, answer), expected, word in cases:
@@ -129,6 +131,7 @@ class HttpTest(unittest.TestCase):
             (infer, "Content-Length: -5", 400, 'Content-Length is "-5"'),
             (infer, "Content-Length: 99999999999999999999", 400, "Content-Length is"),
             (infer, "Content-Length: 999999999", 413, "a body of 16777216; gRPC has all methods"),
+            (infer, "Content-Length: x\r\nRange: bytes=0-,0-", 400, "expected a number of bytes"),
             (infer, "Accept: */*", 400, '"POST" tells no length'),
             (infer, "Content-Length : 45", 400, 'a header has the name "Content-Length "'),
             (infer, "Content-Encoding: gzip\r\nContent-Length: 45", 415, "send it as it is"),
@@ -147,6 +150,20 @@ class HttpTest(unittest.TestCase):
                 self.assertEqual(answer.count(b"HTTP/1.1 "), 1, answer)
                 self.assertTrue(answer.startswith(b"HTTP/1.1 %d" % status), answer)
                 self.assertIn(word, json.loads(answer.partition(b"\r\n\r\n")[2])["error"])
+
+    def test_ranges_are_passed_over(self):
+        address = ("127.0.0.1", self.server.ports["metrics"])
+        answers = []
+        for header in (b"", b"Range: bytes=0-5\r\n", b"Range: bytes=" + 2000 * b"0-," + b"0-\r\n"):
+            with socket.create_connection(address, TIMEOUT) as client:
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n" + header + b"\r\n")
+                answer = b""
+                while part := client.recv(65536):
+                    answer += part
+            answers.append(answer)
+        for answer in answers:
+            self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer[:200])
+            self.assertAlmostEqual(len(answer), len(answers[0]), delta=2000)
 
     def test_no_more_is_read_of_a_request_than_it_may_have(self):
         head = b"HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -80,7 +80,7 @@ TEST_CASE("What no record can describe is refused", "[batch_layout]") {
   inputs[0].type = DataType::kFp32;
   Batch batch;
   SECTION("too many dimensions") { inputs[0].shape.assign(kMaxRank + 1, 1); }
-  SECTION("too long a name") { inputs[0].name.assign(ipc::kMaxTensorNameBytes + 1, 'n'); }
+  SECTION("too long a name") { inputs[0].name.assign(kMaxTensorNameBytes + 1, 'n'); }
   SECTION("too many inputs") { inputs.resize(ipc::kMaxTensors + 1); }
   batch.member_inputs = {inputs};
   CHECK(BatchLayout::Plan(batch).status().code() == absl::StatusCode::kInvalidArgument);

@@ -96,6 +96,43 @@ TEST_CASE("A batch is held back for no longer than its deadlines allow", "[queue
   CHECK(line.queue.Peek(kStart, {}).due);
 }
 
+TEST_CASE("More urgent requests do not hold back the one that waits for longest", "[queue]") {
+  ModelConfig config = BatchingModel();
+  config.max_queue_delay = milliseconds(100);
+  WaitingLine line(config);
+  line.Push();
+  QueuedRequest& urgent = line.Push(1, 4, kStart + milliseconds(60));
+  urgent.request->deadline = kStart + milliseconds(70000);
+  CostModel cost;
+  for (int i = 0; i < 100; ++i) cost.Learn(1 + i % 2, milliseconds(10));
+  BatchQueue::Limits limits;
+  limits.cost = &cost;
+  CHECK(line.queue.Peek(kStart + milliseconds(60), limits).due_at == kStart + milliseconds(100));
+}
+
+TEST_CASE("A batch is held back for no longer than its queue lets requests wait", "[queue]") {
+  ModelConfig config = BatchingModel();
+  config.max_queue_delay = milliseconds(100);
+  config.queue_policy.default_timeout = milliseconds(40);
+  WaitingLine line(config);
+  auto request = Queued(kStart);
+  line.queue.Classify(*request);
+  line.queue.Push(std::move(request));
+  CHECK(line.queue.Peek(kStart, {}).due_at == kStart + milliseconds(35));
+}
+
+TEST_CASE("Nothing is held back before a full batch", "[queue]") {
+  ModelConfig config = BatchingModel();
+  config.max_queue_delay = milliseconds(100);
+  WaitingLine line(config);
+  line.Push();
+  CHECK_FALSE(line.queue.Peek(kStart, {}).due);
+  SECTION("that it cannot join") { line.Push(8); }
+  SECTION("of other shapes") { line.Push(8, 5); }
+  CHECK(line.Take() == Numbers{1});
+  CHECK(line.Take() == Numbers{2});
+}
+
 TEST_CASE("A full batch is not held back", "[queue]") {
   ModelConfig config = BatchingModel();
   config.max_queue_delay = milliseconds(2);

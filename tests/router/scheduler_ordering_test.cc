@@ -26,8 +26,11 @@ TEST_CASE("Where answers keep the order one batch runs at a time", "[scheduler]"
   CHECK(second->members.size() == 2);
 }
 
-TEST_CASE("The requests of a batch that was too much for memory go before those behind them",
+TEST_CASE("The requests of a batch that went wrong run one by one, before those behind them",
           "[scheduler][ordering]") {
+  const absl::Status status =
+      GENERATE(absl::ResourceExhaustedError("no memory"), absl::InternalError("the model raised"),
+               absl::InvalidArgumentError("the model raised"));
   ScheduleBench bench({{PoolKind::kCpu, 2}});
   const uint32_t model = bench.Add(InOrder());
   bench.Submit(model);
@@ -38,8 +41,7 @@ TEST_CASE("The requests of a batch that was too much for memory go before those 
   REQUIRE(both != nullptr);
   const uint64_t next = both->members[0]->sequence;
   bench.Submit(model);
-  ScheduledBatch& too_much = *bench.scheduler.Find(both->lane, both->batch.id);
-  too_much.result.status = absl::ResourceExhaustedError("no memory");
+  bench.scheduler.Find(both->lane, both->batch.id)->result.status = status;
   CHECK(bench.scheduler.BatchEnded(bench.now, both->lane, both->batch.id, false, bench.actions) ==
         nullptr);
   CHECK(bench.actions.splits.size() == 1);
