@@ -29,7 +29,6 @@ void PredictResponder::Answer(const grpc::ByteBuffer& request) {
     return;
   }
   client_ = call().client();
-  policy_ = decoded->policy;
   decoded->client = client_;
   const TimePoint deadline = Deadline(*decoded, arrival);
   run_ = std::make_shared<PredictRun>(clock_, router_, *std::move(decoded), arrival, deadline,
@@ -59,31 +58,13 @@ void PredictResponder::OnCancel() {
 void PredictResponder::Admit(InferResponse* response) const {
   if (!response->status.ok()) return;
   response->status = unsent_.Admit(client_, response);
-  if (!response->status.ok()) response->outputs.clear();
+  if (response->status.ok()) return;
+  response->outputs.clear();
+  response->keep_alive.reset();
 }
 
-void PredictResponder::Admit(MergedPredict* merged) const {
-  if (!merged->status.ok()) return;
-  size_t admitted = 0;
-  for (MergedResult& result : merged->results) {
-    if (!result.response.status.ok()) continue;
-    Admit(&result.response);
-    absl::Status& status = result.response.status;
-    if (status.ok()) {
-      ++admitted;
-      continue;
-    }
-    if (admitted > 0) {
-      status = absl::Status(status.code(),
-                            absl::StrCat(status.message(), "; the ", admitted,
-                                         " results before it in this reply count, too: call fewer "
-                                         "models at once, or use PredictStream"));
-    }
-    if (policy_ == MergePolicy::kPartial) continue;
-    merged->status = status;
-    return;
-  }
-  if (merged->combined == nullptr) return;
+void PredictResponder::AdmitCombined(MergedPredict* merged) const {
+  if (!merged->status.ok() || merged->combined == nullptr) return;
   absl::StatusOr<std::shared_ptr<const void>> counted =
       unsent_.AdmitCopy(client_, merged->combined->bytes.size(), merged->combined);
   merged->status = counted.status();
@@ -95,9 +76,22 @@ void PredictResponder::Admit(MergedPredict* merged) const {
 PredictRun::Callbacks PredictCall::MakeCallbacks(TimePoint) {
   PredictRun::Callbacks callbacks;
   call().Expect();
+  callbacks.admit = [this](InferResponse* response) {
+    if (!response->status.ok()) return;
+    Admit(response);
+    absl::Status& status = response->status;
+    if (status.ok()) {
+      ++admitted_;
+    } else if (admitted_ > 0) {
+      status = absl::Status(status.code(),
+                            absl::StrCat(status.message(), "; the ", admitted_,
+                                         " results before it in this reply count, too: call fewer "
+                                         "models at once, or use PredictStream"));
+    }
+  };
   callbacks.merged = [this](MergedPredict merged) {
     call().Answer([this, merged = std::move(merged)]() mutable {
-      Admit(&merged);
+      AdmitCombined(&merged);
       if (merged.status.ok()) {
         call().Finish(EncodePredictResponse(merged));
       } else {
@@ -110,14 +104,13 @@ PredictRun::Callbacks PredictCall::MakeCallbacks(TimePoint) {
 
 PredictRun::Callbacks PredictStreamCall::MakeCallbacks(TimePoint arrival) {
   PredictRun::Callbacks callbacks;
+  callbacks.admit = [this](InferResponse* response) { Admit(response); };
   callbacks.result = [this, arrival](const MergedResult& result) {
-    MergedResult sent = result;
-    Admit(&sent.response);
-    call().Post([this, message = EncodeStreamResult(sent, arrival)] { Send(message); });
+    call().Post([this, message = EncodeStreamResult(result, arrival)] { Send(message); });
   };
   callbacks.merged = [this](MergedPredict merged) {
     call().Post([this, merged = std::move(merged)]() mutable {
-      Admit(&merged);
+      AdmitCombined(&merged);
       if (merged.status.ok()) Send(EncodeStreamMerged(merged));
       End(merged.status);
     });

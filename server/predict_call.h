@@ -3,6 +3,7 @@
 
 #include <grpcpp/support/byte_buffer.h>
 
+#include <cstddef>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -30,10 +31,10 @@ class PredictResponder : public UnaryResponder {
   // Called on any thread, as PredictRun says.
   virtual PredictRun::Callbacks MakeCallbacks(TimePoint arrival) = 0;
 
-  // UnsentAnswers::Admit, for one result and for the whole: what must not be sent has that status
-  // instead. Thread-safe.
+  // UnsentAnswers::Admit: an answer that must not be kept has that status instead. Both
+  // thread-safe.
   void Admit(InferResponse* response) const;
-  void Admit(MergedPredict* merged) const;
+  void AdmitCombined(MergedPredict* merged) const;
 
  private:
   void Answer(const grpc::ByteBuffer& request) override;
@@ -46,7 +47,6 @@ class PredictResponder : public UnaryResponder {
   UnsentAnswers& unsent_;
   // As InferRequest::client.
   uint64_t client_ = 0;
-  MergePolicy policy_ = MergePolicy::kAll;
   // Shared with the router's callbacks.
   std::shared_ptr<PredictRun> run_;
 };
@@ -58,6 +58,9 @@ class PredictCall final : public PredictResponder {
 
  private:
   PredictRun::Callbacks MakeCallbacks(TimePoint arrival) override;
+
+  // Answers that are kept for the reply. For the run's callbacks alone.
+  size_t admitted_ = 0;
 };
 
 // Answers with each result as it arrives, then with the merged reply.

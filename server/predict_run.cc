@@ -114,7 +114,9 @@ void PredictRun::OnAnswer(size_t index, InferResponse response) {
   RenameOutputs(*request_.calls[index].message, &response);
   if (response.model.empty()) response.model = request_.calls[index].message->name();
   absl::ReleasableMutexLock lock(&mutex_);
-  if (merged_ || !merger_.Add(index, std::move(response))) return;
+  if (merged_) return;
+  callbacks_.admit(&response);
+  if (!merger_.Add(index, std::move(response))) return;
   if (callbacks_.result) callbacks_.result(merger_.result(index));
   if (!merger_.complete()) return;
   merged_ = true;

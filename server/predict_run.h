@@ -38,7 +38,9 @@ struct MergedPredict {
 class PredictRun : public std::enable_shared_from_this<PredictRun> {
  public:
   struct Callbacks {
-    // Each call's answer, as it arrives, one at a time and never after `merged`. May be empty.
+    // Each call's answer, as it arrives, one at a time and never after `merged`: the first may
+    // change it, before it is kept until all are there. The second may be empty.
+    std::function<void(InferResponse*)> admit;
     std::function<void(const MergedResult&)> result;
     // Once, at the end.
     std::function<void(MergedPredict)> merged;

@@ -147,8 +147,8 @@ class UnreadAnswersTest(unittest.TestCase):
                 self.assertGreaterEqual(refused, UNREAD - MOST_UNREAD)
 
     def test_results_of_one_reply_that_are_too_much_have_a_status_of_their_own(self):
-        # Fewer than the arena holds: until all are there they stay in it.
-        calls = [{"name": "wide", "key": f"call {i}"} for i in range(50)]
+        # More than the arena holds: those that are too much leave it at once.
+        calls = [{"name": "wide", "key": f"call {i}"} for i in range(200)]
         service = self.server.prediction
         request = predict_request({"INPUT0": ROW}, cpu=calls, merge_policy="MERGE_POLICY_PARTIAL")
         reply = service.Predict(request, timeout=TIMEOUT)
