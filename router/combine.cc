@@ -180,9 +180,15 @@ absl::StatusOr<CombinedTensor> MajorityVote(absl::Span<const CombineMember> memb
   std::vector<int64_t> winners(static_cast<size_t>(*ElementCount(shape)));
   for (size_t row = 0; row < winners.size(); ++row) {
     Ballot ballot;
-    for (const Voter& voter : voters) {
+    for (size_t i = 0; i < voters.size(); ++i) {
       int64_t choice = 0;
-      if (voter.Choice(row, &choice)) ballot.Vote(choice);
+      if (!voters[i].Choice(row, &choice)) continue;
+      if (choice < 0 && members[i].tensor.type == DataType::kUint64) {
+        return Misfit(members[i],
+                      absl::StrCat("it votes for the class ", static_cast<uint64_t>(choice),
+                                   ", which the INT64 of the result cannot hold"));
+      }
+      ballot.Vote(choice);
     }
     for (const Voter& voter : voters) {
       for (size_t i = 0; i < voter.classes; ++i) {

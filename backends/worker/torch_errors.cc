@@ -74,6 +74,12 @@ bool IsOutOfMemory(std::string_view message) {
 
 absl::Status StatusOfMessage(std::string_view message) {
   if (IsOutOfMemory(message)) return absl::ResourceExhaustedError(CleanMessage(message));
+  // What compiled code says is the source of the call; its reason goes to the standard error alone.
+  if (message.find("API call failed") != std::string_view::npos) {
+    return absl::InternalError(
+        "the compiled code refuses the inputs, most likely since it was compiled for other sizes; "
+        "the worker's output, in the server's log, tells which");
+  }
   return absl::InternalError(CleanMessage(message));
 }
 

@@ -153,6 +153,11 @@ TEST_CASE("What does not fit is refused with the call, the output and both shape
   strings.Add<uint8_t>(DataType::kBytes, {1}, {0, 0, 0, 0});
   CHECK(strings.Refusal(CombineMethod::kMean).message() ==
         "combine: output \"out\" of call \"a\": expected a numeric type, got BYTES");
+  Members vast;
+  vast.Add<uint64_t>(DataType::kUint64, {1}, {~uint64_t{0}});
+  CHECK(vast.Refusal(CombineMethod::kMajorityVote).message() ==
+        "combine: output \"out\" of call \"a\": it votes for the class 18446744073709551615, which "
+        "the INT64 of the result cannot hold");
   Members cut;
   cut.Scores({3}, {1, 2});
   CHECK(cut.Refusal(CombineMethod::kMean).code() == absl::StatusCode::kFailedPrecondition);

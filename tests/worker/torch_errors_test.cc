@@ -64,6 +64,11 @@ TEST_CASE("Exceptions become statuses by what they mean") {
       status_of(std::runtime_error("CUDA error: an illegal memory access was encountered"))));
   CHECK(absl::IsInternal(status_of(std::runtime_error("a reason"))));
   CHECK(absl::IsInternal(status_of(42)));
+  const absl::Status compiled = status_of(std::runtime_error(
+      "run_func_( container_handle_, input_handles.data()) API call failed line 144"));
+  CHECK(absl::IsInternal(compiled));
+  CHECK(compiled.message().find("compiled for other sizes") != absl::string_view::npos);
+  CHECK(compiled.message().find("run_func_") == absl::string_view::npos);
 }
 
 }  // namespace tandem::worker
