@@ -225,6 +225,7 @@ void Scheduler::ClearSuspicion(TimePoint now, QueuedRequest& suspect,
 // Those whom nobody waits for any more, and those that no worker will come back for.
 void Scheduler::RefuseSuspects(TimePoint now, SchedulerActions& actions) {
   std::vector<Suspect> given_up;
+  std::vector<Suspect> unserved;
   for (auto it = suspects_.begin(); it != suspects_.end();) {
     const Model& model = models_[it->model];
     const bool is_dead = IsDead(*it->request, now);
@@ -233,12 +234,13 @@ void Scheduler::RefuseSuspects(TimePoint now, SchedulerActions& actions) {
       continue;
     }
     ReleaseWorker(*it);
-    if (is_dead) {
-      given_up.push_back(std::move(*it));
-    } else {
-      actions.refusals.push_back({std::move(it->request), NotServedError(model)});
-    }
+    (is_dead ? given_up : unserved).push_back(std::move(*it));
     it = suspects_.erase(it);
+  }
+  for (Suspect& suspect : unserved) {
+    ClearSuspicion(now, *suspect.request, std::nullopt, actions);
+    actions.refusals.push_back(
+        {std::move(suspect.request), NotServedError(models_[suspect.model])});
   }
   for (Suspect& suspect : given_up) {
     Requests one;

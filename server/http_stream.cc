@@ -48,11 +48,12 @@ void HttpStream::ExpectBody(uint64_t bytes) {
 
 bool HttpStream::HasRoom(uint64_t bytes) {
   if (room_ < bytes) {
-    if (!share_.TryTake(kStep)) {
+    const uint64_t step = std::min(kStep, left_);
+    if (!share_.TryTake(step)) {
       is_refused_ = true;
       return false;
     }
-    room_ += kStep;
+    room_ += step;
   }
   room_ -= bytes;
   return true;

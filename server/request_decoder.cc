@@ -37,9 +37,9 @@ absl::Status ReadTimeout(const std::string& name, const InferParameter& paramete
   int64_t microseconds = 0;
   if (parameter.has_int64_param()) {
     microseconds = parameter.int64_param();
-  } else if (parameter.has_uint64_param() &&
-             parameter.uint64_param() <= uint64_t{std::numeric_limits<int64_t>::max()}) {
-    microseconds = static_cast<int64_t>(parameter.uint64_param());
+  } else if (parameter.has_uint64_param()) {
+    constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
+    microseconds = static_cast<int64_t>(std::min(parameter.uint64_param(), kMost));
   } else {
     return ParameterError(name, "an integer of microseconds");
   }

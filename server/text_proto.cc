@@ -143,7 +143,7 @@ absl::Status RefuseTwoOfAnyKey(const TextProtoLines& lines, const Message& messa
 
 std::string TextProtoLines::Where(const Message& message, absl::string_view name, int index) const {
   const FieldDescriptor* field = Field(message, name);
-  if (tree_ == nullptr || field == nullptr) return file_;
+  if (tree_ == nullptr || field == nullptr) return place_;
   TextFormat::ParseLocation location = tree_->GetLocation(field, Index(*field, index));
   int line = location.line;
   // An element of a list that began before.
@@ -151,13 +151,14 @@ std::string TextProtoLines::Where(const Message& message, absl::string_view name
     location = tree_->GetLocation(field, before);
     if (location.line >= 0) line = LineOfElement(text_, location, index - before);
   }
-  return line < 0 ? file_ : absl::StrCat(file_, ":", line + 1);
+  return line < 0 ? place_ : absl::StrCat(file_, ":", line + 1);
 }
 
 TextProtoLines TextProtoLines::Nested(const Message& message, absl::string_view name,
                                       int index) const {
   TextProtoLines nested;
   nested.file_ = file_;
+  nested.place_ = Where(message, name, index);
   nested.text_ = text_;
   const FieldDescriptor* field = Field(message, name);
   if (tree_ != nullptr && field != nullptr) {

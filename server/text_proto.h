@@ -15,8 +15,8 @@ namespace tandem::server {
 // Lines of a parsed file's fields, for messages such as "config.pbtxt:12: …".
 class TextProtoLines {
  public:
-  // "FILE:LINE" of the field `name` (`index` among its repetitions) of the message; "FILE" where it
-  // is not in the file.
+  // "FILE:LINE" of the field `name` (`index` among its repetitions) of the message; where it is not
+  // in the file that of the message, and "FILE" of the whole.
   std::string Where(const google::protobuf::Message& message, absl::string_view name,
                     int index = 0) const;
 
@@ -28,6 +28,8 @@ class TextProtoLines {
   friend class TextProtoFile;
 
   std::string file_;
+  // Where the message begins.
+  std::string place_;
   // Of the whole file, wherever this is in it.
   absl::string_view text_;
   const google::protobuf::TextFormat::ParseInfoTree* tree_ = nullptr;
@@ -40,7 +42,7 @@ absl::Status FieldError(const TextProtoLines& lines, const google::protobuf::Mes
 // A parsed file's lines and what they are made of.
 class TextProtoFile {
  public:
-  explicit TextProtoFile(std::string name) { lines_.file_ = std::move(name); }
+  explicit TextProtoFile(std::string name) { lines_.file_ = lines_.place_ = std::move(name); }
   TextProtoFile(const TextProtoFile&) = delete;
   TextProtoFile& operator=(const TextProtoFile&) = delete;
 

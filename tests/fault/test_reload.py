@@ -60,7 +60,7 @@ class ReloadTest(unittest.TestCase):
 
     def test_what_only_a_new_start_can_change_is_refused_as_a_whole(self):
         self.write("limits { max_bytes_in_flight: 16384 }\nlog_format: 'json'\n")
-        self.reload("log-format cannot change while the server runs")
+        self.reload("tandem.conf:2: log_format cannot change while the server runs")
         self.assertEqual(self.infer(2048), grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 

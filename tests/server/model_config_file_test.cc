@@ -261,6 +261,10 @@ TEST_CASE("What cannot be is refused with line and field", "[model_config]") {
       "input { name: \"x\" data_type: TYPE_STRING dims: [ 4294967296, 4294967296 ] }",
       "shape [4294967296,4294967296] has more elements than memory can hold");
   CheckConfigRefused("\n\nmax_batch_size: -1", "config.pbtxt:3: max_batch_size");
+  CheckConfigRefused("\ninput {\n  name: \"x\"\n  dims: [ 1 ]\n}",
+                     "config.pbtxt:2: data_type: tensor 'x' has no data type");
+  CheckConfigRefused("input {\n  name: \"x\\001y\"\n  data_type: TYPE_FP32\n  dims: [ 1 ]\n}",
+                     "config.pbtxt:2: name: the name 'x y' is none for a tensor");
   CheckConfigRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 0 ]\n}",
                      "config.pbtxt:4: dims");
   CheckConfigRefused("input {\n  name: \"x\"\n  data_type: TYPE_FP32\n  dims: [ 3, 0 ]\n}",
