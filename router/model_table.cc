@@ -37,7 +37,7 @@ ModelEntry& ModelTable::Insert(std::shared_ptr<const ModelVersion> model) {
     entry.seats[pool].lanes.resize(pools_[pool].lanes.size(), ModelOnLane::kLoading);
   }
   by_handle_[model->handle] = &entry;
-  if (model->config.preserve_ordering) entry.answering = std::make_shared<std::mutex>();
+  if (model->config.preserve_ordering) entry.answering = std::make_unique<std::mutex>();
   if (absl::Status status = CheckServed(model->config); !status.ok()) {
     entry.unusable = std::string(status.message());
   }

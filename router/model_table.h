@@ -65,8 +65,8 @@ struct ModelEntry {
   std::string unreadable;
 
   // Held from a batch's end until all its answers are given, where they keep the requests' order: a
-  // batch that began at that end may end before. Null where they do not; outlives the entry.
-  std::shared_ptr<std::mutex> answering;
+  // batch that began at that end may end before. Null where they do not.
+  std::unique_ptr<std::mutex> answering;
 
   // Thread-safe.
   RequestCount in_flight;

@@ -9,7 +9,7 @@ namespace tandem {
 
 class RequestCount {
  public:
-  // Not after Close.
+  // Not after Close, but by who is in already.
   void Enter() { count_.fetch_add(1, std::memory_order_relaxed); }
 
   // True for the last one after Close: nobody else uses the version any more.

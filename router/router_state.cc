@@ -261,16 +261,24 @@ void Router::State::BatchDone(LaneId lane, uint64_t batch_id, BatchResult result
 
 void Router::State::EndBatch(TimePoint now, const ScheduledBatch& batch,
                              SchedulerActions& actions) {
-  const std::shared_ptr<std::mutex> answering = batch.members.front()->entry->answering;
-  std::unique_lock<std::mutex> in_order;
-  if (answering != nullptr) in_order = std::unique_lock(*answering);
-  std::unique_ptr<ScheduledBatch> ended;
+  ModelEntry* const entry = batch.members.front()->entry;
+  // Its last answers would have it erased, with the mutex.
+  entry->in_flight.Enter();
   {
-    const std::lock_guard lock(mutex_);
-    ended = EndedLocked(now, batch.lane, batch.batch.id, actions);
-    Arm();
+    std::unique_lock<std::mutex> in_order;
+    if (entry->answering != nullptr) in_order = std::unique_lock(*entry->answering);
+    std::unique_ptr<ScheduledBatch> ended;
+    {
+      const std::lock_guard lock(mutex_);
+      ended = EndedLocked(now, batch.lane, batch.batch.id, actions);
+      Arm();
+    }
+    // Where its worker died its requests run again, and that may end a batch of them at once. No
+    // other of the model begins before.
+    if (ended != nullptr && ended->result.death != WorkerDeath::kNone) in_order = {};
+    if (ended != nullptr) AnswerBatch(std::move(ended), now);
   }
-  if (ended != nullptr) AnswerBatch(std::move(ended), now);
+  if (entry->in_flight.Leave()) Bury({entry});
 }
 
 // The batch, if it is to be answered: null where its members run again.

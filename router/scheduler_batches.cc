@@ -121,7 +121,12 @@ bool Scheduler::RunAlone(TimePoint now, ScheduledBatch& batch, SchedulerActions&
     if (!WillRun(now, model, *member)) return false;
   }
   MakeAlone(batch);
-  for (auto& member : batch.members) Enqueue(batch.model, std::move(member));
+  for (auto& member : batch.members) {
+    // It has waited in the queue as long as its model allows, or less.
+    member->wait_until = kNever;
+    member->delay_at = kNever;
+    Enqueue(batch.model, std::move(member));
+  }
   actions.splits.push_back({model.name, model.version, batch.lane.pool});
   return true;
 }

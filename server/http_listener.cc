@@ -40,12 +40,11 @@ class HttpListener::Server final : public httplib::Server {
         std::chrono::duration_cast<std::chrono::seconds>(options_.times.idle).count());
     set_payload_max_length(options_.largest_body);
     set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
-      // The library would cut answers by them, which are no files, and repeat an answer a thousand
-      // times where they ask for it. It hands its own request out, and gives no other way.
-      const_cast<httplib::Request&>(request).ranges.clear();
+      PassOverRanges(request);
       return Admit(request, &response) ? HandlerResponse::Unhandled : HandlerResponse::Handled;
     });
     set_error_handler([this](const httplib::Request& request, httplib::Response& response) {
+      PassOverRanges(request);
       Explain(request, &response);
     });
   }
@@ -81,15 +80,22 @@ class HttpListener::Server final : public httplib::Server {
   bool Serve(socket_t socket) {
     HttpStream stream(connections_, bodies_, clock_, options_.times, socket);
     served_stream = &stream;
+    ends_connection = false;
     bool served = false;
     for (size_t left = keep_alive_max_count_; left > 0 && !stopping_.load(); --left) {
       if (!stream.AwaitRequest()) break;
       bool closed = false;
-      ends_connection = false;
       served = Process(*this, stream, left == 1, closed);
-      if (!served || closed || ends_connection) break;
+      if (!served || closed || ends_connection || stream.is_too_long()) break;
     }
+    if (ends_connection) stream.PassOverRest();
     return served;
+  }
+
+  // The library would cut answers by them, which are no files, and repeat an answer a thousand
+  // times where they ask for it. It hands its own request out, and gives no other way.
+  static void PassOverRanges(const httplib::Request& request) {
+    const_cast<httplib::Request&>(request).ranges.clear();
   }
 
   // The head of a request has come: whether its body is to be read.
@@ -101,7 +107,8 @@ class HttpListener::Server final : public httplib::Server {
       return false;
     }
     // Little of it may become very much.
-    if (*bytes > 0 && request.has_header("Content-Encoding")) {
+    const std::string encoding = request.get_header_value("Content-Encoding");
+    if (*bytes > 0 && !encoding.empty() && !absl::EqualsIgnoreCase(encoding, "identity")) {
       response->status = 415;
       return false;
     }

@@ -44,8 +44,9 @@ HttpListenerOptions ListenerOptions(const HttpServerOptions& options) {
   listener.port = options.port;
   listener.port_flag = "http-port";
   listener.what_is_here = "gRPC has all methods, and takes larger requests";
-  listener.largest_body = std::min(options.max_message_bytes, kLargestBody);
   listener.most_body_bytes = options.max_network_bytes / kHeldBytesPerByte;
+  listener.largest_body =
+      std::min({options.max_message_bytes, kLargestBody, listener.most_body_bytes});
   listener.calls_per_connection = kCallsPerConnection;
   listener.shares_port = options.shares_port;
   listener.connections = options.connections;

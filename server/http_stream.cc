@@ -12,6 +12,8 @@ using Waits = HttpConnections::Waits;
 
 // Memory is taken in steps, so that it is seldom asked for.
 constexpr uint64_t kStep = uint64_t{64} << 10;
+constexpr uint64_t kMostPassedOver = uint64_t{32} << 20;
+constexpr std::chrono::seconds kLongestPassingOver(1);
 
 HttpStream::HttpStream(HttpConnections& connections, MemoryBudget& bodies, const Clock& clock,
                        const HttpTimes& times, int socket)
@@ -44,6 +46,20 @@ void HttpStream::ExpectBody(uint64_t bytes) {
   // One more, so that 0 left tells that there was more.
   left_ = bytes + 1;
   room_ = 0;
+  // What was written until now asked for the body.
+  answering_ = false;
+}
+
+void HttpStream::PassOverRest() {
+  shutdown(socket(), SHUT_WR);
+  const TimePoint until = clock_.Now() + kLongestPassingOver;
+  for (uint64_t passed = 0; passed < kMostPassedOver;) {
+    const TimePoint now = clock_.Now();
+    if (now >= until || !connection_.Wait(Waits::kToRead, now, until)) return;
+    const ssize_t received = recv(socket(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+    if (received <= 0) return;
+    passed += static_cast<uint64_t>(received);
+  }
 }
 
 bool HttpStream::HasRoom(uint64_t bytes) {

@@ -50,6 +50,10 @@ class HttpStream final : public httplib::Stream {
   bool is_too_long() const { return left_ == 0; }
   bool is_refused() const { return is_refused_; }
 
+  // After the last answer, to what was not read to its end: to close the connection at once would
+  // take the answer from a client that sends still. Not for long, nor very much.
+  void PassOverRest();
+
   // The client sends no more, so that it has most likely gone.
   bool HasHungUp() const;
 

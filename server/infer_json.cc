@@ -277,7 +277,7 @@ absl::StatusOr<ModelInferRequest> ParseInferJson(const std::string& body) {
         "Protocol, neither compressed nor with anything behind it");
   }
   ModelInferRequest message;
-  if (document.contains("id")) {
+  if (document.contains("id") && !document["id"].is_null()) {
     if (!document["id"].is_string()) return absl::InvalidArgumentError("id is no string");
     message.set_id(document["id"].get<std::string>());
   }

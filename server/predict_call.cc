@@ -86,7 +86,7 @@ PredictRun::Callbacks PredictCall::MakeCallbacks(TimePoint) {
       status = absl::Status(status.code(),
                             absl::StrCat(status.message(), "; the ", admitted_,
                                          " results before it in this reply count, too: call fewer "
-                                         "models at once, or use PredictStream"));
+                                         "models at once"));
     }
   };
   callbacks.merged = [this](MergedPredict merged) {

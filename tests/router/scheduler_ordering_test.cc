@@ -54,6 +54,30 @@ TEST_CASE("The requests of a batch that went wrong run one by one, before those 
   }
 }
 
+TEST_CASE("What runs again by itself has waited as long as its queue allows", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  ModelConfig config = BatchingModel();
+  config.queue_policy.default_timeout = std::chrono::milliseconds(40);
+  const uint32_t model = bench.Add(config);
+  bench.Submit(model);
+  const ScheduledBatch* first = bench.Start();
+  for (int i = 0; i < 2; ++i) bench.Submit(model);
+  bench.End(first);
+  const ScheduledBatch* both = bench.Start();
+  REQUIRE(both->members.size() == 2);
+  bench.now += std::chrono::milliseconds(50);
+  bench.scheduler.Find(both->lane, both->batch.id)->result.status = absl::InternalError("raised");
+  bench.scheduler.BatchEnded(bench.now, both->lane, both->batch.id, false, bench.actions);
+  bench.scheduler.Tick(bench.now + Scheduler::kSweepInterval, bench.actions);
+  CHECK(bench.actions.refusals.empty());
+  for (int i = 0; i < 2; ++i) {
+    const ScheduledBatch* batch = bench.Start();
+    REQUIRE(batch != nullptr);
+    CHECK(batch->members.size() == 1);
+    bench.End(batch);
+  }
+}
+
 TEST_CASE("While the requests of a worker that died are to run again, nobody overtakes them",
           "[scheduler][ordering]") {
   // Two workers.
