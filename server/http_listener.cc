@@ -113,7 +113,8 @@ class HttpListener::Server final : public httplib::Server {
       return false;
     }
     // The library refuses what is more, and must not read it first.
-    if (*bytes <= options_.largest_body) served_stream->ExpectBody(*bytes);
+    const bool told = !request.has_header("Transfer-Encoding");
+    if (*bytes <= options_.largest_body) served_stream->ExpectBody(*bytes, told);
     return true;
   }
 

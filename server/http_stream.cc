@@ -42,10 +42,11 @@ bool HttpStream::Wait(Waits what, TimePoint until) const {
   return now < until && connection_.Wait(what, now, std::min(until, now + step));
 }
 
-void HttpStream::ExpectBody(uint64_t bytes) {
+void HttpStream::ExpectBody(uint64_t bytes, bool told) {
   // One more, so that 0 left tells that there was more.
   left_ = bytes + 1;
-  room_ = 0;
+  room_ = told ? left_ : 0;
+  if (told && bytes > 0) is_refused_ = !share_.TryTake(left_);
   // What was written until now asked for the body.
   answering_ = false;
 }

@@ -43,8 +43,9 @@ class HttpStream final : public httplib::Stream {
   // Waits for the next request. False where none comes.
   bool AwaitRequest();
 
-  // The head has come, and a body of so many bytes at most is to follow.
-  void ExpectBody(uint64_t bytes);
+  // The head has come, and a body of so many bytes at most is to follow. One that has told its
+  // length has memory for all of it at once, or is refused: parts of many would be of use to none.
+  void ExpectBody(uint64_t bytes, bool told);
   // The request had more bytes than its head may have, or its body was to have, or than there was
   // memory for. No more of it is read.
   bool is_too_long() const { return left_ == 0; }
