@@ -43,24 +43,6 @@ TEST_CASE("Router answers a request with its outputs and where it ran", "[router
   CHECK(bench.router.Gauges().bytes_in_flight == 0);
 }
 
-TEST_CASE("Where answers keep the order a batch is answered before the next begins", "[router]") {
-  const bool in_order = GENERATE(true, false);
-  RouterBench bench;
-  ModelConfig config = BatchingModel();
-  config.preserve_ordering = in_order;
-  REQUIRE(bench.router.AddModel(Version(config)).ok());
-  size_t begun = 0;
-  auto request = Request();
-  request->arrival = bench.clock.Now();
-  bench.router.Submit(std::move(request),
-                      [&](const InferResponse&) { begun = bench.cpu.waiting(); });
-  auto behind = bench.Ask(Request());
-  bench.cpu.Finish(bench.cpu.Next());
-  CHECK(begun == (in_order ? 0 : 1));
-  bench.cpu.Finish(bench.cpu.Next());
-  CHECK(behind.get().status.ok());
-}
-
 TEST_CASE("What became of a model's requests is added up", "[router]") {
   RouterBench bench;
   REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());

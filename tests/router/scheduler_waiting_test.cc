@@ -155,15 +155,20 @@ TEST_CASE("Nobody is given up for a time that one run alone has told", "[schedul
   CHECK(bench.scheduler.queued(model) == 2);
 }
 
-TEST_CASE("A cancelled request that waits is found by the sweep", "[scheduler]") {
-  ScheduleBench bench({{PoolKind::kCpu, 1}});
-  const uint32_t model = bench.Add(BatchingModel());
+// A request that runs, and behind it one that is cancelled while it waits.
+void SubmitAndCancel(ScheduleBench& bench, uint32_t model) {
   bench.Submit(model);
   auto cancelled = std::make_shared<std::atomic<bool>>(false);
   auto request = Queued(bench.now);
   request->request->cancelled = cancelled;
   bench.Submit(model, std::move(request));
   *cancelled = true;
+}
+
+TEST_CASE("A cancelled request that waits is found by the sweep", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  const uint32_t model = bench.Add(BatchingModel());
+  SubmitAndCancel(bench, model);
   bench.now = bench.scheduler.NextWakeup();
   CHECK(bench.now <= kStart + Scheduler::kSweepInterval);
   bench.scheduler.Tick(bench.now, bench.actions);
@@ -174,12 +179,7 @@ TEST_CASE("A cancelled request that waits is found by the sweep", "[scheduler]")
 TEST_CASE("Requests that come all the time put no sweep off", "[scheduler]") {
   ScheduleBench bench({{PoolKind::kCpu, 1}});
   const uint32_t model = bench.Add(BatchingModel());
-  bench.Submit(model);
-  auto cancelled = std::make_shared<std::atomic<bool>>(false);
-  auto request = Queued(bench.now);
-  request->request->cancelled = cancelled;
-  bench.Submit(model, std::move(request));
-  *cancelled = true;
+  SubmitAndCancel(bench, model);
   while (bench.actions.refusals.empty()) {
     REQUIRE(bench.now <= kStart + Scheduler::kSweepInterval);
     bench.now += milliseconds(1);
