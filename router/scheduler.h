@@ -28,6 +28,7 @@
 #include "router/lane_table.h"
 #include "router/placement_policy.h"
 #include "router/queued_request.h"
+#include "router/reappraisal.h"
 
 namespace tandem {
 
@@ -220,6 +221,7 @@ class Scheduler {
     CostModel cost;
     // Of that what the worker computes, without the way there and back.
     CostModel compute;
+    Reappraisal reappraisal;
   };
   struct Model {
     explicit Model(const ModelVersion& model);
@@ -278,7 +280,8 @@ class Scheduler {
   // Whether the model's configuration would rather have its requests elsewhere while it can.
   bool IsSecondChoice(const Model& model, uint32_t pool) const;
   bool HasLaneUp(const Model& model, uint32_t pool) const;
-  PlacementReason ReasonFor(const Model& model, uint32_t pool, int64_t rows) const;
+  bool IsToBeTried(TimePoint now, const Model& model, uint32_t pool) const;
+  PlacementReason ReasonFor(TimePoint now, const Model& model, uint32_t pool, int64_t rows) const;
   BatchQueue::Limits LimitsFor(TimePoint now, uint32_t model, const Lane& lane) const;
   // What is predicted: scheduler_outlook.cc.
   bool IsLong(uint32_t model, uint32_t pool) const;

@@ -34,7 +34,9 @@ std::unique_ptr<ScheduledBatch> Scheduler::BatchEnded(TimePoint now, LaneId id, 
   ForgetBatch(now, *batch);
   Seat& seat = models_[batch->model].seats[id.pool];
   if (well) {
+    const Duration before = seat.cost.Predict(1);
     Observe(batch->model, id.pool, batch->batch.rows, ran);
+    seat.reappraisal.OnBatch(now, before, seat.cost.Predict(1));
     const Duration computed = batch->result.compute_time;
     if (computed > Duration{0}) seat.compute.Learn(batch->batch.rows, computed);
     models_[batch->model].breaker.OnAnswers(now, std::ssize(batch->members), batch->is_trial);
@@ -61,7 +63,9 @@ std::unique_ptr<ScheduledBatch> Scheduler::BatchEnded(TimePoint now, LaneId id, 
 }
 
 void Scheduler::Observe(uint32_t model, uint32_t pool, int64_t rows, Duration time) {
-  models_[model].seats[pool].cost.Learn(rows, time);
+  Seat& seat = models_[model].seats[pool];
+  seat.cost.Learn(rows, time);
+  if (seat.cost.known()) seat.reappraisal.OnLearnt(seat.cost.Predict(1));
 }
 
 // While nothing of the model runs, requests are not given up for what is predicted: only they can

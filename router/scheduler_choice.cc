@@ -173,7 +173,23 @@ bool Scheduler::HasLaneUp(const Model& model, uint32_t pool) const {
   });
 }
 
-PlacementReason Scheduler::ReasonFor(const Model& model, uint32_t pool, int64_t rows) const {
+// Whether one request is to find out how long the pool takes now: nobody knows; or it has had
+// nothing for a while, and is the fastest if it takes as long as it once did.
+bool Scheduler::IsToBeTried(TimePoint now, const Model& model, uint32_t pool) const {
+  const Seat& own = model.seats[pool];
+  if (!own.cost.known()) return true;
+  if (own.running_lanes > 0 || !own.reappraisal.IsDue(now)) return false;
+  Duration fastest = Duration::max();
+  for (uint32_t other = 0; other < model.seats.size(); ++other) {
+    const Seat& seat = model.seats[other];
+    if (other == pool || seat.runnable_lanes == 0 || !seat.cost.known()) continue;
+    fastest = std::min(fastest, seat.cost.Predict(1));
+  }
+  return own.reappraisal.least() < fastest && own.cost.Predict(1) > fastest;
+}
+
+PlacementReason Scheduler::ReasonFor(TimePoint now, const Model& model, uint32_t pool,
+                                     int64_t rows) const {
   const Seat& own = model.seats[pool];
   PlacementReason reason = PlacementReason::kOnlyPool;
   for (uint32_t other = 0; other < model.seats.size(); ++other) {
@@ -183,7 +199,7 @@ PlacementReason Scheduler::ReasonFor(const Model& model, uint32_t pool, int64_t 
       if (reason == PlacementReason::kOnlyPool) reason = PlacementReason::kOtherDown;
       continue;
     }
-    if (!own.cost.known()) return PlacementReason::kLearning;
+    if (IsToBeTried(now, model, pool)) return PlacementReason::kLearning;
     if (IsSecondChoice(model, pool) && !IsSecondChoice(model, other)) {
       return PlacementReason::kDeadline;
     }
@@ -209,18 +225,24 @@ BatchQueue::Limits Scheduler::LimitsFor(TimePoint now, uint32_t model, const Lan
   limits.starts_in = start - now;
   limits.running = IsRunning(wanted);
   const bool second_choice = IsSecondChoice(wanted, pool);
+  const QueuedRequest& first = wanted.queue.front();
+  if (cost.known() && !second_choice && lane.batches.empty() && IsToBeTried(now, wanted, pool) &&
+      first.deadline() - cost.PredictLate(first.rows) >= now) {
+    limits.max_rows = first.rows;
+    return limits;
+  }
   Outlooks others;
   Outlooks preferred;
   for (uint32_t other = 0; other < wanted.seats.size(); ++other) {
     if (other == pool || wanted.seats[other].runnable_lanes == 0) continue;
     // A pool of the first choice does not wait for one of the second.
     if (!second_choice && IsSecondChoice(wanted, other)) continue;
-    others.push_back(Outlook(now, model, other, wanted.queue.front()));
+    others.push_back(Outlook(now, model, other, first));
     if (second_choice && !IsSecondChoice(wanted, other)) preferred.push_back(others.back());
   }
   if (others.empty()) return limits;
-  const Share share = ShareOf(start, wanted.queue.rows(), wanted.queue.front().rows,
-                              Outlook(now, model, pool, wanted.queue.front()), others);
+  const Share share =
+      ShareOf(start, wanted.queue.rows(), first.rows, Outlook(now, model, pool, first), others);
   limits.max_rows = std::min(limits.max_rows, share.rows);
   if (share.none || StandsBy(wanted, pool)) {
     limits.rows_to_leave = kAllRows;
@@ -248,7 +270,8 @@ Scheduler::Choice Scheduler::Choose(TimePoint now, uint32_t model) {
     const BatchQueue::Prospect prospect = wanted.queue.Peek(now, limits);
     if (prospect.first == nullptr || !prospect.due) continue;
     // A pool that is still to be tried goes first, else the fastest.
-    const Duration predicted = seat.cost.known() ? seat.cost.Predict(prospect.rows) : Duration{0};
+    const Duration predicted =
+        IsToBeTried(now, wanted, pool) ? Duration{0} : seat.cost.Predict(prospect.rows);
     if (best.lane == nullptr || predicted < best.predicted) best = {lane, limits, predicted};
   }
   return best;
@@ -329,7 +352,7 @@ ScheduledBatch& Scheduler::Launch(TimePoint now, uint32_t model, Lane& lane, Req
   batch->predicted = seat.cost.known() ? learnt : kUnknownBatchTime;
   batch->may_be_late =
       seat.cost.known() ? seat.cost.PredictLate(batch->batch.rows) - learnt : kUnknownBatchTime;
-  batch->reason = ReasonFor(wanted, lane.id.pool, batch->batch.rows);
+  batch->reason = ReasonFor(now, wanted, lane.id.pool, batch->batch.rows);
   batch->budget = ExecutionBudget(wanted.execution_timeout, learnt);
   if (next_watch_ == kNever) next_watch_ = now + kWatchInterval;
   next_wakeup_ = std::min(next_wakeup_, next_watch_);
