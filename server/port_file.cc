@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 
@@ -24,6 +25,11 @@ std::string DraftOf(const std::string& path) { return absl::StrCat(path, ".new")
 
 std::string Unwritable(const std::string& path) {
   return absl::StrCat("--port-file=", path, ": the file cannot be written");
+}
+
+std::string Contents(Ports ports) {
+  return absl::StrCat("{\"grpc\":", ports.grpc, ",\"http\":", ports.http,
+                      ",\"metrics\":", ports.metrics, ",\"pid\":", getpid(), "}\n");
 }
 
 }  // namespace
@@ -52,14 +58,21 @@ absl::Status WritePortFile(const std::string& path, Ports ports) {
   const bool in_place = IsWrittenInPlace(path);
   const std::string file = in_place ? path : DraftOf(path);
   std::ofstream stream(file);
-  stream << "{\"grpc\":" << ports.grpc << ",\"http\":" << ports.http
-         << ",\"metrics\":" << ports.metrics << ",\"pid\":" << getpid() << "}\n";
+  stream << Contents(ports);
   stream.close();
   if (!stream || (!in_place && std::rename(file.c_str(), path.c_str()) != 0)) {
     if (!in_place) std::remove(file.c_str());
     return absl::UnavailableError(Unwritable(path));
   }
   return absl::OkStatus();
+}
+
+void RemovePortFile(const std::string& path, Ports ports) {
+  if (IsWrittenInPlace(path)) return;
+  std::ifstream stream(path);
+  const std::string found((std::istreambuf_iterator<char>(stream)),
+                          std::istreambuf_iterator<char>());
+  if (found == Contents(ports)) std::remove(path.c_str());
 }
 
 }  // namespace tandem::server

@@ -16,4 +16,8 @@ absl::Status CheckPortFile(const std::string& path);
 // it is. UNAVAILABLE where it cannot be written.
 absl::Status WritePortFile(const std::string& path, Ports ports);
 
+// Once the server ends: nobody is to look for it there any more. Leaves what another server has
+// written since, and pipes and devices.
+void RemovePortFile(const std::string& path, Ports ports);
+
 }  // namespace tandem::server

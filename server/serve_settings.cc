@@ -187,7 +187,7 @@ constexpr Setting kSettings[] = {
     Of<&O::state_file, ReadText>("state-file", "FILE",
                                  "Keep what is learnt of the models' times there over a restart"),
     Of<&O::port_file, ReadText>("port-file", "FILE",
-                                "Write the ports and the process id there, as JSON, once ready"),
+                                "Keep the ports and the process id there, as JSON, while ready"),
     Of<&O::take_over, ReadText>(
         "take-over", "FILE",
         "Take the ports over from the server that wrote this --port-file, once ready"),

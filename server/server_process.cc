@@ -200,6 +200,7 @@ class ServerProcess {
     state_.StartDrain();
     models_.Stop();
     front_end_->Drain();
+    if (!options_.port_file.empty()) RemovePortFile(options_.port_file, front_end_->ports());
     drained_at_ = clock_.Now() + options_.drain_timeout;
     log_(LogLevel::kInfo, "draining: no new requests are taken");
     if (!router_.Drain(options_.drain_timeout)) {

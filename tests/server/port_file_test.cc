@@ -33,6 +33,17 @@ TEST_CASE("The ports and the process are written as JSON, over what was there", 
   CHECK_FALSE(std::filesystem::exists(path + ".new"));
 }
 
+TEST_CASE("A server that ends takes its port file away, and no other's", "[port_file]") {
+  const TemporaryFolder folder;
+  const std::string path = (folder.path() / "ports").string();
+  REQUIRE(WritePortFile(path, {1, 2, 3}).ok());
+  RemovePortFile(path, {1, 2, 4});
+  CHECK(std::filesystem::exists(path));
+  RemovePortFile(path, {1, 2, 3});
+  CHECK(std::filesystem::is_empty(folder.path()));
+  RemovePortFile(path, {1, 2, 3});
+}
+
 TEST_CASE("A port file that cannot be written is found before", "[port_file]") {
   const TemporaryFolder folder;
   CHECK(absl::IsInvalidArgument(CheckPortFile(folder.path().string())));
