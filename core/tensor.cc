@@ -1,5 +1,6 @@
 #include "core/tensor.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -64,6 +65,23 @@ void CopyBytes(const Tensor& tensor, std::byte* to) {
     if (piece.empty()) continue;
     std::memcpy(to, piece.data(), piece.size());
     to += piece.size();
+  }
+}
+
+bool HasEqualBytes(const Tensor& a, const Tensor& b) {
+  if (a.byte_size() != b.byte_size()) return false;
+  absl::Span<const Bytes> left(a.pieces);
+  absl::Span<const Bytes> right(b.pieces);
+  Bytes x;
+  Bytes y;
+  while (true) {
+    for (; x.empty() && !left.empty(); left.remove_prefix(1)) x = left.front();
+    for (; y.empty() && !right.empty(); right.remove_prefix(1)) y = right.front();
+    const size_t size = std::min(x.size(), y.size());
+    if (size == 0) return true;
+    if (std::memcmp(x.data(), y.data(), size) != 0) return false;
+    x.remove_prefix(size);
+    y.remove_prefix(size);
   }
 }
 

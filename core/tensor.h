@@ -52,6 +52,9 @@ struct TensorSpec {
 // Copies the pieces, one after the other, to `to`, which has room for tensor.byte_size() bytes.
 void CopyBytes(const Tensor& tensor, std::byte* to);
 
+// The same bytes, however they are cut into pieces. Looks no further than to where they differ.
+bool HasEqualBytes(const Tensor& a, const Tensor& b);
+
 // Checks that `bytes` is exactly `count` strings, each behind its length (uint32, little-endian).
 // INVALID_ARGUMENT with what is wrong where not. Copies nothing.
 absl::Status CheckStrings(absl::Span<const Bytes> pieces, int64_t count);

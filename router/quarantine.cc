@@ -56,6 +56,12 @@ uint64_t FingerprintOf(const ModelVersion& model, absl::Span<const Tensor> input
   return state;
 }
 
+bool AreEqual(absl::Span<const Tensor> a, absl::Span<const Tensor> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Tensor& x, const Tensor& y) {
+    return x.name == y.name && x.type == y.type && x.shape == y.shape && HasEqualBytes(x, y);
+  });
+}
+
 void Quarantine::Add(TimePoint now, const ModelVersion& model, uint64_t fingerprint) {
   if (term_.count() <= 0) return;
   const std::lock_guard lock(mutex_);

@@ -21,6 +21,9 @@ namespace tandem {
 // into pieces. Equal requests have equal ones for the life of the process; it is not for files.
 uint64_t FingerprintOf(const ModelVersion& model, absl::Span<const Tensor> inputs);
 
+// What has equal fingerprints for one version, found without reading all of what differs.
+bool AreEqual(absl::Span<const Tensor> a, absl::Span<const Tensor> b);
+
 // One of them, as people see it.
 struct QuarantinedRequest {
   std::string model;

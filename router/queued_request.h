@@ -25,8 +25,10 @@ struct ModelEntry;
 struct Crash {
   // Suspects that were neither tried nor given up.
   size_t open = 0;
-  // The model of those that were given up, and whether they are of several.
+  // The model of those that were given up, its handle, since its number may go to another, and
+  // whether they are of several.
   std::optional<uint32_t> given_up;
+  uint32_t handle = 0;
   bool is_mixed = false;
   // Whose it was: the worker, and which of its lives.
   uint32_t worker = 0;

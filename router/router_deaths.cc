@@ -60,8 +60,7 @@ void Router::State::Ban(uint32_t model, const QueuedRequest& request, const absl
     scheduler_.NoteProof(now, model, actions);
     alike = scheduler_.TakeIf(model, [&](const QueuedRequest& waiting) {
       return !quarantine_.empty() && waiting.model->handle == version.handle &&
-             waiting.bytes == request.bytes &&
-             FingerprintOf(version, waiting.inputs) == fingerprint;
+             waiting.bytes == request.bytes && AreEqual(waiting.inputs, request.inputs);
     });
   }
   for (auto& waiting : alike) Refuse(std::move(waiting), sentence);

@@ -28,7 +28,8 @@ absl::Status WithRetryWithin(absl::Status status, Duration after) {
 absl::Status LateError(const std::string& model, const QueuedRequest& request, TimePoint now,
                        TimePoint answer, Duration least, Duration after) {
   absl::Status status = absl::DeadlineExceededError(absl::StrCat(
-      "model \"", model, "\": it would be answered in about ", Milliseconds(answer - now),
+      "model \"", model, "\": it would be answered in ",
+      answer == kNever ? "more than an hour" : absl::StrCat("about ", Milliseconds(answer - now)),
       ", but its deadline is in ", Milliseconds(request.deadline() - now),
       "; allow more time, or try again later"));
   if (request.deadline() - request.arrival() <= least) return status;

@@ -79,8 +79,8 @@ struct SchedulerActions {
 
 class Scheduler {
  public:
-  // A lane is given more than one batch only where all it has takes less than this: then the way to
-  // the worker and back counts, and one wake-up serves many.
+  // A lane is given a second batch only where each takes less than this, and more where all
+  // together do: then the way to the worker and back counts, and one wake-up serves many.
   static constexpr Duration kShortBatch = std::chrono::microseconds(500);
   // A lane that runs a longer one gets the same model's next batch this long before it is predicted
   // to end, or a part of its time where that is more: then it need not wait for it.
@@ -274,14 +274,16 @@ class Scheduler {
   static bool LanesKeepUp(TimePoint now, const Model& model, const Seat& seat);
   bool MayFollow(TimePoint now, uint32_t model, const Lane& lane) const;
   TimePoint NextMayFollowAt(uint32_t model, const Lane& lane) const;
-  bool OlderWaits(uint32_t model, const Lane& lane) const;
+  bool OlderWaits(TimePoint now, uint32_t model, const Lane& lane) const;
   Lane* RoomyLane(TimePoint now, uint32_t model, uint32_t pool);
   bool IsRunning(const Model& model) const;
   // Whether the model's configuration would rather have its requests elsewhere while it can.
   bool IsSecondChoice(const Model& model, uint32_t pool) const;
   bool HasLaneUp(const Model& model, uint32_t pool) const;
-  bool IsToBeTried(TimePoint now, const Model& model, uint32_t pool) const;
-  PlacementReason ReasonFor(TimePoint now, const Model& model, uint32_t pool, int64_t rows) const;
+  bool IsToBeTried(TimePoint now, const Model& model, uint32_t pool,
+                   const QueuedRequest& request) const;
+  PlacementReason ReasonFor(TimePoint now, const Model& model, uint32_t pool,
+                            const ScheduledBatch& batch) const;
   BatchQueue::Limits LimitsFor(TimePoint now, uint32_t model, const Lane& lane) const;
   // What is predicted: scheduler_outlook.cc.
   bool IsLong(uint32_t model, uint32_t pool) const;

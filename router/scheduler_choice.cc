@@ -93,7 +93,7 @@ bool Scheduler::LanesKeepUp(TimePoint now, const Model& model, const Seat& seat)
 bool Scheduler::MayFollow(TimePoint now, uint32_t model, const Lane& lane) const {
   const Model& wanted = models_[model];
   const CostModel& cost = wanted.seats[lane.id.pool].cost;
-  if (!cost.known() || OlderWaits(model, lane)) return false;
+  if (!cost.known() || OlderWaits(now, model, lane)) return false;
   const Duration running = lane.batches.front()->predicted;
   if (running >= kShortBatch) return NextMayFollowAt(model, lane) <= now;
   const Duration next = cost.Predict(wanted.queue.next_rows());
@@ -121,13 +121,17 @@ TimePoint Scheduler::NextMayFollowAt(uint32_t model, const Lane& lane) const {
 
 // Whether another model waits for the lane to become idle. Without this, short batches could keep a
 // lane for ever from a model with long ones.
-bool Scheduler::OlderWaits(uint32_t model, const Lane& lane) const {
+bool Scheduler::OlderWaits(TimePoint now, uint32_t model, const Lane& lane) const {
   const PoolKind kind = lanes_.kind(lane.id.pool);
   const QueuedRequest& own = models_[model].queue.front();
-  return std::any_of(active_.begin(), active_.end(), [&](uint32_t other) {
-    const QueuedRequest& oldest = models_[other].queue.front();
-    return other != model && IsMoreUrgent(oldest, own) && MayRunOn(oldest, kind) &&
-           MayUse(other, lane);
+  return std::any_of(active_.begin(), active_.end(), [&](uint32_t number) {
+    if (number == model) return false;
+    const Model& other = models_[number];
+    const QueuedRequest& oldest = other.queue.front();
+    if (!IsMoreUrgent(oldest, own) || !MayRunOn(oldest, kind) || !MayUse(number, lane))
+      return false;
+    if (other.in_order && IsRunning(other)) return false;
+    return Runs(lane, number) || !HasItsLanes(now, other, lane.id.pool);
   });
 }
 
@@ -173,12 +177,14 @@ bool Scheduler::HasLaneUp(const Model& model, uint32_t pool) const {
   });
 }
 
-// Whether one request is to find out how long the pool takes now: nobody knows; or it has had
-// nothing for a while, and is the fastest if it takes as long as it once did.
-bool Scheduler::IsToBeTried(TimePoint now, const Model& model, uint32_t pool) const {
+// Whether the request is to find out how long the pool takes now: it has had nothing for a while,
+// and is the fastest if it takes as long as it once did.
+bool Scheduler::IsToBeTried(TimePoint now, const Model& model, uint32_t pool,
+                            const QueuedRequest& request) const {
   const Seat& own = model.seats[pool];
-  if (!own.cost.known()) return true;
-  if (own.running_lanes > 0 || !own.reappraisal.IsDue(now)) return false;
+  if (!own.cost.known() || own.running_lanes > 0 || !own.reappraisal.IsDue(now)) return false;
+  if (IsSecondChoice(model, pool)) return false;
+  if (request.deadline() - own.cost.PredictLate(request.rows) < now) return false;
   Duration fastest = Duration::max();
   for (uint32_t other = 0; other < model.seats.size(); ++other) {
     const Seat& seat = model.seats[other];
@@ -189,7 +195,8 @@ bool Scheduler::IsToBeTried(TimePoint now, const Model& model, uint32_t pool) co
 }
 
 PlacementReason Scheduler::ReasonFor(TimePoint now, const Model& model, uint32_t pool,
-                                     int64_t rows) const {
+                                     const ScheduledBatch& batch) const {
+  const int64_t rows = batch.batch.rows;
   const Seat& own = model.seats[pool];
   PlacementReason reason = PlacementReason::kOnlyPool;
   for (uint32_t other = 0; other < model.seats.size(); ++other) {
@@ -199,10 +206,11 @@ PlacementReason Scheduler::ReasonFor(TimePoint now, const Model& model, uint32_t
       if (reason == PlacementReason::kOnlyPool) reason = PlacementReason::kOtherDown;
       continue;
     }
-    if (IsToBeTried(now, model, pool)) return PlacementReason::kLearning;
+    if (!own.cost.known()) return PlacementReason::kLearning;
     if (IsSecondChoice(model, pool) && !IsSecondChoice(model, other)) {
       return PlacementReason::kDeadline;
     }
+    if (IsToBeTried(now, model, pool, *batch.members[0])) return PlacementReason::kLearning;
     if (seat.cost.known() && seat.cost.Predict(rows) < own.cost.Predict(rows) &&
         model.placement == PlacementMode::kAuto) {
       return PlacementReason::kSooner;
@@ -226,8 +234,7 @@ BatchQueue::Limits Scheduler::LimitsFor(TimePoint now, uint32_t model, const Lan
   limits.running = IsRunning(wanted);
   const bool second_choice = IsSecondChoice(wanted, pool);
   const QueuedRequest& first = wanted.queue.front();
-  if (cost.known() && !second_choice && lane.batches.empty() && IsToBeTried(now, wanted, pool) &&
-      first.deadline() - cost.PredictLate(first.rows) >= now) {
+  if (lane.batches.empty() && IsToBeTried(now, wanted, pool, first)) {
     limits.max_rows = first.rows;
     return limits;
   }
@@ -270,8 +277,9 @@ Scheduler::Choice Scheduler::Choose(TimePoint now, uint32_t model) {
     const BatchQueue::Prospect prospect = wanted.queue.Peek(now, limits);
     if (prospect.first == nullptr || !prospect.due) continue;
     // A pool that is still to be tried goes first, else the fastest.
-    const Duration predicted =
-        IsToBeTried(now, wanted, pool) ? Duration{0} : seat.cost.Predict(prospect.rows);
+    const bool is_trial =
+        !seat.cost.known() || IsToBeTried(now, wanted, pool, wanted.queue.front());
+    const Duration predicted = is_trial ? Duration{0} : seat.cost.Predict(prospect.rows);
     if (best.lane == nullptr || predicted < best.predicted) best = {lane, limits, predicted};
   }
   return best;
@@ -352,7 +360,7 @@ ScheduledBatch& Scheduler::Launch(TimePoint now, uint32_t model, Lane& lane, Req
   batch->predicted = seat.cost.known() ? learnt : kUnknownBatchTime;
   batch->may_be_late =
       seat.cost.known() ? seat.cost.PredictLate(batch->batch.rows) - learnt : kUnknownBatchTime;
-  batch->reason = ReasonFor(now, wanted, lane.id.pool, batch->batch.rows);
+  batch->reason = ReasonFor(now, wanted, lane.id.pool, *batch);
   batch->budget = ExecutionBudget(wanted.execution_timeout, learnt);
   if (next_watch_ == kNever) next_watch_ = now + kWatchInterval;
   next_wakeup_ = std::min(next_wakeup_, next_watch_);

@@ -101,7 +101,9 @@ bool Scheduler::Spares(TimePoint now, uint32_t model, const Lane& lane) const {
                !(is_risky && Runs(other, model));
       });
       if (is_spare) return true;
-      may_come |= first->up || seat.runnable[first->id.lane] || now < seat.spares_until;
+      // One that is up and loads may do so for minutes; one that is not up may not have told yet.
+      may_come |= first->up ? !first->loading : seat.runnable[first->id.lane];
+      may_come |= now < seat.spares_until;
     }
     first = end;
   }
@@ -214,11 +216,13 @@ void Scheduler::ClearSuspicion(TimePoint now, QueuedRequest& suspect,
   if (given_up.has_value()) {
     crash->is_mixed |= crash->given_up.has_value() && crash->given_up != given_up;
     crash->given_up = given_up;
+    crash->handle = models_[*given_up].handle;
   }
   // Where they are of several models none is to suffer for the others.
   if (--crash->open > 0 || !crash->given_up.has_value() || crash->is_mixed) return;
+  const Model& blamed = models_[*crash->given_up];
   // It is of before the pause, which it does not lengthen.
-  if (models_[*crash->given_up].breaker.is_open()) return;
+  if (blamed.handle != crash->handle || blamed.breaker.is_open()) return;
   NoteProof(now, *crash->given_up, actions);
 }
 

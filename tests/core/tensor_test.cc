@@ -63,6 +63,25 @@ TEST_CASE("Strings are recognised however their bytes are cut", "[core][property
   }));
 }
 
+TEST_CASE("Bytes are compared however they are cut", "[core][property]") {
+  CHECK(rc::check("compare", [](std::vector<uint8_t> values) {
+    const auto cut = [](const std::vector<uint8_t>& whole) {
+      Tensor tensor;
+      tensor.pieces = Cut({reinterpret_cast<const std::byte*>(whole.data()), whole.size()},
+                          *rc::gen::container<std::vector<size_t>>(rc::gen::inRange<size_t>(0, 9)));
+      return tensor;
+    };
+    const Tensor one = cut(values);
+    RC_ASSERT(HasEqualBytes(one, cut(values)));
+    if (values.empty()) return;
+    std::vector<uint8_t> other = values;
+    ++other[*rc::gen::inRange<size_t>(0, other.size())];
+    RC_ASSERT(!HasEqualBytes(one, cut(other)));
+    other.pop_back();
+    RC_ASSERT(!HasEqualBytes(one, cut(other)));
+  }));
+}
+
 TEST_CASE("Strings that claim more than there is are refused", "[core]") {
   const std::vector<uint8_t> huge = {0xff, 0xff, 0xff, 0xff, 'a'};
   const Bytes bytes(reinterpret_cast<const std::byte*>(huge.data()), huge.size());

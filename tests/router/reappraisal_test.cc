@@ -117,6 +117,18 @@ TEST_CASE("A pool that the model would rather not use is not tried", "[scheduler
   CHECK(bench.CallFor(seconds(2), milliseconds(1)) == 0);
 }
 
+TEST_CASE("A second choice that is used for a deadline says so, also where it was once faster",
+          "[scheduler][placement]") {
+  SlowMinute bench(PlacementMode::kPreferCpu);
+  for (int i = 0; i < 10; ++i) bench.Teach(bench.model, PoolPreference::kCpu, milliseconds(200));
+  bench.now += seconds(2);
+  auto request = Queued(bench.now);
+  request->request->deadline = bench.now + milliseconds(100);
+  REQUIRE(bench.Run(std::move(request), milliseconds(200), milliseconds(50)) != nullptr);
+  CHECK(bench.ran_on == kGpuPool);
+  CHECK(bench.reason == PlacementReason::kDeadline);
+}
+
 TEST_CASE("A pool that never was the fastest is not tried", "[scheduler][placement]") {
   ScheduleBench bench({{PoolKind::kCpu, 1}, {PoolKind::kGpu, 1}});
   ModelConfig config = BatchingModel();

@@ -353,6 +353,21 @@ TEST_CASE("A request that would be answered too late is refused at once, with th
   CHECK(bench.actions.refusals.empty());
 }
 
+TEST_CASE("What is further ahead than anybody can tell is not told as a time",
+          "[scheduler][deadline]") {
+  TwoPools bench;
+  for (int i = 0; i < 20; ++i) {
+    bench.Teach(bench.model, PoolPreference::kCpu, std::chrono::hours(2));
+    bench.Teach(bench.model, PoolPreference::kGpu, std::chrono::hours(2));
+  }
+  bench.Submit(bench.model);
+  bench.Submit(bench.model);
+  bench.SubmitWithin(seconds(1));
+  REQUIRE(bench.actions.refusals.size() == 1);
+  CHECK(absl::StrContains(bench.actions.refusals[0].status.message(),
+                          "it would be answered in more than an hour, but"));
+}
+
 TEST_CASE("A prediction that nothing can be in time is put to the test", "[scheduler][deadline]") {
   TwoPools bench;
   bench.TeachBoth();

@@ -195,6 +195,26 @@ TEST_CASE("A suspect does not put a pool's last worker at risk", "[scheduler][su
   }
 }
 
+TEST_CASE("A model that has ended a worker waits for no long load of another",
+          "[scheduler][suspects]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2, 2}});
+  const uint32_t model = bench.Add(BatchingModel());
+  bench.Submit(model);
+  bench.Die(bench.Start(), WorkerDeath::kFromInside);
+  bench.scheduler.NoteProof(bench.now, model, bench.actions);
+  // The worker is back, and loads other models first.
+  bench.scheduler.SetLoading(bench.now, {0, 0}, true, bench.actions);
+  bench.scheduler.LaneDown(bench.now, {0, 0}, bench.actions);
+  bench.scheduler.LaneUp({0, 0});
+  bench.Submit(model);
+  while (bench.actions.starts.empty()) {
+    REQUIRE(bench.now - kStart < 2 * Scheduler::kLongestSparing);
+    bench.now = bench.scheduler.NextWakeup();
+    bench.scheduler.Tick(bench.now, bench.actions);
+  }
+  CHECK(bench.now - kStart >= Scheduler::kLongestSparing);
+}
+
 // One request of the model after the other is proven to end its worker.
 void Offend(ScheduleBench& bench, uint32_t model) {
   while (!bench.scheduler.NoteProof(bench.now, model, bench.actions)) {

@@ -204,6 +204,27 @@ TEST_CASE("A second batch does not overtake an older request that waits for the 
   CHECK(next->model == slow);
 }
 
+TEST_CASE("A second batch goes before an older request that may not have the lane", "[scheduler]") {
+  ScheduleBench bench({{PoolKind::kCpu, 2}});
+  ModelConfig config = BatchingModel("slow");
+  config.dynamic_batching = false;
+  config.instances_cpu = 1;
+  const uint32_t slow = bench.Add(config);
+  const uint32_t quick = bench.Add(BatchingModel("quick"));
+  bench.Teach(quick, PoolPreference::kAny, microseconds(50));
+  bench.Teach(slow, PoolPreference::kAny, milliseconds(5));
+  bench.Submit(slow);
+  bench.Submit(slow);
+  REQUIRE(bench.Start() != nullptr);
+  bench.Submit(quick);
+  const ScheduledBatch* running = bench.Start();
+  REQUIRE(running != nullptr);
+  bench.Submit(quick);
+  const ScheduledBatch* behind = bench.Start();
+  REQUIRE(behind != nullptr);
+  CHECK(behind->lane == running->lane);
+}
+
 TEST_CASE("Of the models that wait for a lane the oldest request goes first", "[scheduler]") {
   ScheduleBench bench({{PoolKind::kCpu, 1}});
   const uint32_t a = bench.Add(BatchingModel("a"));
