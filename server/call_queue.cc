@@ -195,16 +195,17 @@ void CallQueue::Leave(Member& call) {
 }
 
 void CallQueue::OnPaid() {
-  if (--owed_ == 0 && paid_ != nullptr) std::exchange(paid_, nullptr)->Notify();
+  if (--owed_ == 0 && paid_ != nullptr) std::exchange(paid_, nullptr)->set_value();
 }
 
-void CallQueue::AwaitPaid(absl::Time until) {
-  const auto paid = std::make_shared<absl::Notification>();
+// By the steady clock: Abseil's waits would last as long as the wall clock is set back.
+void CallQueue::AwaitPaid(TimePoint until) {
+  const auto paid = std::make_shared<std::promise<void>>();
   Post([this, paid] {
-    if (owed_ == 0) return paid->Notify();
+    if (owed_ == 0) return paid->set_value();
     paid_ = paid;
   });
-  paid->WaitForNotificationWithDeadline(until);
+  paid->get_future().wait_until(until);
 }
 
 void CallQueue::Drain() {

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <future>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -21,8 +22,6 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
-#include "absl/synchronization/notification.h"
-#include "absl/time/time.h"
 #include "core/adaptive_spin.h"
 #include "core/clock.h"
 #include "core/infer_request.h"
@@ -114,7 +113,7 @@ class CallQueue {
   void OnOwed() { ++owed_; }
   void OnPaid();
   // Returns when no call is owed an answer, or at `until`. After Start, before Stop.
-  void AwaitPaid(absl::Time until);
+  void AwaitPaid(TimePoint until);
 
   // Returns when the last call has gone. After Start, and after the server has shut down: then no
   // call begins any more.
@@ -184,7 +183,7 @@ class CallQueue {
   int company_ = 0;
   size_t owed_ = 0;
   // To be told when none is owed.
-  std::shared_ptr<absl::Notification> paid_;
+  std::shared_ptr<std::promise<void>> paid_;
   // Nobody else is woken for what it would find.
   bool takes_ends_ = false;
   bool draining_ = false;

@@ -71,7 +71,8 @@ class FrontEnd::Parts {
   Parts(const ServeOptions& options, const Clock& clock, Router& router, const ServingState& state,
         ModelControl& models, const PoolReporter& pools, const prometheus::Registry& requests,
         bool shares_ports, const LogSink& log)
-      : router_(router),
+      : clock_(clock),
+        router_(router),
         state_(state),
         connections_(options.max_connections, clock, log),
         gauges_(router, pools, connections_),
@@ -116,15 +117,17 @@ class FrontEnd::Parts {
   void Stop(Duration grace) {
     reporter_.reset();
     health_.Stop();
-    http_.Stop();
-    if (grace.count() > 0) grpc_.AwaitAnswers(grace);
+    const TimePoint until = clock_.Now() + grace;
+    http_.Stop(grace);
+    if (grace.count() > 0) grpc_.AwaitAnswers(std::max(Duration{0}, until - clock_.Now()));
     grpc_.Stop(std::min(grace, kGoodbye));
-    metrics_.Stop();
+    metrics_.Stop(kGoodbye);
   }
 
   Ports ports() const { return {grpc_.port(), http_.port(), metrics_.port()}; }
 
  private:
+  const Clock& clock_;
   const Router& router_;
   const ServingState& state_;
   ConnectionLimit connections_;

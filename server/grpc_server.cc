@@ -7,8 +7,6 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "server/listening.h"
 
 namespace tandem::server {
@@ -98,7 +96,7 @@ void GrpcServer::Drain() {
 
 void GrpcServer::AwaitAnswers(Duration most) {
   if (server_ == nullptr) return;
-  const absl::Time until = absl::Now() + absl::FromChrono(most);
+  const TimePoint until = SystemClock().Now() + most;
   for (const std::unique_ptr<CallQueue>& queue : queues_) queue->AwaitPaid(until);
 }
 

@@ -31,7 +31,7 @@ bool HttpConnections::Connection::Wait(Waits what, TimePoint now, TimePoint unti
   if (poll(&event, 1, 0) > 0) return true;
   {
     const absl::MutexLock lock(&connections_.mutex_);
-    if (ended_) return false;
+    if (ended_ || connections_.ends_slow_) return false;
     waits_ = what;
     connections_.slow_.insert(this);
     connections_.MakeRoom();
@@ -62,12 +62,23 @@ void HttpConnections::MakeRoom() {
   };
   while (waiting_ > ending_ && !slow_.empty()) {
     const auto slowest = std::min_element(slow_.begin(), slow_.end(), earlier);
-    (*slowest)->ended_ = true;
-    ++ending_;
-    // Wakes its thread.
-    shutdown((*slowest)->socket_, SHUT_RDWR);
+    End(**slowest);
     slow_.erase(slowest);
   }
+}
+
+void HttpConnections::EndSlow() {
+  const absl::MutexLock lock(&mutex_);
+  ends_slow_ = true;
+  for (Connection* const connection : slow_) End(*connection);
+  slow_.clear();
+}
+
+void HttpConnections::End(Connection& connection) {
+  connection.ended_ = true;
+  ++ending_;
+  // Wakes its thread.
+  shutdown(connection.socket_, SHUT_RDWR);
 }
 
 }  // namespace tandem::server

@@ -50,11 +50,15 @@ class HttpConnections {
   // So many connections wait for a thread, and none is free.
   void OnCrowd(size_t waiting);
 
+  // Ends those that wait for their clients, or would from now on.
+  void EndSlow();
+
   // Connections that wait for their clients.
   size_t slow() const;
 
  private:
   void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
   // Those that wait for their clients.
@@ -62,6 +66,7 @@ class HttpConnections {
   size_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
   // Connections that were ended, and have their thread yet.
   size_t ending_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool ends_slow_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace tandem::server

@@ -61,9 +61,9 @@ class HttpListener::Server final : public httplib::Server {
   }
 
   // Ends connections once they have the answers that they wait for.
-  void Stop() {
+  void Stop(Duration grace) {
     stopping_.store(true);
-    if (threads_ != nullptr) threads_->shutdown();
+    if (threads_ != nullptr) threads_->shutdown(grace, [this] { connections_.EndSlow(); });
     threads_.reset();
   }
 
@@ -185,9 +185,13 @@ HttpListener::HttpListener(HttpListenerOptions options)
       server_(std::make_unique<Server>(options_)),
       acceptor_([this](int, int connection) { server_->Take(connection); }, options_.connections) {}
 
-HttpListener::~HttpListener() { Stop(); }
+HttpListener::~HttpListener() { Stop(Duration{0}); }
 
 bool HttpListener::HasHungUp() { return served_stream->HasHungUp(); }
+
+void HttpListener::KeepUntilWritten(std::shared_ptr<const void> kept) {
+  served_stream->Keep(std::move(kept));
+}
 
 httplib::Server& HttpListener::routes() { return *server_; }
 
@@ -202,9 +206,9 @@ absl::Status HttpListener::Start() {
 
 void HttpListener::StopListening() { acceptor_.Stop(); }
 
-void HttpListener::Stop() {
+void HttpListener::Stop(Duration grace) {
   StopListening();
-  server_->Stop();
+  server_->Stop(grace);
 }
 
 }  // namespace tandem::server

@@ -57,14 +57,17 @@ class HttpListener {
 
   // For a handler: the client whose call it answers sends no more, so that it has most likely gone.
   static bool HasHungUp();
+  // For a handler: keeps it until its answer has been written.
+  static void KeepUntilWritten(std::shared_ptr<const void> kept);
 
   // Takes the port and answers on it. See WhyNotListening for its errors.
   absl::Status Start();
 
   // Takes no more connections, and leaves the port. Those that are there are served on. Idempotent.
   void StopListening();
-  // Returns when the last answer has gone. Idempotent.
-  void Stop();
+  // Returns when the last answer has gone. Clients that have not taken theirs by the end of the
+  // grace lose it. Idempotent.
+  void Stop(Duration grace);
 
   uint16_t port() const { return acceptor_.port(); }
 

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "router/quoted.h"
 #include "server/http_listener.h"
@@ -35,6 +36,9 @@ constexpr size_t kCallsPerConnection = 100;
 // All requests over HTTP are one client's: connections of one request at a time would each pass for
 // one that asks for little.
 constexpr uint64_t kHttpClient = std::numeric_limits<uint64_t>::max();
+// Requests that wait for their answers at a time. The other threads are for health and metadata.
+constexpr size_t kThreadsForOthers = 24;
+const size_t kMostInfers = HttpListenerOptions().most_threads - kThreadsForOthers;
 // How often a client that waits for its answer is looked after.
 constexpr auto kHangUpCheck = std::chrono::milliseconds(50);
 
@@ -76,6 +80,7 @@ class HttpServer::Impl {
         state_(state),
         queries_(router, state),
         parsed_(options.max_network_bytes),
+        written_(options.max_network_bytes),
         listener_(ListenerOptions(options)) {
     AddHealthRoutes();
     AddModelRoutes();
@@ -144,6 +149,13 @@ class HttpServer::Impl {
   }
 
   absl::StatusOr<json> Infer(const Request& request) {
+    const absl::Cleanup leave = [this] { --infers_; };
+    if (++infers_ > kMostInfers) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          kMostInfers,
+          " requests over HTTP are under way, the most that may; try again later, or use "
+          "gRPC"));
+    }
     if (const absl::Status accepts = state_.accepts(); !accepts.ok()) return accepts;
     if (request.has_header("Inference-Header-Content-Length")) {
       return absl::InvalidArgumentError(
@@ -160,7 +172,22 @@ class HttpServer::Impl {
     absl::StatusOr<DecodedRequest> decoded = DecodeInferRequest(*std::move(message), clock_.Now());
     if (!decoded.ok()) return decoded.status();
     decoded->request->client = kHttpClient;
-    return WriteInferJson(Run(std::move(decoded->request)), decoded->id, decoded->wants_placement);
+    const InferResponse response = Run(std::move(decoded->request));
+    if (const absl::Status held = HoldMemoryFor(response); !held.ok()) return held;
+    return WriteInferJson(response, decoded->id, decoded->wants_placement);
+  }
+
+  // Until the client has taken the answer.
+  absl::Status HoldMemoryFor(const InferResponse& response) {
+    const auto share = std::make_shared<MemoryBudget::Share>(written_);
+    if (!share->TryTake(MemoryOfInferJson(response))) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("model ", Quoted(response.model),
+                       ": answers over HTTP have all the memory that they may "
+                       "take together (--max-network-bytes); try again later, or use gRPC"));
+    }
+    HttpListener::KeepUntilWritten(share);
+    return absl::OkStatus();
   }
 
   // Waits until others are done where they parse much.
@@ -190,6 +217,9 @@ class HttpServer::Impl {
   const InferenceQueries queries_;
   // What bodies take while they are parsed.
   MemoryBudget parsed_;
+  // What answers take until they are sent.
+  MemoryBudget written_;
+  std::atomic<size_t> infers_{0};
   HttpListener listener_;
 };
 
@@ -203,7 +233,7 @@ absl::Status HttpServer::Start() { return impl_->listener().Start(); }
 
 void HttpServer::StopListening() { impl_->listener().StopListening(); }
 
-void HttpServer::Stop() { impl_->listener().Stop(); }
+void HttpServer::Stop(Duration grace) { impl_->listener().Stop(grace); }
 
 uint16_t HttpServer::port() const { return impl_->listener().port(); }
 

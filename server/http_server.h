@@ -21,7 +21,8 @@ struct HttpServerOptions {
   // 0: a free one.
   uint16_t port = 8000;
   uint64_t max_message_bytes = uint64_t{64} << 20;
-  // Memory of all requests together, and as much again while they are parsed.
+  // Memory of all requests together, as much again while they are parsed, and as much of all
+  // answers.
   uint64_t max_network_bytes = uint64_t{1} << 30;
   bool shares_port = false;
   // See ConnectionAcceptor.
@@ -40,8 +41,8 @@ class HttpServer {
 
   // Leaves the port, and serves on the connections that are there. Idempotent.
   void StopListening();
-  // Returns when the last answer has gone. Idempotent.
-  void Stop();
+  // As HttpListener's.
+  void Stop(Duration grace);
 
   uint16_t port() const;
 

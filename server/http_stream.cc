@@ -23,6 +23,7 @@ bool HttpStream::AwaitRequest() {
   const TimePoint now = clock_.Now();
   answering_ = false;
   share_.GiveBack();
+  kept_.reset();
   left_ = room_ = kMostHeadBytes;
   connection_.BeginRequest(now);
   if (begin_ == end_ && !connection_.Wait(Waits::kToRead, now, now + times_.idle)) return false;

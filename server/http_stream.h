@@ -10,7 +10,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "core/clock.h"
 #include "server/http_connections.h"
@@ -58,6 +60,9 @@ class HttpStream final : public httplib::Stream {
   // The client sends no more, so that it has most likely gone.
   bool HasHungUp() const;
 
+  // Keeps it until the answer has been written.
+  void Keep(std::shared_ptr<const void> kept) { kept_ = std::move(kept); }
+
   bool is_readable() const override;
   bool is_writable() const override;
   ssize_t read(char* to, size_t size) override;
@@ -85,6 +90,7 @@ class HttpStream final : public httplib::Stream {
   MemoryBudget::Share share_;
   uint64_t room_ = 0;
   bool is_refused_ = false;
+  std::shared_ptr<const void> kept_;
   // What was received and not yet read: of the buffer, from `begin_` to `end_`.
   std::array<char, 4096> buffer_;
   size_t begin_ = 0;

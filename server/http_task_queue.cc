@@ -29,13 +29,19 @@ void HttpTaskQueue::enqueue(std::function<void()> job) {
   for (std::thread& thread : ended) thread.join();
 }
 
-void HttpTaskQueue::shutdown() {
+void HttpTaskQueue::shutdown(Duration patience, const std::function<void()>& on_late) {
   Threads ended;
   {
     std::unique_lock lock(mutex_);
     ending_ = true;
     changed_.notify_all();
-    changed_.wait(lock, [this] { return threads_.empty(); });
+    const auto done = [this] { return threads_.empty(); };
+    if (!changed_.wait_for(lock, patience, done)) {
+      lock.unlock();
+      on_late();
+      lock.lock();
+      changed_.wait(lock, done);
+    }
     ended.swap(ended_);
   }
   for (std::thread& thread : ended) thread.join();

@@ -11,6 +11,8 @@
 #include <mutex>
 #include <thread>
 
+#include "core/clock.h"
+
 namespace tandem::server {
 
 class HttpTaskQueue {
@@ -27,8 +29,9 @@ class HttpTaskQueue {
   HttpTaskQueue& operator=(const HttpTaskQueue&) = delete;
 
   void enqueue(std::function<void()> job);
-  // Returns when all that was enqueued is done.
-  void shutdown();
+  // Returns when all that was enqueued is done. Calls `on_late` once where that takes longer than
+  // the patience.
+  void shutdown(Duration patience, const std::function<void()>& on_late);
 
   size_t threads() const;
 

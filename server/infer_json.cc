@@ -323,4 +323,16 @@ absl::StatusOr<json> WriteInferJson(const InferResponse& response, const std::st
   return body;
 }
 
+uint64_t MemoryOfInferJson(const InferResponse& response) {
+  // An element of JSON and its digits, while lists and text grow; strings may be escaped.
+  constexpr uint64_t kOfElement = 64;
+  constexpr uint64_t kOfByte = 8;
+  uint64_t bytes = 0;
+  for (const Tensor& tensor : response.outputs) {
+    bytes += kOfElement * static_cast<uint64_t>(ElementCount(tensor.shape).value_or(0));
+    bytes += kOfByte * tensor.byte_size();
+  }
+  return bytes;
+}
+
 }  // namespace tandem::server

@@ -1,6 +1,7 @@
 // Inference requests and answers as the protocol's JSON. Pure functions, thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -17,5 +18,8 @@ absl::StatusOr<inference::ModelInferRequest> ParseInferJson(const std::string& b
 // (FP16, BF16). Placement as AddPlacement.
 absl::StatusOr<nlohmann::json> WriteInferJson(const InferResponse& response, const std::string& id,
                                               bool wants_placement);
+
+// About the most that this takes, as JSON and as text.
+uint64_t MemoryOfInferJson(const InferResponse& response);
 
 }  // namespace tandem::server

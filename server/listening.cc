@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <memory>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace tandem::server {
@@ -27,13 +26,6 @@ int TryListening(const addrinfo& address) {
 }
 
 }  // namespace
-
-std::string HostPort(const std::string& address, uint16_t port) {
-  if (absl::StrContains(address, ':') && !absl::StartsWith(address, "[")) {
-    return absl::StrCat("[", address, "]:", port);
-  }
-  return absl::StrCat(address, ":", port);
-}
 
 absl::Status WhyNotListening(const std::string& address, uint16_t port,
                              absl::string_view port_flag) {

@@ -9,9 +9,6 @@
 
 namespace tandem::server {
 
-// "[::1]:8001" for IPv6, "127.0.0.1:8001" for the rest.
-std::string HostPort(const std::string& address, uint16_t port);
-
 // Why a library could not listen there; never OK. `port_flag` names the setting of the port, as in
 // "grpc-port". INVALID_ARGUMENT: the address is none, or none of this machine's. UNAVAILABLE: the
 // port is taken, or not for this user.

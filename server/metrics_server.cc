@@ -52,7 +52,7 @@ absl::Status MetricsServer::Start() { return listener_->Start(); }
 
 void MetricsServer::StopListening() { listener_->StopListening(); }
 
-void MetricsServer::Stop() { listener_->Stop(); }
+void MetricsServer::Stop(Duration grace) { listener_->Stop(grace); }
 
 uint16_t MetricsServer::port() const { return listener_->port(); }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "core/clock.h"
 
 namespace prometheus {
 class Collectable;
@@ -32,8 +33,8 @@ class MetricsServer {
 
   // Leaves the port, and serves on the connections that are there. Idempotent.
   void StopListening();
-  // Returns when the last answer has gone. Idempotent.
-  void Stop();
+  // As HttpListener's.
+  void Stop(Duration grace);
 
   uint16_t port() const;
 

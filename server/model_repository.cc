@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "core/file_stamp.h"
 #include "core/file_text.h"
 #include "core/folder.h"
 #include "server/pool_spec.h"
@@ -129,12 +130,9 @@ std::vector<int64_t> ChooseVersions(const VersionPolicy& policy,
   return std::vector<int64_t>(found.end() - static_cast<std::ptrdiff_t>(count), found.end());
 }
 
-// Differs where the file is another one, or was written to.
-std::string StampOf(const std::string& file) {
+std::string StampOfFile(const std::string& path) {
   struct stat info {};
-  if (stat(file.c_str(), &info) != 0) return "";
-  return absl::StrCat(info.st_dev, ":", info.st_ino, ":", info.st_size, ":", info.st_mtim.tv_sec,
-                      ".", info.st_mtim.tv_nsec, ";");
+  return stat(path.c_str(), &info) == 0 ? StampOf(info) : "";
 }
 
 // Reads one model after the other into a ModelRepository.
@@ -190,9 +188,9 @@ class Scan {
     if (const absl::Status found = FindFiles(file, *model); !found.ok()) {
       return AddUnusable(file.config.name, version, found);
     }
-    if (!model->file.empty()) model->files_stamp = StampOf(model->file);
+    if (!model->file.empty()) model->files_stamp = StampOfFile(model->file);
     for (const auto& [size, path] : model->files_by_batch_size) {
-      absl::StrAppend(&model->files_stamp, StampOf(path));
+      absl::StrAppend(&model->files_stamp, StampOfFile(path));
     }
     model->handle = static_cast<uint32_t>(result_.versions.size() + 1);
     result_.versions.push_back(std::move(model));

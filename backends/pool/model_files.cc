@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/file_stamp.h"
 
 namespace tandem {
 namespace {
@@ -23,11 +24,6 @@ absl::StatusOr<ipc::UniqueFd> OpenForReading(const std::string& path) {
   return descriptor;
 }
 
-bool IsUnchanged(const struct stat& before, const struct stat& now) {
-  return before.st_size == now.st_size && before.st_mtim.tv_sec == now.st_mtim.tv_sec &&
-         before.st_mtim.tv_nsec == now.st_mtim.tv_nsec;
-}
-
 }  // namespace
 
 absl::StatusOr<ModelFiles> ModelFiles::Open(const ModelVersion& model) {
@@ -35,6 +31,7 @@ absl::StatusOr<ModelFiles> ModelFiles::Open(const ModelVersion& model) {
   if (!model.file.empty()) paths.push_back(model.file);
   for (const auto& [size, path] : model.files_by_batch_size) paths.push_back(path);
   ModelFiles opened;
+  std::string stamp;
   for (const std::string& path : paths) {
     absl::StatusOr<ipc::UniqueFd> descriptor = OpenForReading(path);
     if (!descriptor.ok()) return descriptor.status();
@@ -43,6 +40,12 @@ absl::StatusOr<ModelFiles> ModelFiles::Open(const ModelVersion& model) {
     if (fstat(file.descriptor.get(), &file.info) != 0 || !S_ISREG(file.info.st_mode)) {
       return absl::FailedPreconditionError("the model's file is not a regular file");
     }
+    stamp += StampOf(file.info);
+  }
+  // Another worker may have opened what was there before.
+  if (!model.files_stamp.empty() && stamp != model.files_stamp) {
+    return absl::FailedPreconditionError(
+        "the model's file is not what it was when the repository was read; have it read again");
   }
   return opened;
 }
@@ -51,7 +54,7 @@ absl::StatusOr<std::vector<ipc::UniqueFd>> ModelFiles::ForWorker() const {
   std::vector<ipc::UniqueFd> descriptors;
   for (const File& file : files_) {
     struct stat now {};
-    if (fstat(file.descriptor.get(), &now) != 0 || !IsUnchanged(file.info, now)) {
+    if (fstat(file.descriptor.get(), &now) != 0 || StampOf(now) != StampOf(file.info)) {
       return absl::FailedPreconditionError(
           "the model's file has been written to since it was first loaded; have the repository "
           "read again, and put changed files into their place whole");

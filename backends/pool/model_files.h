@@ -15,7 +15,8 @@ namespace tandem {
 
 class ModelFiles {
  public:
-  // NOT_FOUND, FAILED_PRECONDITION: a file cannot be opened, or is no regular file.
+  // NOT_FOUND, FAILED_PRECONDITION: a file cannot be opened, or is no regular file, or not the one
+  // that was there when the repository was read.
   static absl::StatusOr<ModelFiles> Open(const ModelVersion& model);
 
   // Descriptors of their own for a worker: the file for any batch size, if there is one, then those

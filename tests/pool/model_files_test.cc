@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "core/file_stamp.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_folder.h"
 
@@ -64,6 +65,19 @@ TEST_CASE("A file that was written to is not given to a later worker", "[model_f
   const auto given = files->ForWorker();
   CHECK(absl::IsFailedPrecondition(given.status()));
   CHECK(given.status().message().find("has been written to since") != std::string::npos);
+}
+
+TEST_CASE("Files are opened only as the repository was read", "[model_files]") {
+  TwoFiles two;
+  for (const std::string& path : {two.model.file, two.model.files_by_batch_size[4]}) {
+    struct stat info {};
+    REQUIRE(stat(path.c_str(), &info) == 0);
+    two.model.files_stamp += StampOf(info);
+  }
+  CHECK(ModelFiles::Open(two.model).ok());
+  const std::string other = two.folder.Write("other", "of six");
+  REQUIRE(rename(other.c_str(), two.model.files_by_batch_size[4].c_str()) == 0);
+  CHECK(absl::IsFailedPrecondition(ModelFiles::Open(two.model).status()));
 }
 
 TEST_CASE("What cannot be opened, or is no file, is told", "[model_files]") {

@@ -100,4 +100,20 @@ TEST_CASE("Whoever begins to wait in a crowd makes room, if nobody does yet", "[
   for (const int socket : sockets) close(socket);
 }
 
+TEST_CASE("At the end no connection waits for its client any more", "[http]") {
+  HttpConnections connections;
+  Idler reads(connections, Waits::kToRead, 1);
+  Idler writes(connections, Waits::kToWrite, 2);
+  connections.EndSlow();
+  CHECK_FALSE(reads.Can());
+  CHECK_FALSE(writes.Can());
+  std::array<int, 2> pair{};
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data()) == 0);
+  {
+    HttpConnections::Connection later(connections, pair[0]);
+    CHECK_FALSE(later.Wait(Waits::kToRead, TimePoint{}, TimePoint{} + std::chrono::hours(1)));
+  }
+  for (const int socket : pair) close(socket);
+}
+
 }  // namespace tandem::server

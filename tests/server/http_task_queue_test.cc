@@ -27,7 +27,7 @@ TEST_CASE("Jobs that wait for their clients keep no other from being done", "[ht
   CHECK(done == 0);
   CHECK(queue.threads() <= 100);
   release.set_value();
-  queue.shutdown();
+  queue.shutdown(std::chrono::minutes(1), [] { FAIL(); });
   CHECK(done == 99);
   CHECK(queue.threads() == 0);
 }
@@ -45,7 +45,7 @@ TEST_CASE("There are no more threads than the bound, and no job is lost", "[http
   }
   CHECK(queue.threads() == 3);
   release.set_value();
-  queue.shutdown();
+  queue.shutdown(std::chrono::minutes(1), [] { FAIL(); });
   CHECK(done == 10);
 }
 
@@ -69,8 +69,17 @@ TEST_CASE("The queue tells how many jobs wait, once all threads are taken", "[ht
     CHECK(told.back() >= 3);
   }
   release.set_value();
-  queue.shutdown();
+  queue.shutdown(std::chrono::minutes(1), [] { FAIL(); });
   CHECK(told.back() == 0);
+}
+
+TEST_CASE("Jobs that do not end in time can be hurried on", "[http]") {
+  HttpTaskQueue queue(1, 3);
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
+  for (int i = 0; i < 2; ++i) queue.enqueue([&] { released.wait(); });
+  queue.shutdown(std::chrono::milliseconds(1), [&] { release.set_value(); });
+  CHECK(queue.threads() == 0);
 }
 
 TEST_CASE("Threads that are not needed any more end", "[http]") {
@@ -81,7 +90,7 @@ TEST_CASE("Threads that are not needed any more end", "[http]") {
   CHECK(queue.threads() == 10);
   release.set_value();
   while (queue.threads() > 1) std::this_thread::yield();
-  queue.shutdown();
+  queue.shutdown(std::chrono::minutes(1), [] { FAIL(); });
 }
 
 }  // namespace

@@ -63,10 +63,4 @@ TEST_CASE("A name that is no address is told as that", "[listening]") {
   CHECK(Why("no such name").find("--address=no such name: no address") == 0);
 }
 
-TEST_CASE("An address of IPv6 stands in brackets before its port", "[listening]") {
-  CHECK(HostPort("127.0.0.1", 8001) == "127.0.0.1:8001");
-  CHECK(HostPort("::1", 8001) == "[::1]:8001");
-  CHECK(HostPort("[::1]", 8001) == "[::1]:8001");
-}
-
 }  // namespace tandem::server

@@ -50,8 +50,8 @@ TEST_CASE("A metrics server whose port is taken says so, and one can follow anot
   const absl::Status taken = second.Start();
   CHECK(std::string(taken.message()).find("is taken; choose another with --metrics-port") !=
         std::string::npos);
-  first.Stop();
-  first.Stop();
+  first.Stop(std::chrono::seconds(1));
+  first.Stop(std::chrono::seconds(1));
   MetricsServer third("127.0.0.1", first.port(), false, {});
   CHECK(third.Start().ok());
 }
