@@ -77,8 +77,13 @@ void UseWorkerScratch() {
 
 void RemoveWorkerScratch(pid_t pid) {
   const std::filesystem::path folder = WorkerScratch(pid);
+  if (folder.empty()) return;
+  // One that lives, in a container that counts processes by itself, may have the same number.
+  const int lock = Lock(folder);
+  if (lock < 0) return;
   std::error_code ignored;
-  if (!folder.empty()) std::filesystem::remove_all(folder, ignored);
+  std::filesystem::remove_all(folder, ignored);
+  close(lock);
 }
 
 }  // namespace tandem

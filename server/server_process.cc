@@ -89,8 +89,13 @@ class ServerProcess {
         old.has_value(), log_);
   }
 
-  // Takes the ports, then starts the workers. Where another server has the ports, it keeps them
-  // until the models are ready.
+  // Nothing may wait for models that will not come any more.
+  ~ServerProcess() { models_.Stop(); }
+  ServerProcess(const ServerProcess&) = delete;
+  ServerProcess& operator=(const ServerProcess&) = delete;
+
+  // Takes the ports, and begins to start the workers. Where another server has the ports, it keeps
+  // them until the models are ready.
   absl::Status Start(const ModelRepository& repository) {
     if (!old_.has_value()) {
       const absl::Status listening = front_end_->Start();
@@ -99,7 +104,22 @@ class ServerProcess {
     // Before the workers: the first that is up loads while the others start still.
     models_.Start(repository);
     RestoreCosts();
-    return StartPools();
+    for (const auto& pool : pools_) {
+      starting_.push_back(std::async([&pool] { return pool->Start(); }));
+    }
+    return absl::OkStatus();
+  }
+
+  // How the workers' start has ended; none: it goes on.
+  std::optional<absl::Status> EndOfStart() {
+    for (std::future<absl::Status>& pool : starting_) {
+      if (pool.wait_for(Duration{0}) == std::future_status::timeout) return std::nullopt;
+    }
+    absl::Status first;
+    for (std::future<absl::Status>& pool : starting_) first.Update(pool.get());
+    starting_.clear();
+    if (first.ok()) state_.AllWorkersStarted();
+    return first;
   }
 
   // Once ready. Nothing happens where there is no old server.
@@ -259,17 +279,6 @@ class ServerProcess {
     log_(LogLevel::kInfo, "the configuration was read again and taken");
   }
 
-  absl::Status StartPools() {
-    std::vector<std::future<absl::Status>> started;
-    for (const auto& pool : pools_) {
-      started.push_back(std::async([&pool] { return pool->Start(); }));
-    }
-    absl::Status first;
-    for (std::future<absl::Status>& start : started) first.Update(start.get());
-    if (first.ok()) state_.AllWorkersStarted();
-    return first;
-  }
-
   std::vector<PoolReport> Report() const {
     std::vector<PoolReport> reports;
     for (const auto& pool : pools_) reports.push_back(ReportOf(*pool));
@@ -289,6 +298,8 @@ class ServerProcess {
   std::vector<std::unique_ptr<Pool>> pools_;
   ModelControl models_;
   std::unique_ptr<FrontEnd> front_end_;
+  // Of pools whose first workers are not all up.
+  std::vector<std::future<absl::Status>> starting_;
   // When the drain is to have ended.
   TimePoint drained_at_{};
 };
@@ -339,10 +350,20 @@ int RunServer(const ServeOptions& options, const OptionsReader& read_again) {
     return signal;
   };
   std::optional<int> signal;
+  std::optional<absl::Status> workers;
+  while (!signal.has_value() && !(workers = process.EndOfStart()).has_value()) {
+    signal = end_within(kPollLoading);
+  }
+  if (workers.has_value() && !workers->ok()) return Fail(kExitFailed, *workers);
   while (!signal.has_value() && !process.ready()) signal = end_within(kPollLoading);
   if (!signal.has_value()) {
-    absl::Status announced = process.TakeOver();
-    if (announced.ok()) announced = process.AnnounceReady();
+    const absl::Status taken = process.TakeOver();
+    if (!taken.ok()) return Fail(kExitFailed, taken);
+    // Whoever ends this one meanwhile keeps the old one.
+    signal = end_within(Duration{0});
+  }
+  if (!signal.has_value()) {
+    const absl::Status announced = process.AnnounceReady();
     if (!announced.ok()) return Fail(kExitFailed, announced);
     process.DismissOld();
   }

@@ -75,8 +75,8 @@ class Pool : public Backend {
   // (no such program, no LibTorch, wrong version). From then on workers that die are started again.
   absl::Status Start();
 
-  // Ends all workers: asks, then kills after `grace`. Their batches are answered UNAVAILABLE.
-  // Idempotent.
+  // Ends all workers: asks, then kills after `grace`. Their batches are answered UNAVAILABLE. While
+  // another thread starts the pool, that ends with CANCELLED. Idempotent.
   void Stop(Duration grace);
 
   std::vector<WorkerStatus> Status() const;

@@ -39,6 +39,7 @@ absl::Status Supervisor::Start() {
   if (!wake_.valid()) return absl::ResourceExhaustedError("no file descriptor is left for a pool");
   {
     const std::lock_guard lock(stop_mutex_);
+    if (stopped_) return absl::CancelledError("the pool was stopped before it was started");
     absl::StatusOr<std::thread> started = StartThread([this] { Watch(); });
     if (!started.ok()) return started.status();
     thread_ = *std::move(started);
@@ -51,6 +52,7 @@ absl::Status Supervisor::Start() {
 
 void Supervisor::Stop(Duration grace) {
   const std::lock_guard lock(stop_mutex_);
+  stopped_ = true;
   if (!thread_.joinable()) return;
   const TimePoint kill_at = Now() + grace;
   Post([kill_at](Worker& worker) { worker.Stop(kill_at); });

@@ -55,6 +55,8 @@ class Supervisor {
   std::condition_variable first_start_told_;
 
   std::mutex stop_mutex_;
+  // Both guarded by stop_mutex_.
+  bool stopped_ = false;
   std::thread thread_;
 };
 

@@ -4,6 +4,7 @@ others.
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import tempfile
@@ -14,7 +15,7 @@ import harness
 import numpy as np
 from harness import build_path
 from harness.repository import Repository, config
-from harness.server import CPU_POOL, Server, run_to_end
+from harness.server import CPU_POOL, STOP_SECONDS, Server, run_to_end
 from harness.tensors import infer_outputs, infer_request
 
 TIMEOUT = 60
@@ -221,6 +222,14 @@ exec "{worker}" "$@"
 """
 
 
+HANGING_WORKER = """\
+#!/bin/sh
+# Says nothing to the server.
+echo up > "{folder}/up"
+exec sleep 3600
+"""
+
+
 FRAIL_WORKER = """\
 #!/bin/sh
 # The first two that are started end by a signal.
@@ -281,6 +290,25 @@ class SlowWorkerTest(unittest.TestCase):
         os.write(opened, b"go\n")
         server.watch_health("", "SERVING")
         server.stop()
+
+    def test_a_signal_ends_a_server_whose_worker_hangs_before_it_is_ready(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        repository = self.enterContext(Repository())
+        repository.synthetic("light")
+        program = os.path.join(folder, "worker")
+        os.mkfifo(os.path.join(folder, "up"))
+        with open(program, "w", encoding="ascii") as file:
+            file.write(HANGING_WORKER.format(folder=folder))
+        os.chmod(program, 0o700)
+        server = Server(repository.path, [CPU_POOL], worker=None)
+        self.addCleanup(server._clean_up)
+        server.environment["TANDEM_WORKER"] = program
+        server.spawn()
+        # Waits for the worker.
+        with open(os.path.join(folder, "up"), encoding="ascii") as file:
+            self.assertEqual(file.read(), "up\n")
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(server.process.wait(STOP_SECONDS), 0, server.log())
 
 
 class ProgramTest(unittest.TestCase):
