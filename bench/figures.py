@@ -12,7 +12,7 @@ import sys
 import time
 
 import model_figures
-from harness.processes import children, proportional_bytes, resident_bytes
+from harness.processes import children, cpu_seconds, proportional_bytes, resident_bytes
 from harness.repository import Repository
 from harness.server import Server
 from measure import CORES, MIB, ROUNDS, echo_server, libtorch_loop, load, medians, pool, ratio_of_rates, show
@@ -29,18 +29,12 @@ def memory(_models):
             show(what, f"{used:.0f} MiB", f"at most {limit}", used <= limit)
 
 
-def cpu_ticks(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        user, system = file.read().rpartition(")")[2].split()[11:13]
-    return int(user) + int(system)
-
-
 def await_loads(workers):
     """The server is ready when each model runs in one worker; the others load it then. Nothing tells
     when they have: returns when no worker computes any more.
     """
     before = None
-    while (now := [cpu_ticks(pid) for pid in workers]) != before:
+    while (now := [cpu_seconds(pid) for pid in workers]) != before:
         before = now
         time.sleep(0.3)
 

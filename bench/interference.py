@@ -18,7 +18,7 @@ import sys
 from harness import build_path
 from harness.repository import Repository
 from harness.server import Server
-from measure import ROUNDS, SECONDS, load_command, show
+from measure import ROUNDS, SECONDS, beside, load_command, show
 
 CORES = sorted(os.sched_getaffinity(0))[:2]
 POOLS = (
@@ -35,21 +35,18 @@ def on_core(core, command):
     return ["taskset", "--cpu-list", str(core), *command]
 
 
-def bare(models, name, core):
+def bare(models, name, core, seconds=SECONDS):
     """A loop over the model."""
     model = os.path.join(models, name, "1", "model.pt")
     return on_core(core, [
         build_path("bench-libtorch-loop"), f"--model={model}", *INPUTS[name],
-        "--optimize=inference", "--profiling=false", "--loops=1", f"--seconds={SECONDS}",
+        "--optimize=inference", "--profiling=false", "--loops=1", f"--seconds={seconds}",
     ])
 
 
 def measure(command, other=None):
     """What the first command prints, while the other one runs."""
-    with contextlib.ExitStack() as stack:
-        if other is not None:
-            running = stack.enter_context(subprocess.Popen(other, stdout=subprocess.DEVNULL))
-            stack.callback(running.terminate)
+    with beside(other) if other is not None else contextlib.nullcontext():
         return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
@@ -71,7 +68,8 @@ def repository_of(models, name):
 
 def machine(models, name):
     """The tail of a bare loop, and what two do to each other."""
-    one, two = (bare(models, name, core) for core in (CORES[0], CORES[-1]))
+    one = bare(models, name, CORES[0])
+    two = bare(models, name, CORES[-1], 3 * SECONDS + 10)
     rates, tails, own_tails = [], [], []
     for _ in range(ROUNDS):
         alone = measure(one)

@@ -5,6 +5,7 @@ import json
 import os
 import statistics
 import subprocess
+import time
 
 from harness import build_path
 
@@ -38,6 +39,19 @@ def load(address, model, clients, seconds=None):
     command = load_command(address, model, clients, seconds)
     reply = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     return json.loads(reply)["levels"][0]
+
+
+@contextlib.contextmanager
+def beside(command, begins_within=0):
+    """Runs a load meanwhile, from so many seconds before. It is an error if that ends first."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        time.sleep(begins_within)
+        try:
+            yield
+            if process.poll() is not None:
+                raise RuntimeError(f"ended while something was measured beside it: {command}")
+        finally:
+            process.terminate()
 
 
 def medians(reports):

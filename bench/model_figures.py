@@ -1,20 +1,18 @@
 """Figures of real models and of large tensors; parts of figures.py."""
 
 import concurrent.futures
-import contextlib
 import os
 import statistics
-import subprocess
 import time
 
 import numpy as np
 
-from harness.processes import resident_bytes
+from harness.processes import cpu_seconds, resident_bytes
 from harness.repository import Repository, config
 from harness.server import Server
 from harness.tensors import infer_request, predict_request
 from measure import (
-    CORES, MIB, ROUNDS, SECONDS, echo_server, libtorch_loop, load, load_command, medians, pool,
+    CORES, MIB, ROUNDS, SECONDS, beside, echo_server, libtorch_loop, load, load_command, medians, pool,
     ratio_of_rates, show,
 )
 
@@ -71,17 +69,6 @@ def small(models):
              "at least 1.3", ratio >= 1.3)
 
 
-@contextlib.contextmanager
-def beside(command):
-    """Runs a load meanwhile, which is to have begun."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        time.sleep(1.5)
-        try:
-            yield
-        finally:
-            process.terminate()
-
-
 def express(models):
     """A light model beside a heavy one that has all lanes."""
     with Server(models, worker=None, flags=pool(CORES)) as server:
@@ -89,9 +76,9 @@ def express(models):
         for _ in range(ROUNDS):
             quiet.append(load(server.address, "small", 1))
             heavy_alone.append(load(server.address, "resnet18", 4))
-            with beside(load_command(server.address, "resnet18", 4, SECONDS + 10)):
+            with beside(load_command(server.address, "resnet18", 4, 2 * SECONDS + 10), 1.5):
                 busy.append(load(server.address, "small", 1))
-            with beside(load_command(server.address, "small", 1, SECONDS + 10)):
+            with beside(load_command(server.address, "small", 1, 2 * SECONDS + 10), 1.5):
                 heavy.append(load(server.address, "resnet18", 4))
     _, p50, p99 = medians(quiet)
     show(f"net of 64 → 128 → 10, 1 client, alone: p50 {p50:.3f} ms", f"{p99:.3f} ms", "p99")
@@ -176,12 +163,6 @@ def predict(models):
          took / bound <= 1.25)
     show(f"the same by {CORES} clients of ModelInfer, longest first ÷ the larger",
          f"{by_hand / bound:.3f}", "what the nets do to each other")
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def growth(models):

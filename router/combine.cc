@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <map>
 #include <string>
 #include <utility>
 
@@ -96,37 +95,6 @@ absl::StatusOr<Shape> VoteShape(const CombineMember& member) {
   return shape;
 }
 
-class Ballot {
- public:
-  void Vote(int64_t candidate) { ++counts_[candidate].votes; }
-  void Score(int64_t candidate, double score) {
-    if (const auto count = counts_.find(candidate); count != counts_.end() && !std::isnan(score)) {
-      count->second.score += score;
-    }
-  }
-  // -1 where nobody voted.
-  int64_t Winner() const {
-    int64_t winner = -1;
-    Count best;
-    for (const auto& [candidate, count] : counts_) {
-      const bool better =
-          count.votes > best.votes || (count.votes == best.votes && count.score > best.score);
-      if (!better) continue;
-      winner = candidate;
-      best = count;
-    }
-    return winner;
-  }
-
- private:
-  struct Count {
-    int votes = 0;
-    double score = 0;
-  };
-  // Ascending, so that of equals the lower class wins.
-  std::map<int64_t, Count> counts_;
-};
-
 struct Voter {
   ElementReader reader;
   // 0: the elements are the classes themselves.
@@ -149,7 +117,39 @@ struct Voter {
     }
     return found;
   }
+
+  // What it adds to the class's sum of scores.
+  double Score(size_t row, int64_t choice) const {
+    const auto index = static_cast<size_t>(choice);
+    if (choice < 0 || index >= classes) return 0;
+    const double score = reader.Float(row * classes + index);
+    return std::isnan(score) ? 0 : score;
+  }
 };
+
+// Of a row: the class with most votes, of those the one with the highest sum of scores, of those
+// the lowest; -1 where nobody voted. Sorts the votes.
+int64_t Winner(size_t row, absl::Span<const Voter> voters, absl::Span<int64_t> votes) {
+  std::sort(votes.begin(), votes.end());
+  int64_t winner = -1;
+  std::ptrdiff_t most = 0;
+  double highest = 0;
+  for (auto first = votes.begin(); first != votes.end();) {
+    const auto end = std::upper_bound(first, votes.end(), *first);
+    const std::ptrdiff_t count = end - first;
+    if (count >= most) {
+      double score = 0;
+      for (const Voter& voter : voters) score += voter.Score(row, *first);
+      if (count > most || score > highest) {
+        winner = *first;
+        most = count;
+        highest = score;
+      }
+    }
+    first = end;
+  }
+  return winner;
+}
 
 absl::StatusOr<CombinedTensor> MajorityVote(absl::Span<const CombineMember> members,
                                             std::string name) {
@@ -178,8 +178,9 @@ absl::StatusOr<CombinedTensor> MajorityVote(absl::Span<const CombineMember> memb
     voters.push_back({ElementReader(member.tensor), classes});
   }
   std::vector<int64_t> winners(static_cast<size_t>(*ElementCount(shape)));
+  std::vector<int64_t> votes;
   for (size_t row = 0; row < winners.size(); ++row) {
-    Ballot ballot;
+    votes.clear();
     for (size_t i = 0; i < voters.size(); ++i) {
       int64_t choice = 0;
       if (!voters[i].Choice(row, &choice)) continue;
@@ -188,14 +189,9 @@ absl::StatusOr<CombinedTensor> MajorityVote(absl::Span<const CombineMember> memb
                       absl::StrCat("it votes for the class ", static_cast<uint64_t>(choice),
                                    ", which the INT64 of the result cannot hold"));
       }
-      ballot.Vote(choice);
+      votes.push_back(choice);
     }
-    for (const Voter& voter : voters) {
-      for (size_t i = 0; i < voter.classes; ++i) {
-        ballot.Score(static_cast<int64_t>(i), voter.reader.Float(row * voter.classes + i));
-      }
-    }
-    winners[row] = ballot.Winner();
+    winners[row] = Winner(row, voters, absl::MakeSpan(votes));
   }
   return Make(std::move(name), DataType::kInt64, std::move(shape), winners);
 }

@@ -2,8 +2,8 @@
 // and writes to them. What happens to the queue's calls happens on this thread: they need no locks,
 // and no two threads hand the work with one connection to each other. While the thread is awake it
 // also takes what the workers have ended: under load nobody has to be woken for an answer. All that
-// has come is seen before the requests among it go to the router (ADR 16), and while short batches
-// run it looks for their ends before it sleeps (ADR 13).
+// has come is seen before the requests among it, but for those of streams, go to the router (ADR
+// 16), and while short batches run it looks for their ends before it sleeps (ADR 13).
 #pragma once
 
 #include <grpcpp/alarm.h>

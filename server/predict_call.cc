@@ -31,8 +31,8 @@ void PredictResponder::Answer(const grpc::ByteBuffer& request) {
   client_ = call().client();
   decoded->client = client_;
   const TimePoint deadline = Deadline(*decoded, arrival);
-  run_ = std::make_shared<PredictRun>(clock_, router_, *std::move(decoded), arrival, deadline,
-                                      MakeCallbacks(arrival));
+  run_ = std::make_shared<PredictRun>(clock_, router_, combiner_, *std::move(decoded), arrival,
+                                      deadline, MakeCallbacks(arrival));
   run_->Start();
 }
 

@@ -12,6 +12,7 @@
 #include "router/router.h"
 #include "server/predict_run.h"
 #include "server/serving_state.h"
+#include "server/task_thread.h"
 #include "server/unary_responder.h"
 #include "server/unsent_answers.h"
 
@@ -22,8 +23,13 @@ class PredictResponder : public UnaryResponder {
  public:
   // All outlive the call.
   PredictResponder(Call& call, const Clock& clock, Router& router, const ServingState& state,
-                   UnsentAnswers& unsent)
-      : UnaryResponder(call), clock_(clock), router_(router), state_(state), unsent_(unsent) {}
+                   UnsentAnswers& unsent, TaskThread& combiner)
+      : UnaryResponder(call),
+        clock_(clock),
+        router_(router),
+        state_(state),
+        unsent_(unsent),
+        combiner_(combiner) {}
 
   void OnCancel() override;
 
@@ -45,6 +51,7 @@ class PredictResponder : public UnaryResponder {
   Router& router_;
   const ServingState& state_;
   UnsentAnswers& unsent_;
+  TaskThread& combiner_;
   // As InferRequest::client.
   uint64_t client_ = 0;
   // Shared with the router's callbacks.

@@ -34,12 +34,25 @@ absl::StatusOr<CombineMember> ChooseOutput(const MergedResult& result, const std
                    output.empty() ? "" : absl::StrCat(" '", output, "'")));
 }
 
+// Takes well under a millisecond.
+constexpr size_t kQuicklyCombined = size_t{64} << 10;
+
+size_t BytesOf(const std::vector<MergedResult>& results) {
+  size_t bytes = 0;
+  for (const MergedResult& result : results) {
+    for (const Tensor& output : result.response.outputs) bytes += output.byte_size();
+  }
+  return bytes;
+}
+
 }  // namespace
 
-PredictRun::PredictRun(const Clock& clock, Router& router, DecodedPredict request,
-                       TimePoint arrival, TimePoint deadline, Callbacks callbacks)
+PredictRun::PredictRun(const Clock& clock, Router& router, TaskThread& combiner,
+                       DecodedPredict request, TimePoint arrival, TimePoint deadline,
+                       Callbacks callbacks)
     : clock_(clock),
       router_(router),
+      combiner_(combiner),
       request_(std::move(request)),
       arrival_(arrival),
       deadline_(deadline),
@@ -144,6 +157,15 @@ void PredictRun::Merge(ResponseMerger merger) {
   merged.id = request_.message->id();
   merged.results = std::move(merger).Take();
   merged.arrival = arrival_;
+  if (request_.combine == CombineMethod::kNone || BytesOf(merged.results) <= kQuicklyCombined) {
+    return Combine(std::move(merged));
+  }
+  combiner_.Do([self = shared_from_this(), merged = std::move(merged)]() mutable {
+    self->Combine(std::move(merged));
+  });
+}
+
+void PredictRun::Combine(MergedPredict merged) const {
   if (merged.status.ok()) merged.status = CombineOutputs(&merged);
   merged.total_time = clock_.Now() - arrival_;
   callbacks_.merged(std::move(merged));
@@ -174,8 +196,8 @@ absl::Status PredictRun::CombineOutputs(MergedPredict* merged) const {
   }
   if (members.empty()) return absl::OkStatus();
   absl::StatusOr<CombinedTensor> combined =
-      Combine(request_.combine, members,
-              combine.output_name().empty() ? "combined" : combine.output_name());
+      tandem::Combine(request_.combine, members,
+                      combine.output_name().empty() ? "combined" : combine.output_name());
   // Outputs that do not fit together were chosen by the client.
   if (!combined.ok()) return absl::InvalidArgumentError(combined.status().message());
   merged->combined = std::make_shared<const CombinedTensor>(*std::move(combined));

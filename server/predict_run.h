@@ -19,6 +19,7 @@
 #include "router/response_merger.h"
 #include "router/router.h"
 #include "server/predict_decoder.h"
+#include "server/task_thread.h"
 
 namespace tandem::server {
 
@@ -46,8 +47,10 @@ class PredictRun : public std::enable_shared_from_this<PredictRun> {
     std::function<void(MergedPredict)> merged;
   };
 
-  PredictRun(const Clock& clock, Router& router, DecodedPredict request, TimePoint arrival,
-             TimePoint deadline, Callbacks callbacks);
+  // `combiner`: combines outputs that are large, since the last answer comes on a thread that has
+  // others to bring.
+  PredictRun(const Clock& clock, Router& router, TaskThread& combiner, DecodedPredict request,
+             TimePoint arrival, TimePoint deadline, Callbacks callbacks);
 
   // Submits the calls. `merged` may be called before it returns.
   void Start();
@@ -71,10 +74,12 @@ class PredictRun : public std::enable_shared_from_this<PredictRun> {
   void OnAnswer(size_t index, InferResponse response);
   void OnDeadline();
   void Merge(ResponseMerger merger);
+  void Combine(MergedPredict merged) const;
   absl::Status CombineOutputs(MergedPredict* merged) const;
 
   const Clock& clock_;
   Router& router_;
+  TaskThread& combiner_;
   const DecodedPredict request_;
   const TimePoint arrival_;
   const TimePoint deadline_;

@@ -66,10 +66,10 @@ void FillQuarantined(const QuarantinedRequest& request, v1::QuarantinedRequest* 
 
 void PredictionService::AddTo(Call::Methods& methods) {
   methods["/tandem.v1.PredictionService/Predict"] = [this](Call& call) {
-    return std::make_unique<PredictCall>(call, clock_, router_, state_, unsent_);
+    return std::make_unique<PredictCall>(call, clock_, router_, state_, unsent_, combiner_);
   };
   methods["/tandem.v1.PredictionService/PredictStream"] = [this](Call& call) {
-    return std::make_unique<PredictStreamCall>(call, clock_, router_, state_, unsent_);
+    return std::make_unique<PredictStreamCall>(call, clock_, router_, state_, unsent_, combiner_);
   };
   methods["/tandem.v1.PredictionService/ServerStatus"] =
       AnswerMessage<v1::ServerStatusRequest>([this](const v1::ServerStatusRequest&) {

@@ -9,6 +9,7 @@
 #include "server/call.h"
 #include "server/pool_report.h"
 #include "server/serving_state.h"
+#include "server/task_thread.h"
 #include "server/unsent_answers.h"
 #include "tandem.pb.h"
 
@@ -37,6 +38,8 @@ class PredictionService {
   UnsentAnswers& unsent_;
   const PoolReporter pools_;
   const TimePoint started_;
+  // Combines what is large.
+  TaskThread combiner_;
 };
 
 }  // namespace tandem::server

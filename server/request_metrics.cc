@@ -48,6 +48,24 @@ const char* TritonReason(absl::StatusCode code) {
   }
 }
 
+Labels With(Labels labels, const char* name, std::string value) {
+  labels[name] = std::move(value);
+  return labels;
+}
+
+// Counts in the cell's counter, which is made when first needed.
+template <typename MakeLabels>
+void Count(std::atomic<Counter*>& cell, prometheus::Family<Counter>& family,
+           const MakeLabels& make_labels) {
+  Counter* counter = cell.load(std::memory_order_acquire);
+  if (counter == nullptr) {
+    // The same counter for the same labels, so that a race is harmless.
+    counter = &family.Add(make_labels());
+    cell.store(counter, std::memory_order_release);
+  }
+  counter->Increment();
+}
+
 }  // namespace
 
 RequestMetrics::RequestMetrics(Registry& registry, LogSink log)
@@ -94,16 +112,8 @@ void RequestMetrics::OnRequestDone(const RequestRecord& record) {
   const bool known = code != absl::StatusCode::kNotFound;
   Series& series = Find(known ? std::string_view(record.model) : std::string_view(),
                         known ? record.version : 0, record.placement);
-  std::atomic<Counter*>& cell = series.requests[static_cast<size_t>(code) % kCodeCount];
-  Counter* counter = cell.load(std::memory_order_acquire);
-  if (counter == nullptr) {
-    Labels labels = series.labels;
-    labels["code"] = CodeName(code);
-    // Family::Add gives the same counter for the same labels, so that a race is harmless.
-    counter = &requests_.Add(labels);
-    cell.store(counter, std::memory_order_release);
-  }
-  counter->Increment();
+  Count(series.requests[static_cast<size_t>(code) % kCodeCount], requests_,
+        [&] { return With(series.labels, "code", CodeName(code)); });
   series.request_duration->Observe(ToSeconds(record.total_time));
   series.request_us->Increment(ToMicroseconds(record.total_time));
   if (!record.placement.pool.empty()) {
@@ -156,23 +166,20 @@ void RequestMetrics::OnPause(const std::string& model, int64_t version, Duration
 void RequestMetrics::CountFallback(Series& series, PlacementReason reason) {
   if (!IsFallback(reason)) return;
   const size_t number = static_cast<size_t>(reason);
-  std::atomic<Counter*>& cell = series.fallbacks[number];
-  Counter* counter = cell.load(std::memory_order_acquire);
-  if (counter == nullptr) {
-    Labels labels = series.labels;
-    labels["reason"] = std::string(kPlacementReasonNames[number]);
-    counter = &fallbacks_.Add(labels);
-    cell.store(counter, std::memory_order_release);
-  }
-  counter->Increment();
+  Count(series.fallbacks[number], fallbacks_,
+        [&] { return With(series.labels, "reason", std::string(kPlacementReasonNames[number])); });
 }
 
-void RequestMetrics::CountFailure(const Series& series, absl::StatusCode code) {
-  Labels labels{{"model", series.labels.at("model")}, {"version", series.labels.at("version")}};
-  labels["reason"] = absl::AsciiStrToLower(CodeName(code));
-  failures_.Add(labels).Increment();
-  labels["reason"] = TritonReason(code);
-  nv_failure_.Add(labels).Increment();
+void RequestMetrics::CountFailure(Series& series, absl::StatusCode code) {
+  const size_t number = static_cast<size_t>(code) % kCodeCount;
+  const auto labels = [&](std::string reason) {
+    return Labels{{"model", series.labels.at("model")},
+                  {"version", series.labels.at("version")},
+                  {"reason", std::move(reason)}};
+  };
+  Count(series.failures[number], failures_,
+        [&] { return labels(absl::AsciiStrToLower(CodeName(code))); });
+  Count(series.nv_failures[number], nv_failure_, [&] { return labels(TritonReason(code)); });
 }
 
 RequestMetrics::Series& RequestMetrics::Find(std::string_view model, int64_t version,

@@ -36,14 +36,17 @@ class RequestMetrics : public RouterObserver {
 
  private:
   static constexpr int kCodeCount = 17;
+  using Cell = std::atomic<prometheus::Counter*>;
 
   // Of one model version on one worker; the worker is empty for requests that never ran.
   struct Series {
     prometheus::Labels labels;
     // By status code; made when first needed.
-    std::array<std::atomic<prometheus::Counter*>, kCodeCount> requests{};
+    std::array<Cell, kCodeCount> requests{};
+    std::array<Cell, kCodeCount> failures{};
+    std::array<Cell, kCodeCount> nv_failures{};
     // By the reason; likewise.
-    std::array<std::atomic<prometheus::Counter*>, kPlacementReasonNames.size()> fallbacks{};
+    std::array<Cell, kPlacementReasonNames.size()> fallbacks{};
     prometheus::Histogram* request_duration = nullptr;
     prometheus::Histogram* queue_duration = nullptr;
     prometheus::Histogram* compute_duration = nullptr;
@@ -62,7 +65,7 @@ class RequestMetrics : public RouterObserver {
   Series& Find(std::string_view model, int64_t version, const Placement& placement);
   std::unique_ptr<Series> MakeSeries(const KeyView& key);
   void CountFallback(Series& series, PlacementReason reason);
-  void CountFailure(const Series& series, absl::StatusCode code);
+  void CountFailure(Series& series, absl::StatusCode code);
 
   const LogSink log_;
   prometheus::Family<prometheus::Counter>& requests_;

@@ -37,7 +37,6 @@ class ControlChannel {
   absl::Status Receive(google::protobuf::MessageLite& message, std::vector<UniqueFd>& descriptors);
 
   int fd() const { return socket_.get(); }
-  UniqueFd Release() { return std::move(socket_); }
 
  private:
   UniqueFd socket_;

@@ -68,7 +68,6 @@ class WorkerLink {
   bool Holds(uint64_t batch_id) const;
 
   uint64_t input_bytes_used() const;
-  const WorkerMemory& memory() const { return *memory_; }
 
  private:
   WorkerLink(Options options, std::shared_ptr<WorkerMemory> memory, BackendEvents& events,

@@ -47,6 +47,12 @@ class PredictTest(unittest.TestCase):
         repository.synthetic("failing", parameters={"mode": "fail"})
         repository.synthetic("voter", **LABELS)
         repository.synthetic("other_voter", kinds=["KIND_GPU"], **LABELS)
+        wide = {
+            "inputs": [("INPUT0", "TYPE_FP32", [-1])],
+            "outputs": [("OUTPUT0", "TYPE_FP32", [-1])],
+        }
+        repository.synthetic("wide", **wide)
+        repository.synthetic("wide_too", kinds=["KIND_GPU"], **wide)
         repository.synthetic(
             "renamed",
             inputs=[("pixels", "TYPE_FP32", [4])],
@@ -259,6 +265,16 @@ class PredictTest(unittest.TestCase):
         reply = self.predict(request)
         self.assertEqual((reply.combined.name, reply.combined.datatype), ("combined", "FP32"))
         np.testing.assert_allclose(self.combined(reply), ROW * 5 / 3, rtol=1e-6)
+
+    def test_combine_what_is_large(self):
+        row = np.arange(100_000, dtype=np.float32).reshape(1, -1)
+        request = predict_request(
+            {},
+            cpu=[{"name": "wide", **own_inputs(INPUT0=row)}],
+            gpu=[{"name": "wide_too", **own_inputs(INPUT0=row * 3)}],
+            combine={"method": "METHOD_MEAN"},
+        )
+        np.testing.assert_allclose(self.combined(self.predict(request)), row * 2, rtol=1e-6)
 
     def test_combine_weighted_mean_of_chosen_members(self):
         request = predict_request(

@@ -32,6 +32,13 @@ def proportional_bytes(pid):
     return int(line.split()[1]) << 10
 
 
+def cpu_seconds(pid):
+    """Processor time that a process has taken."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def stop(pid, timeout=60):
     """Stops a process (SIGSTOP), and returns when its last thread stands still: each does so when it
     next gets a core.
