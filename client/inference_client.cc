@@ -58,17 +58,38 @@ inference::ModelInferRequest MakeInferRequest(const InferCall& call) {
 
 class InferenceClient::Connection {
  public:
-  explicit Connection(const std::string& target)
-      : channel(Connect(target)),
+  explicit Connection(const ClientOptions& options)
+      : timeout(options.timeout),
+        channel(Connect(options.target)),
         inference(GRPCInferenceService::NewStub(channel)),
         prediction(PredictionService::NewStub(channel)) {}
 
-  // One call, by the stub's method for it.
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Ask(grpc::Status (GRPCInferenceService::Stub::*method)(
+                                   grpc::ClientContext*, const Request&, Response*),
+                               const Request& request) {
+    return Ask(*inference, method, request);
+  }
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Ask(grpc::Status (PredictionService::Stub::*method)(grpc::ClientContext*,
+                                                                               const Request&,
+                                                                               Response*),
+                               const Request& request) {
+    return Ask(*prediction, method, request);
+  }
+
+  // For each call. 0: none.
+  const std::chrono::milliseconds timeout;
+  const std::shared_ptr<grpc::Channel> channel;
+  const std::unique_ptr<GRPCInferenceService::Stub> inference;
+  const std::unique_ptr<PredictionService::Stub> prediction;
+
+ private:
   template <typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Call(Stub& stub,
-                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                                             Response*),
-                                const Request& request, std::chrono::milliseconds timeout) {
+  absl::StatusOr<Response> Ask(Stub& stub,
+                               grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                            Response*),
+                               const Request& request) {
     grpc::ClientContext context;
     SetDeadline(context, timeout);
     Response response;
@@ -76,14 +97,19 @@ class InferenceClient::Connection {
     if (!status.ok()) return status;
     return response;
   }
-
-  const std::shared_ptr<grpc::Channel> channel;
-  const std::unique_ptr<GRPCInferenceService::Stub> inference;
-  const std::unique_ptr<PredictionService::Stub> prediction;
 };
 
+// A request that names a model and nothing else.
+template <typename Request>
+Request Named(const std::string& model, const std::string& version) {
+  Request request;
+  request.set_name(model);
+  request.set_version(version);
+  return request;
+}
+
 InferenceClient::InferenceClient(ClientOptions options)
-    : options_(std::move(options)), connection_(std::make_unique<Connection>(options_.target)) {}
+    : options_(std::move(options)), connection_(std::make_unique<Connection>(options_)) {}
 
 InferenceClient::~InferenceClient() = default;
 
@@ -92,21 +118,19 @@ bool InferenceClient::is_connected() const {
 }
 
 absl::StatusOr<InferReply> InferenceClient::Infer(const InferCall& call) {
-  absl::StatusOr<inference::ModelInferResponse> response =
-      connection_->Call(*connection_->inference, &GRPCInferenceService::Stub::ModelInfer,
-                        MakeInferRequest(call), options_.timeout);
+  const absl::StatusOr<inference::ModelInferResponse> response =
+      connection_->Ask(&GRPCInferenceService::Stub::ModelInfer, MakeInferRequest(call));
   if (!response.ok()) return response.status();
   return DecodeInferResponse(*response);
 }
 
 absl::StatusOr<v1::PredictResponse> InferenceClient::Predict(const v1::PredictRequest& request) {
-  return connection_->Call(*connection_->prediction, &PredictionService::Stub::Predict, request,
-                           options_.timeout);
+  return connection_->Ask(&PredictionService::Stub::Predict, request);
 }
 
 void InferenceClient::PredictAsync(v1::PredictRequest request, PredictCallback done) {
   auto pending = std::make_unique<PendingPredict>();
-  SetDeadline(pending->context, options_.timeout);
+  SetDeadline(pending->context, connection_->timeout);
   pending->request = std::move(request);
   pending->done = std::move(done);
   PendingPredict* const call = pending.release();
@@ -122,68 +146,56 @@ void InferenceClient::PredictAsync(v1::PredictRequest request, PredictCallback d
 }
 
 absl::StatusOr<bool> InferenceClient::ServerLive() {
-  const absl::StatusOr<inference::ServerLiveResponse> response = connection_->Call(
-      *connection_->inference, &GRPCInferenceService::Stub::ServerLive, {}, options_.timeout);
+  const absl::StatusOr<inference::ServerLiveResponse> response =
+      connection_->Ask(&GRPCInferenceService::Stub::ServerLive, {});
   if (!response.ok()) return response.status();
   return response->live();
 }
 
 absl::StatusOr<bool> InferenceClient::ServerReady() {
-  const absl::StatusOr<inference::ServerReadyResponse> response = connection_->Call(
-      *connection_->inference, &GRPCInferenceService::Stub::ServerReady, {}, options_.timeout);
+  const absl::StatusOr<inference::ServerReadyResponse> response =
+      connection_->Ask(&GRPCInferenceService::Stub::ServerReady, {});
   if (!response.ok()) return response.status();
   return response->ready();
 }
 
 absl::StatusOr<bool> InferenceClient::ModelReady(const std::string& model,
                                                  const std::string& version) {
-  inference::ModelReadyRequest request;
-  request.set_name(model);
-  request.set_version(version);
-  const absl::StatusOr<inference::ModelReadyResponse> response = connection_->Call(
-      *connection_->inference, &GRPCInferenceService::Stub::ModelReady, request, options_.timeout);
+  const absl::StatusOr<inference::ModelReadyResponse> response = connection_->Ask(
+      &GRPCInferenceService::Stub::ModelReady, Named<inference::ModelReadyRequest>(model, version));
   if (!response.ok()) return response.status();
   return response->ready();
 }
 
 absl::StatusOr<inference::ServerMetadataResponse> InferenceClient::ServerMetadata() {
-  return connection_->Call(*connection_->inference, &GRPCInferenceService::Stub::ServerMetadata, {},
-                           options_.timeout);
+  return connection_->Ask(&GRPCInferenceService::Stub::ServerMetadata, {});
 }
 
 absl::StatusOr<inference::ModelMetadataResponse> InferenceClient::ModelMetadata(
     const std::string& model, const std::string& version) {
-  inference::ModelMetadataRequest request;
-  request.set_name(model);
-  request.set_version(version);
-  return connection_->Call(*connection_->inference, &GRPCInferenceService::Stub::ModelMetadata,
-                           request, options_.timeout);
+  return connection_->Ask(&GRPCInferenceService::Stub::ModelMetadata,
+                          Named<inference::ModelMetadataRequest>(model, version));
 }
 
 absl::StatusOr<inference::ModelConfig> InferenceClient::ModelConfig(const std::string& model,
                                                                     const std::string& version) {
-  inference::ModelConfigRequest request;
-  request.set_name(model);
-  request.set_version(version);
-  const absl::StatusOr<inference::ModelConfigResponse> response = connection_->Call(
-      *connection_->inference, &GRPCInferenceService::Stub::ModelConfig, request, options_.timeout);
+  const absl::StatusOr<inference::ModelConfigResponse> response =
+      connection_->Ask(&GRPCInferenceService::Stub::ModelConfig,
+                       Named<inference::ModelConfigRequest>(model, version));
   if (!response.ok()) return response.status();
   return response->config();
 }
 
 absl::StatusOr<inference::RepositoryIndexResponse> InferenceClient::Models() {
-  return connection_->Call(*connection_->inference, &GRPCInferenceService::Stub::RepositoryIndex,
-                           {}, options_.timeout);
+  return connection_->Ask(&GRPCInferenceService::Stub::RepositoryIndex, {});
 }
 
 absl::StatusOr<v1::ServerStatusResponse> InferenceClient::ServerStatus() {
-  return connection_->Call(*connection_->prediction, &PredictionService::Stub::ServerStatus, {},
-                           options_.timeout);
+  return connection_->Ask(&PredictionService::Stub::ServerStatus, {});
 }
 
 absl::StatusOr<v1::ClearQuarantineResponse> InferenceClient::ClearQuarantine() {
-  return connection_->Call(*connection_->prediction, &PredictionService::Stub::ClearQuarantine, {},
-                           options_.timeout);
+  return connection_->Ask(&PredictionService::Stub::ClearQuarantine, {});
 }
 
 }  // namespace tandem::client
