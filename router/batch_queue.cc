@@ -26,11 +26,6 @@ bool RowsAreAlike(const QueuedRequest& a, const QueuedRequest& b) {
   return true;
 }
 
-TimePoint Urgency(const QueuedRequest& request) {
-  if (request.deadline() == kNever) return request.arrival() + BatchQueue::kPatience;
-  return std::min(request.deadline(), request.arrival() + BatchQueue::kFarDeadline);
-}
-
 // What is held back for others goes so long before it would be late: a timer may come late, too.
 constexpr Duration kHoldMargin = std::chrono::milliseconds(5);
 
@@ -40,9 +35,7 @@ constexpr int64_t kBatchesToLookOver = 4;
 }  // namespace
 
 bool IsMoreUrgent(const QueuedRequest& a, const QueuedRequest& b) {
-  const TimePoint urgency_a = Urgency(a);
-  const TimePoint urgency_b = Urgency(b);
-  return urgency_a != urgency_b ? urgency_a < urgency_b : a.sequence < b.sequence;
+  return a.due != b.due ? a.due < b.due : a.sequence < b.sequence;
 }
 
 bool IsDead(const QueuedRequest& request, TimePoint now) {
@@ -86,7 +79,9 @@ BatchQueue::BatchQueue(const ModelConfig& config)
   }
 }
 
-void BatchQueue::Classify(QueuedRequest& request) const {
+void BatchQueue::Classify(QueuedRequest& request, Duration time) const {
+  // Twice the time, since a lane may have just begun with another's batch.
+  request.due = std::min(request.deadline() - 2 * time, request.arrival() + kPatience);
   const uint32_t asked = request.request->priority;
   request.level = asked > 0 && asked < levels_.size() ? asked : default_level_;
   const QueuePolicy& policy = levels_[request.level].policy;

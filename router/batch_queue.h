@@ -1,9 +1,9 @@
 // The requests of one model version that wait, most urgent first, and the forming of batches out of
 // them. A state machine without clock or threads: time comes with each call. Not thread-safe.
 //
-// Priority levels go one after the other; within one the earliest deadline goes first. A request
-// without one waits behind younger ones for at most kPatience, one with a far one for at most
-// kFarDeadline: that is what they are ordered by.
+// Priority levels go one after the other; within one the earliest deadline goes first, less the
+// time that the request takes. A request without a deadline, or with one that is further away,
+// waits behind younger ones for at most kPatience.
 #pragma once
 
 #include <algorithm>
@@ -31,11 +31,11 @@ class BatchQueue {
   size_t size() const { return requests_.size(); }
   bool empty() const { return requests_.empty(); }
 
-  static constexpr Duration kPatience = std::chrono::seconds(1);
-  static constexpr Duration kFarDeadline = std::chrono::seconds(10);
+  static constexpr Duration kPatience = std::chrono::seconds(2);
 
-  // Gives a new request its level and its limits.
-  void Classify(QueuedRequest& request) const;
+  // Gives a new request its level, its limits and its place in the order. `time`: what it is
+  // predicted to take by itself.
+  void Classify(QueuedRequest& request, Duration time = Duration{0}) const;
   // The limit of its level allows for one more. For one that is classified.
   bool HasRoom(const QueuedRequest& request) const;
   // Who waits.

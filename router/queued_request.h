@@ -60,7 +60,9 @@ struct QueuedRequest {
   bool is_probe = false;
   // Order of acceptance over all models. Set by the scheduler.
   uint64_t sequence = 0;
-  // From here on set by its queue, from the model's configuration. The priority level.
+  // From here on set by its queue. When it is to begin at the latest: what is ordered by that.
+  TimePoint due = kNever;
+  // From the model's configuration. The priority level.
   uint32_t level = 0;
   // Until when it may wait, and when it is to wait behind all others.
   TimePoint wait_until = kNever;

@@ -49,6 +49,14 @@ absl::Status NameModel(const std::string& model, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat("model \"", model, "\": ", status.message()));
 }
 
+// An answer that comes after the client has gone, or after its deadline, is none for it.
+absl::Status WhatClientGets(const absl::Status& status, const QueuedRequest& request,
+                            TimePoint now) {
+  if (!status.ok() || !request.request->is_cancelled()) return status;
+  if (now >= request.deadline()) return absl::DeadlineExceededError("it was answered too late");
+  return absl::CancelledError("the client cancelled the request while it ran");
+}
+
 }  // namespace
 
 Router::State::State(const Clock& clock, RouterOptions options, RouterObserver& observer)
@@ -352,12 +360,12 @@ void Router::State::Answer(std::unique_ptr<QueuedRequest> queued, InferResponse 
   ModelEntry* entry = queued->entry;
   response.model = queued->request->model;
   response.version = entry != nullptr ? entry->version : 0;
-  const Duration time = clock_.Now() - queued->arrival();
-  if (entry != nullptr) {
-    entry->totals.Note(response.status, time, queued->rows, response.placement);
-  }
-  observer_.OnRequestDone({entry != nullptr ? entry->name : no_model, response.version,
-                           response.status, response.placement, time});
+  const TimePoint now = clock_.Now();
+  const Duration time = now - queued->arrival();
+  const absl::Status told = WhatClientGets(response.status, *queued, now);
+  if (entry != nullptr) entry->totals.Note(told, time, queued->rows, response.placement);
+  observer_.OnRequestDone({entry != nullptr ? entry->name : no_model, response.version, told,
+                           response.placement, time});
   ResponseCallback done = std::move(queued->done);
   bytes_in_flight_.fetch_sub(queued->bytes, std::memory_order_relaxed);
   queued.reset();

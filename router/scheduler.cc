@@ -123,7 +123,7 @@ void Scheduler::Accept(TimePoint now, uint32_t model, std::unique_ptr<QueuedRequ
     return;
   }
   request->is_probe = verdict == CircuitBreaker::Verdict::kTrial;
-  wanted.queue.Classify(*request);
+  wanted.queue.Classify(*request, TimeOf(wanted, *request));
   if (!CheckRoom(wanted, *request).ok()) {
     // Perhaps some of them wait for nobody.
     Requests dead;
@@ -218,12 +218,15 @@ void Scheduler::Tick(TimePoint now, SchedulerActions& actions) {
 }
 
 void Scheduler::WatchLanes(TimePoint now, SchedulerActions& actions) {
-  next_watch_ = kNever;
+  // Where this comes so late the server stood still, and perhaps its workers with it.
+  const Duration late = now - std::exchange(next_watch_, kNever);
+  const Duration stood_still = late < kWatchInterval ? Duration{0} : late;
   for (uint32_t pool = 0; pool < lanes_.pool_count(); ++pool) {
     for (const Lane& lane : lanes_.lanes(pool)) {
       ScheduledBatch* const batch = LaneTable::Running(lane);
       if (batch == nullptr) continue;
       next_watch_ = now + kWatchInterval;
+      batch->budget += stood_still;
       const Duration ran = now - LaneTable::RunsSince(lane);
       if (ran >= kWatchInterval && !std::exchange(batch->is_watched, true)) {
         actions.watches.push_back({lane.id, batch->batch.id});

@@ -282,11 +282,13 @@ class Scheduler {
   bool HasLaneUp(const Model& model, uint32_t pool) const;
   bool IsToBeTried(TimePoint now, const Model& model, uint32_t pool,
                    const QueuedRequest& request) const;
+  bool IsRatherThan(const Model& model, uint32_t pool, uint32_t other, int64_t rows) const;
   PlacementReason ReasonFor(TimePoint now, const Model& model, uint32_t pool,
                             const ScheduledBatch& batch) const;
   BatchQueue::Limits LimitsFor(TimePoint now, uint32_t model, const Lane& lane) const;
   // What is predicted: scheduler_outlook.cc.
   bool IsLong(uint32_t model, uint32_t pool) const;
+  static Duration TimeOf(const Model& model, const QueuedRequest& request);
   Duration TimeOfOthers(uint32_t model, uint32_t pool, const QueuedRequest& request,
                         bool only_long) const;
   PoolOutlook Outlook(TimePoint now, uint32_t model, uint32_t pool,

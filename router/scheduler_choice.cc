@@ -194,6 +194,16 @@ bool Scheduler::IsToBeTried(TimePoint now, const Model& model, uint32_t pool,
   return own.reappraisal.least() < fastest && own.cost.Predict(1) > fastest;
 }
 
+// Whether the model would rather have a batch of so many rows on `pool` than on `other`.
+bool Scheduler::IsRatherThan(const Model& model, uint32_t pool, uint32_t other,
+                             int64_t rows) const {
+  const bool second = IsSecondChoice(model, pool);
+  if (second != IsSecondChoice(model, other)) return !second;
+  const CostModel& cost = model.seats[pool].cost;
+  const CostModel& others = model.seats[other].cost;
+  return cost.known() && others.known() && cost.Predict(rows) < others.Predict(rows);
+}
+
 PlacementReason Scheduler::ReasonFor(TimePoint now, const Model& model, uint32_t pool,
                                      const ScheduledBatch& batch) const {
   const int64_t rows = batch.batch.rows;
@@ -203,7 +213,9 @@ PlacementReason Scheduler::ReasonFor(TimePoint now, const Model& model, uint32_t
     const Seat& seat = model.seats[other];
     if (other == pool || !seat.held) continue;
     if (!HasLaneUp(model, other)) {
-      if (reason == PlacementReason::kOnlyPool) reason = PlacementReason::kOtherDown;
+      if (reason != PlacementReason::kOnlyPool) continue;
+      reason = IsRatherThan(model, other, pool, rows) ? PlacementReason::kOtherDown
+                                                      : PlacementReason::kFirstChoice;
       continue;
     }
     if (!own.cost.known()) return PlacementReason::kLearning;

@@ -46,6 +46,8 @@ class LifeWatch {
   // When to judge it, or to ask for a ping, though nothing has happened.
   TimePoint next(bool is_loading) const;
 
+  // A signal has stopped it, as at this moment.
+  bool is_stopped() const { return readings_.is_stopped(); }
   // It was when last looked at.
   bool was_stopped() const { return was_stopped_; }
   // As MemoryWatch::Judge, when last looked at.

@@ -84,6 +84,8 @@ class Worker {
     kFault,
     // A batch took too long.
     kHang,
+    // It did since the process was stopped.
+    kStopped,
     // At the end of a load it had more memory than its pool allows.
     kLoadedTooMuch,
     // A load did not end: in time, or soon after its model was removed.

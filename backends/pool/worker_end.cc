@@ -22,6 +22,10 @@ void Worker::GrantDeathWish() {
     wish.swap(death_wish_);
   }
   if (!wish.has_value() || !kill_reason_.empty()) return;
+  // Whoever stopped the process from outside is to blame then, and not the batch.
+  if (wish->cause == KillCause::kHang && watch_->is_stopped()) {
+    return Kill(absl::StrCat(wish->reason, ", for it was stopped"), KillCause::kStopped);
+  }
   hung_ = wish->hung;
   Kill(std::move(wish->reason), wish->cause);
 }
@@ -36,7 +40,8 @@ bool Worker::HasCrashed(const WorkerExit& exit) const {
 
 // What hangs long enough to be killed for it has waited already.
 bool Worker::TookLongToEnd() const {
-  return kill_cause_ == KillCause::kHang || kill_cause_ == KillCause::kLoadTooLong;
+  return kill_cause_ == KillCause::kHang || kill_cause_ == KillCause::kStopped ||
+         kill_cause_ == KillCause::kLoadTooLong;
 }
 
 void Worker::OnExit(const WorkerExit& exit, TimePoint now) {
@@ -82,8 +87,10 @@ WorkerDeath Worker::DeathOf(bool crashed) const {
   if (stopping_) return WorkerDeath::kNone;
   if (!crashed) return WorkerDeath::kFromOutside;
   // No batch is the reason.
-  if (kill_cause_ == KillCause::kLoadedTooMuch || kill_cause_ == KillCause::kLoadTooLong)
+  if (kill_cause_ == KillCause::kStopped || kill_cause_ == KillCause::kLoadedTooMuch ||
+      kill_cause_ == KillCause::kLoadTooLong) {
     return WorkerDeath::kFromOutside;
+  }
   // What hangs may wait for the load.
   if (loader_.is_loading()) return WorkerDeath::kWhileLoading;
   return kill_cause_ == KillCause::kHang ? WorkerDeath::kHung : WorkerDeath::kFromInside;

@@ -8,24 +8,23 @@ namespace {
 TEST_CASE("The earliest deadline goes first, and what has none after a while", "[queue]") {
   WaitingLine line(BatchingModel());
   line.Push();
-  const auto push = [&](Duration deadline, Duration after = Duration{0}) {
+  const auto push = [&](Duration deadline, Duration after = Duration{0}, Duration time = {}) {
     auto request = Queued(kStart + after);
     request->request->deadline = kStart + deadline;
     request->sequence = static_cast<uint64_t>(deadline / milliseconds(1));
+    line.queue.Classify(*request, time);
     line.queue.Push(std::move(request));
   };
   push(milliseconds(300));
   push(milliseconds(200));
+  // It takes long, and must begin early.
+  push(milliseconds(310), Duration{0}, milliseconds(50));
   // Later than the request without a deadline is to wait for.
-  push(milliseconds(1500), milliseconds(600));
-  // Far away, and still in the order of their deadlines.
+  push(milliseconds(2500), milliseconds(600));
+  // As far away as none.
   push(milliseconds(9000));
   push(milliseconds(5000));
-  CHECK(line.Take() == Numbers{200, 300, 1, 1500, 5000, 9000});
-  // Beyond ten seconds, in the order of their arrival.
-  push(milliseconds(60000));
-  push(milliseconds(30000), milliseconds(1));
-  CHECK(line.Take() == Numbers{60000, 30000});
+  CHECK(line.Take() == Numbers{200, 310, 300, 1, 5000, 9000, 2500});
 }
 
 // A queue of requests whose batches take 1 ms and another for each row.
@@ -41,6 +40,7 @@ class Deadlines {
       auto request = Queued(kStart);
       request->request->deadline = kStart + milliseconds(deadline);
       request->sequence = ++last_;
+      queue_.Classify(*request);
       queue_.Push(std::move(request));
     }
   }
@@ -173,6 +173,7 @@ TEST_CASE("Rows that would be late are found, with those before them", "[queue][
   const auto push = [&](Duration deadline) {
     auto request = Queued(kStart);
     request->request->deadline = kStart + deadline;
+    line.queue.Classify(*request);
     line.queue.Push(std::move(request));
   };
   for (const int deadline : {2, 4, 4, 4, 4, 9}) push(milliseconds(deadline));

@@ -166,5 +166,21 @@ TEST_CASE("A worker that ends with the server ends its requests", "[router][faul
   CHECK(waiting.get().status.code() == absl::StatusCode::kUnavailable);
 }
 
+TEST_CASE("An answer that comes after the client has gone is counted as none", "[router][fault]") {
+  RouterBench bench;
+  REQUIRE(bench.router.AddModel(Version(BatchingModel())).ok());
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  auto request = Request();
+  request->cancelled = cancelled;
+  auto answer = bench.Ask(std::move(request));
+  const FakeBackend::Started batch = bench.cpu.Next();
+  cancelled->store(true);
+  bench.cpu.Finish(batch);
+  CHECK(answer.get().status.ok());
+  CHECK(bench.observer.requests == 1);
+  CHECK(bench.observer.failures == 1);
+  CHECK(bench.router.FindModel("m", -1)->totals.failures == 1);
+}
+
 }  // namespace
 }  // namespace tandem

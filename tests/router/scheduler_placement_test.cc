@@ -318,6 +318,19 @@ TEST_CASE("A fallback runs only while no GPU pool can", "[scheduler][placement]"
   CHECK(batch->reason == PlacementReason::kOtherDown);
 }
 
+TEST_CASE("What runs where it would rather run does not tell of another pool that is down",
+          "[scheduler][placement]") {
+  TwoPools bench;
+  bench.TeachBoth();
+  const auto [down, reason] = GENERATE(std::pair{kCpuPool, PlacementReason::kFirstChoice},
+                                       std::pair{kGpuPool, PlacementReason::kOtherDown});
+  bench.scheduler.LaneDown(bench.now, {down, 0}, bench.actions);
+  bench.Submit(bench.model);
+  const ScheduledBatch* batch = bench.Start();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->reason == reason);
+}
+
 TEST_CASE("A pool whose worker has died is down before it tells so", "[scheduler][placement]") {
   TwoPools bench(PlacementMode::kPreferGpu);
   bench.TeachBoth();

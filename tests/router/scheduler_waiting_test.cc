@@ -336,5 +336,35 @@ TEST_CASE("All that waits can be refused", "[scheduler]") {
   CHECK(bench.scheduler.queued(a) + bench.scheduler.queued(b) == 0);
 }
 
+TEST_CASE("A long run begins in time beside many with nearer deadlines", "[scheduler][deadline]") {
+  ScheduleBench bench({{PoolKind::kCpu, 1}});
+  ModelConfig config = BatchingModel("short");
+  config.dynamic_batching = false;
+  const uint32_t quick = bench.Add(config);
+  const uint32_t slow = bench.Add(BatchingModel("long"));
+  bench.Teach(quick, PoolPreference::kAny, milliseconds(20));
+  const bool is_known = GENERATE(true, false);
+  if (is_known) bench.Teach(slow, PoolPreference::kAny, milliseconds(100));
+  const TimePoint deadline = bench.now + seconds(1);
+  auto request = Queued(bench.now);
+  request->request->deadline = deadline;
+  bench.scheduler.Accept(bench.now, slow, std::move(request), bench.actions);
+  while (true) {
+    for (int i = 0; i < 4; ++i) {
+      auto other = Queued(bench.now);
+      other->request->deadline = bench.now + milliseconds(100);
+      bench.scheduler.Accept(bench.now, quick, std::move(other), bench.actions);
+    }
+    bench.scheduler.Serve(bench.now, quick, bench.actions);
+    const ScheduledBatch* batch = bench.Start();
+    REQUIRE(batch != nullptr);
+    REQUIRE(bench.now < deadline);
+    if (batch->model == slow) break;
+    bench.now += milliseconds(20);
+    bench.End(batch);
+  }
+  CHECK(bench.now + milliseconds(100) <= deadline);
+}
+
 }  // namespace
 }  // namespace tandem

@@ -21,6 +21,7 @@ class WaitingLine {
   QueuedRequest& Push(int64_t rows = 1, int64_t columns = 4, TimePoint arrival = kStart) {
     auto request = Queued(arrival, rows, columns);
     request->sequence = ++last_;
+    queue.Classify(*request);
     QueuedRequest& pushed = *request;
     queue.Push(std::move(request));
     return pushed;
