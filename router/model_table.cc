@@ -240,7 +240,7 @@ ModelStatus ModelTable::StatusOf(const ModelEntry& entry) const {
   if (!entry.unusable.empty()) {
     status.reason = entry.unusable;
   } else if (status.state == ModelState::kLoading) {
-    status.reason = "it is being loaded";
+    status.reason = "it is not loaded yet";
   } else if (Count(entry).failed > 0) {
     status.reason = entry.failure;
   } else {

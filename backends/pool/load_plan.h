@@ -32,6 +32,10 @@ class LoadPlan {
   bool IsLoading(uint32_t handle) const { return loading_ == handle && Has(handle); }
   // Models that were tried in this life; nothing while some are still to be that may be loaded.
   std::optional<size_t> all_tried() const;
+  // The load goes on for long.
+  void OnSlow() {
+    if (loading_.has_value()) trials_.OnSlow(*loading_);
+  }
   // The load has ended without a death, well or not. True where the model is still wanted.
   bool Finish();
 

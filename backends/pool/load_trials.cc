@@ -12,7 +12,7 @@ bool LoadTrials::MayLoad(uint32_t worker, uint32_t model) {
   if (!record->needs_trial()) return true;
   if (record->trier.has_value() && record->trier != worker) return false;
   const bool is_any_on_trial = std::any_of(records_.begin(), records_.end(), [](const auto& each) {
-    return each.second.trier.has_value();
+    return each.second.trier.has_value() && !each.second.is_slow;
   });
   const bool is_another_away = away_.size() > away_.count(worker);
   if (!record->trier.has_value() && (is_any_on_trial || is_another_away)) return false;
@@ -36,6 +36,13 @@ bool LoadTrials::IsLeftOut(uint32_t model) const {
   return record != nullptr && record->left_out();
 }
 
+void LoadTrials::OnSlow(uint32_t model) {
+  Record* const record = Find(model);
+  if (record == nullptr) return;
+  record->is_slow = true;
+  changed_ = true;
+}
+
 void LoadTrials::Survived(uint32_t model) {
   Record* const record = Find(model);
   if (record == nullptr) return;
@@ -53,6 +60,7 @@ void LoadTrials::Died(uint32_t worker, uint32_t model, TimePoint now, LoadDeath 
   record->took_too_long = death == LoadDeath::kTooLong;
   record->was_too_much = record->was_too_much || death == LoadDeath::kMemory;
   record->why = std::move(why);
+  record->is_slow = false;
   if (record->needs_trial()) record->trier = worker;
   if (record->left_out()) {
     record->left_out_since = now;

@@ -1,7 +1,8 @@
 // What a pool knows of its models' loads, over all of its workers: what no worker has loaded yet
 // may end whoever does, so one worker tries it, and the others load it once it has loaded there.
 // One such trial goes on in a pool at a time, and none begins while a worker is away. So no model
-// takes all workers along. Pure; used by the pool's supervisor thread.
+// takes all workers along. One that has gone on for long keeps the others back no more: it may never
+// end. Pure; used by the pool's supervisor thread.
 //
 // A worker that dies while it loads a model may have died of another one's run. So the model that
 // is blamed stays with that worker, which loads it first in its next life, before any other can
@@ -67,6 +68,8 @@ class LoadTrials {
   int Rank(uint32_t worker, uint32_t model) const;
   bool IsLeftOut(uint32_t model) const;
 
+  // The load of the model goes on for long.
+  void OnSlow(uint32_t model);
   // A load has ended without a death, well or not.
   void Survived(uint32_t model);
   // The worker has died while it loaded the model. `why`: what is to be told of it where the model
@@ -100,6 +103,8 @@ class LoadTrials {
     TimePoint left_out_since{};
     // Whose trial it is.
     std::optional<uint32_t> trier;
+    // The trial goes on for long.
+    bool is_slow = false;
 
     bool left_out() const {
       return took_too_long || crashes >= kMostCrashes || signals >= kMostSignals;

@@ -99,6 +99,7 @@ void ModelLoader::StartNext(ControlQueue& control, TimePoint now) {
 
 std::optional<std::string> ModelLoader::TakeSlow(TimePoint now) {
   if (!watch_.TakeSlow(now)) return std::nullopt;
+  plan_.OnSlow();
   return loading_name_;
 }
 

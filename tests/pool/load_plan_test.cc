@@ -55,6 +55,23 @@ TEST_CASE("Models load one after the other, each once, and all again after a res
   CHECK(Next(plans.first) == 1);
 }
 
+TEST_CASE("A trial that goes on for long keeps others back no more", "[load_plan]") {
+  Plans plans(3);
+  CHECK(Next(plans.first) == 1);
+  CHECK(Next(plans.second) == 0);
+  CHECK(plans.second.TakePutOff().size() == 3);
+  plans.first.OnSlow();
+  CHECK(plans.trials.TakeChange());
+  CHECK(Next(plans.second) == 2);
+  CHECK(plans.second.Finish());
+  CHECK(Next(plans.second) == 3);
+  CHECK(plans.second.Finish());
+  CHECK(Next(plans.second) == 0);
+  // It was the worker's that tries it, and no other's.
+  CHECK(plans.first.Finish());
+  CHECK(Next(plans.second) == 1);
+}
+
 TEST_CASE("What no worker has loaded is loaded by one, and by the others after that",
           "[load_plan]") {
   Plans plans(2);
