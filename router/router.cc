@@ -37,6 +37,8 @@ void Router::Submit(std::unique_ptr<InferRequest> request, ResponseCallback done
 
 void Router::Submit(std::vector<Submission> burst) { state_->Submit(absl::MakeSpan(burst)); }
 
+void Router::NoteRefused(const absl::Status& status) { state_->NoteRefused(status); }
+
 std::vector<ModelStatus> Router::Models() const { return state_->Models(); }
 
 absl::StatusOr<ModelStatus> Router::FindModel(const std::string& name, int64_t version) const {

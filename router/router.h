@@ -116,6 +116,10 @@ class Router : public BackendEvents {
   // Requests that have come together: all of them wait before the first batch is made.
   void Submit(std::vector<Submission> burst);
 
+  // A request that was refused before it could be submitted, as one that cannot be decoded: it is
+  // counted, as of no model.
+  void NoteRefused(const absl::Status& status);
+
   // For a thread that is awake with other work, as the front end's are: does what
   // Backend::TakeEnded says for all pools, so that `done` of requests may be called. StopTaking
   // before it sleeps.

@@ -35,6 +35,7 @@ class Router::State {
   std::vector<std::string> ModelNames() const;
   void SeedCost(const std::string& model, int64_t version, const PoolCost& learnt);
   void Submit(absl::Span<Submission> burst);
+  void NoteRefused(const absl::Status& status);
   Ended TakeEnded();
   void StopTaking();
   bool HasLongBatch() const { return long_batches_.load(std::memory_order_relaxed) > 0; }

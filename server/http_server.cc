@@ -150,12 +150,25 @@ class HttpServer::Impl {
 
   absl::StatusOr<json> Infer(const Request& request) {
     const absl::Cleanup leave = [this] { --infers_; };
-    if (++infers_ > kMostInfers) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          kMostInfers,
-          " requests over HTTP are under way, the most that may; try again later, or use "
-          "gRPC"));
+    absl::StatusOr<DecodedRequest> decoded = ++infers_ <= kMostInfers
+                                                 ? Decode(request)
+                                                 : absl::StatusOr<DecodedRequest>(TooManyInfers());
+    if (!decoded.ok()) {
+      router_.NoteRefused(decoded.status());
+      return decoded.status();
     }
+    const InferResponse response = Run(std::move(decoded->request));
+    if (const absl::Status held = HoldMemoryFor(response); !held.ok()) return held;
+    return WriteInferJson(response, decoded->id, decoded->wants_placement);
+  }
+
+  static absl::Status TooManyInfers() {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        kMostInfers,
+        " requests over HTTP are under way, the most that may; try again later, or use gRPC"));
+  }
+
+  absl::StatusOr<DecodedRequest> Decode(const Request& request) {
     if (const absl::Status accepts = state_.accepts(); !accepts.ok()) return accepts;
     if (request.has_header("Inference-Header-Content-Length")) {
       return absl::InvalidArgumentError(
@@ -170,11 +183,8 @@ class HttpServer::Impl {
     message->set_model_name(request.matches[1].str());
     message->set_model_version(request.matches[2].str());
     absl::StatusOr<DecodedRequest> decoded = DecodeInferRequest(*std::move(message), clock_.Now());
-    if (!decoded.ok()) return decoded.status();
-    decoded->request->client = kHttpClient;
-    const InferResponse response = Run(std::move(decoded->request));
-    if (const absl::Status held = HoldMemoryFor(response); !held.ok()) return held;
-    return WriteInferJson(response, decoded->id, decoded->wants_placement);
+    if (decoded.ok()) decoded->request->client = kHttpClient;
+    return decoded;
   }
 
   // Until the client has taken the answer.

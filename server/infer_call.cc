@@ -14,6 +14,7 @@ void InferCall::Answer(const grpc::ByteBuffer& request) {
   absl::StatusOr<DecodedRequest> decoded =
       accepts.ok() ? DecodeInferRequest(request, arrival) : absl::StatusOr<DecodedRequest>(accepts);
   if (!decoded.ok()) {
+    router_.NoteRefused(decoded.status());
     call().Finish(decoded.status());
     return;
   }

@@ -16,8 +16,9 @@ namespace tandem::server {
 class InferCall final : public UnaryResponder {
  public:
   // All outlive the call.
-  InferCall(Call& call, const Clock& clock, const ServingState& state, UnsentAnswers& unsent)
-      : UnaryResponder(call), clock_(clock), state_(state), unsent_(unsent) {}
+  InferCall(Call& call, const Clock& clock, Router& router, const ServingState& state,
+            UnsentAnswers& unsent)
+      : UnaryResponder(call), clock_(clock), router_(router), state_(state), unsent_(unsent) {}
 
   void OnCancel() override;
 
@@ -27,6 +28,7 @@ class InferCall final : public UnaryResponder {
   void Reply();
 
   const Clock& clock_;
+  Router& router_;
   const ServingState& state_;
   UnsentAnswers& unsent_;
   std::string id_;

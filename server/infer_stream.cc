@@ -63,6 +63,7 @@ void InferStream::Submit(const grpc::ByteBuffer& bytes) {
   const size_t size = bytes.Length();
   absl::StatusOr<DecodedRequest> decoded = DecodeInferRequest(bytes, clock_.Now());
   if (!decoded.ok()) {
+    router_.NoteRefused(decoded.status());
     Send(size, ErrorMessage(decoded.status(), IdOf(bytes)));
     return;
   }

@@ -40,7 +40,7 @@ Call::MakeResponder InferenceService::Ask() const {
 
 void InferenceService::AddTo(Call::Methods& methods) {
   methods[Path("ModelInfer")] = [this](Call& call) {
-    return std::make_unique<InferCall>(call, clock_, state_, unsent_);
+    return std::make_unique<InferCall>(call, clock_, router_, state_, unsent_);
   };
   methods[Path("ModelStreamInfer")] = [this](Call& call) {
     return std::make_unique<InferStream>(call, clock_, router_, unsent_);

@@ -25,6 +25,7 @@ void PredictResponder::Answer(const grpc::ByteBuffer& request) {
   absl::StatusOr<DecodedPredict> decoded =
       accepts.ok() ? DecodePredictRequest(request) : absl::StatusOr<DecodedPredict>(accepts);
   if (!decoded.ok()) {
+    router_.NoteRefused(decoded.status());
     call().Finish(decoded.status());
     return;
   }

@@ -70,8 +70,9 @@ void Count(std::atomic<Counter*>& cell, prometheus::Family<Counter>& family,
 
 RequestMetrics::RequestMetrics(Registry& registry, LogSink log)
     : log_(std::move(log)),
-      requests_(MakeCounters(registry, "tandem_requests_total",
-                             "Requests that were answered, by status code.")),
+      requests_(MakeCounters(
+          registry, "tandem_requests_total",
+          "Requests that were answered, by status code; of no model where it is not known.")),
       failures_(MakeCounters(registry, "tandem_request_failures_total",
                              "Requests that failed, by reason.")),
       retries_(MakeCounters(registry, "tandem_request_retries_total",

@@ -1,8 +1,8 @@
 // What a pool knows of its models' loads, over all of its workers: what no worker has loaded yet
 // may end whoever does, so one worker tries it, and the others load it once it has loaded there.
 // One such trial goes on in a pool at a time, and none begins while a worker is away. So no model
-// takes all workers along. One that has gone on for long keeps the others back no more: it may never
-// end. Pure; used by the pool's supervisor thread.
+// takes all workers along. One that has gone on for long keeps the others back no more: it may
+// never end. Pure; used by the pool's supervisor thread.
 //
 // A worker that dies while it loads a model may have died of another one's run. So the model that
 // is blamed stays with that worker, which loads it first in its next life, before any other can

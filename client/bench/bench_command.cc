@@ -314,6 +314,8 @@ void AddBenchCommand(CLI::App& app, int& exit_code) {
   AddLoadOptions(*command, *options);
   AddInputOptions(*command, *options);
   AddConnectionOptions(*command, options->connection);
+  command->get_option("--timeout")
+      ->description("Seconds that calls may take beyond the measured time; then they are ended");
   command->footer(kBenchFooter);
   command->callback([options, &exit_code] { exit_code = Run(*options); });
 }

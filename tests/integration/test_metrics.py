@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -119,6 +120,15 @@ class MetricsTest(unittest.TestCase):
                 infer_request(model, {"INPUT0": ROW}), timeout=TIMEOUT
             )
             assert call.exception().code() != grpc.StatusCode.OK
+        # What cannot be decoded, over gRPC and HTTP.
+        request = infer_request("light", {"INPUT0": ROW})
+        request.inputs[0].shape[0] = -1
+        assert cls.server.infer.ModelInfer.future(request, timeout=TIMEOUT).exception() is not None
+        url = f"http://127.0.0.1:{cls.server.ports['http']}/v2/models/light/infer"
+        try:
+            urllib.request.urlopen(url, data=b"{", timeout=TIMEOUT)
+        except urllib.error.HTTPError as error:
+            assert error.code == 400, error
 
     def scrape(self):
         return fetch(f"http://{self.target}/metrics")
@@ -145,6 +155,10 @@ class MetricsTest(unittest.TestCase):
         self.assertEqual(sum(self.series("nv_inference_request_failure", model="failing")), 1)
         reasons = re.findall(r'tandem_request_failures_total\{.*reason="(\w+)"', self.scrape())
         self.assertIn("INTERNAL", [reason.upper() for reason in reasons])
+
+    def test_what_cannot_be_decoded_is_counted_of_no_model(self):
+        refused = {"model": "", "code": "INVALID_ARGUMENT"}
+        self.assertEqual(self.series("tandem_requests_total", **refused), [2])
 
     def test_a_name_that_is_no_model_makes_no_series(self):
         self.assertNotIn('"nobody"', self.scrape())
