@@ -84,14 +84,25 @@ absl::Status WriteConfig(const fs::path& path, const std::string& text) {
   return absl::InvalidArgumentError(absl::StrCat(path.string(), " cannot be written"));
 }
 
-absl::StatusOr<std::vector<TuneSetting>> Settings(const TuneOptions& options, uint32_t most) {
-  std::vector<uint32_t> batches = options.batches.empty() ? DefaultBatches(most) : options.batches;
-  if (most == 0) batches = {0};
+absl::StatusOr<std::vector<TuneSetting>> Settings(const TuneOptions& options,
+                                                  const BatchSizes& sizes) {
+  std::vector<uint32_t> batches = options.batches;
+  if (batches.empty()) {
+    batches = DefaultBatches(sizes.most);
+    std::erase_if(batches, [&](uint32_t batch) { return batch < sizes.least; });
+    if (batches.empty()) batches = {sizes.most};
+  }
+  if (sizes.most == 0) batches = {0};
   for (const uint32_t batch : batches) {
-    if (batch > most) {
+    if (batch > sizes.most) {
       return absl::InvalidArgumentError(
-          absl::StrCat("--max-batch ", batch, ": config.pbtxt allows ", most,
+          absl::StrCat("--max-batch ", batch, ": config.pbtxt allows ", sizes.most,
                        "; raise max_batch_size there if the model can take more"));
+    }
+    if (batch < sizes.least) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--max-batch ", batch, ": config.pbtxt prefers batches of ", sizes.least,
+                       "; take them out of preferred_batch_size there to try smaller ones"));
     }
   }
   if (options.lanes.empty() && options.threads.empty()) return DefaultSettings(Cores(), batches);
@@ -182,9 +193,9 @@ int Run(const TuneOptions& options) {
   const fs::path path = folder / "config.pbtxt";
   const absl::StatusOr<std::string> config = ReadConfig(path);
   if (!config.ok()) return ReportUsage(config.status());
-  const absl::StatusOr<uint32_t> most = MaxBatchSizeOf(*config);
-  if (!most.ok()) return ReportUsage(most.status());
-  const absl::StatusOr<std::vector<TuneSetting>> settings = Settings(options, *most);
+  const absl::StatusOr<BatchSizes> sizes = BatchSizesOf(*config);
+  if (!sizes.ok()) return ReportUsage(sizes.status());
+  const absl::StatusOr<std::vector<TuneSetting>> settings = Settings(options, *sizes);
   if (!settings.ok()) return ReportUsage(settings.status());
   const absl::StatusOr<TuneLoad> load = ToLoad(options, *settings);
   if (!load.ok()) return ReportUsage(load.status());
@@ -207,6 +218,10 @@ int Run(const TuneOptions& options) {
   if (!trials.ok()) return ReportUsage(trials.status());
   std::printf("%zu settings of %s in %s, %d calls at a time\n", settings->size(),
               options.model.c_str(), options.duration.c_str(), load->concurrency);
+  if (sizes->least > 1) {
+    std::printf("Batches of less than %u are not tried: preferred_batch_size names that many\n",
+                sizes->least);
+  }
   std::vector<TuneTrial> done;
   for (const TuneSetting& setting : *settings) {
     const absl::StatusOr<std::string> with = WithSetting(*config, setting);
@@ -218,7 +233,7 @@ int Run(const TuneOptions& options) {
     if (!trial.ok()) return ReportUsage(trial.status());
     done.push_back(*std::move(trial));
   }
-  return Conclude(options, path, *config, *most, done);
+  return Conclude(options, path, *config, sizes->most, done);
 }
 
 }  // namespace

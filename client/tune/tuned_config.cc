@@ -175,10 +175,15 @@ void SetThreads(ConfigText& config, uint32_t threads) {
 
 }  // namespace
 
-absl::StatusOr<uint32_t> MaxBatchSizeOf(const std::string& config) {
+absl::StatusOr<BatchSizes> BatchSizesOf(const std::string& config) {
   ConfigText parsed(config);
   if (absl::Status status = parsed.Parse(); !status.ok()) return status;
-  return static_cast<uint32_t>(std::max(parsed.message().max_batch_size(), 0));
+  BatchSizes sizes;
+  sizes.most = static_cast<uint32_t>(std::max(parsed.message().max_batch_size(), 0));
+  for (const int32_t size : parsed.message().dynamic_batching().preferred_batch_size()) {
+    sizes.least = std::max(sizes.least, static_cast<uint32_t>(std::max(size, 0)));
+  }
+  return sizes;
 }
 
 absl::StatusOr<std::string> WithSetting(const std::string& config, const TuneSetting& setting) {

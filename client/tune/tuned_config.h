@@ -21,9 +21,15 @@ struct TuneSetting {
   friend bool operator==(const TuneSetting&, const TuneSetting&) = default;
 };
 
-// Of the model's configuration; 0: it has no batch dimension. INVALID_ARGUMENT where the text is no
-// such configuration.
-absl::StatusOr<uint32_t> MaxBatchSizeOf(const std::string& config);
+struct BatchSizes {
+  // The configuration's max_batch_size; 0: the model has no batch dimension.
+  uint32_t most = 0;
+  // Its largest preferred_batch_size, below which max_batch_size cannot be.
+  uint32_t least = 0;
+};
+
+// Of a model's configuration. INVALID_ARGUMENT where the text is no such configuration.
+absl::StatusOr<BatchSizes> BatchSizesOf(const std::string& config);
 
 // Sets max_batch_size, the count of the instance group for CPUs, and the parameter
 // intra_op_thread_count@cpu; more than one row to a batch turns dynamic_batching on.

@@ -66,6 +66,15 @@ class HangTest(unittest.TestCase):
         self.assertEqual(metric(self.server, "tandem_request_failures_total"), 0)
         wait_for_footprint(self.server, before)
 
+    def test_a_stop_from_outside_is_no_requests_fault(self):
+        stop(worker(self.server).pid)
+        given_up = self.server.infer.ModelInfer.future(
+            infer_request("light", {"INPUT0": row(7)}), timeout=BUDGET / 2
+        )
+        self.assertEqual(given_up.exception().code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+        wait_for_restart(self.server, 1)
+        self.assert_echo(self.ask("light", 7), 7)
+
     def test_a_request_that_hangs_two_workers_is_refused_and_the_others_succeed(self):
         before = footprint(self.server)
         hanging = self.ask("hangs", POISON)

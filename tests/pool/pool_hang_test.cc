@@ -1,5 +1,6 @@
 // Batches that take too long: which of them end their workers.
 #include <sched.h>
+#include <sys/wait.h>
 
 #include <atomic>
 #include <csignal>
@@ -7,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "backends/pool/cpu_waits.h"
 #include "tests/pool/scripted_pool.h"
 #include "tests/support/catch.h"
@@ -58,7 +60,11 @@ TEST_CASE("A worker is ended for a batch that it holds, stopped or not, and not 
   REQUIRE(scripted.LoadAndAwait(ScriptedModel(2, "hang")));
   REQUIRE(scripted.RunAndAwait(4, 1, {1.0f}).status.ok());
   const pid_t pid = static_cast<pid_t>(scripted.pool.Status().at(0).pid);
-  if (stopped) REQUIRE(kill(pid, SIGSTOP) == 0);
+  if (stopped) {
+    REQUIRE(kill(pid, SIGSTOP) == 0);
+    siginfo_t told;
+    REQUIRE(waitid(P_PID, static_cast<id_t>(pid), &told, WSTOPPED | WNOWAIT) == 0);
+  }
   REQUIRE(scripted.pool.Run(0, TestBatch(5, 2).Add({1.0f}).get()).ok());
   // Answered, and never given.
   const Overrun overrun{std::chrono::seconds(3), std::chrono::seconds(2)};
@@ -73,9 +79,11 @@ TEST_CASE("A worker is ended for a batch that it holds, stopped or not, and not 
   }
   const BatchResult result = scripted.events.TakeResult(5);
   CHECK(result.status ==
-        absl::UnavailableError("worker test/0 died (killed by signal 9 (SIGKILL), since a batch "
-                               "took too long) while it ran the request"));
-  CHECK(result.death == WorkerDeath::kHung);
+        absl::UnavailableError(absl::StrCat(
+            "worker test/0 died (killed by signal 9 (SIGKILL), since a batch took too long",
+            stopped ? ", for it was stopped" : "", ") while it ran the request")));
+  // Whoever stopped it is to blame, and not the batch.
+  CHECK(result.death == (stopped ? WorkerDeath::kFromOutside : WorkerDeath::kHung));
   CHECK_FALSE(scripted.log.Holds("of the wrong batch"));
   REQUIRE(scripted.events.Await(Kind::kModelReady, 2, 1));
   CHECK(scripted.RunAndAwait(7, 1, {2.0f}).status.ok());

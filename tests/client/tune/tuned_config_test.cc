@@ -68,6 +68,18 @@ TEST_CASE("The threads of CPU pools go before those of all", "[tune]") {
         "instance_group { kind: KIND_CPU count: 1 }");
 }
 
+TEST_CASE("The sizes of batches that can be tried are told", "[tune]") {
+  const auto none = BatchSizesOf("name: \"m\"");
+  REQUIRE(none.ok());
+  CHECK(none->most == 0);
+  CHECK(none->least == 0);
+  const auto preferred =
+      BatchSizesOf("max_batch_size: 16 dynamic_batching { preferred_batch_size: [ 4, 8 ] }");
+  REQUIRE(preferred.ok());
+  CHECK(preferred->most == 16);
+  CHECK(preferred->least == 8);
+}
+
 TEST_CASE("Batches of one row need no batching", "[tune]") {
   CHECK(Tuned(kModel, {1, 2, 1}).find("dynamic_batching") == std::string::npos);
 }
