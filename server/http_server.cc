@@ -189,6 +189,7 @@ class HttpServer::Impl {
 
   // Until the client has taken the answer.
   absl::Status HoldMemoryFor(const InferResponse& response) {
+    if (response.outputs.empty()) return absl::OkStatus();
     const auto share = std::make_shared<MemoryBudget::Share>(written_);
     if (!share->TryTake(MemoryOfInferJson(response))) {
       return absl::ResourceExhaustedError(
