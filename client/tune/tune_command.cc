@@ -99,11 +99,6 @@ absl::StatusOr<std::vector<TuneSetting>> Settings(const TuneOptions& options,
           absl::StrCat("--max-batch ", batch, ": config.pbtxt allows ", sizes.most,
                        "; raise max_batch_size there if the model can take more"));
     }
-    if (batch < sizes.least) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--max-batch ", batch, ": config.pbtxt prefers batches of ", sizes.least,
-                       "; take them out of preferred_batch_size there to try smaller ones"));
-    }
   }
   if (options.lanes.empty() && options.threads.empty()) return DefaultSettings(Cores(), batches);
   std::vector<TuneSetting> settings;
@@ -218,7 +213,7 @@ int Run(const TuneOptions& options) {
   if (!trials.ok()) return ReportUsage(trials.status());
   std::printf("%zu settings of %s in %s, %d calls at a time\n", settings->size(),
               options.model.c_str(), options.duration.c_str(), load->concurrency);
-  if (sizes->least > 1) {
+  if (options.batches.empty() && sizes->least > 1) {
     std::printf("Batches of less than %u are not tried: preferred_batch_size names that many\n",
                 sizes->least);
   }
