@@ -355,24 +355,6 @@ TEST_CASE("A batch that uses up its budget is told soon, and at each look until 
   CHECK(bench.scheduler.NextWakeup() == kNever);
 }
 
-TEST_CASE("Time in which the server stood still is not of a batch's budget", "[scheduler]") {
-  ModelConfig config = BatchingModel();
-  config.execution_timeout = seconds(2);
-  ScheduleBench bench({{PoolKind::kCpu, 1}});
-  bench.Submit(bench.Add(config));
-  REQUIRE(bench.Start() != nullptr);
-  const TimePoint due = bench.scheduler.NextWakeup();
-  bench.now = due + seconds(60);
-  bench.scheduler.Tick(bench.now, bench.actions);
-  CHECK(bench.actions.overdue.empty());
-  while (bench.actions.overdue.empty()) {
-    bench.now = bench.scheduler.NextWakeup();
-    bench.scheduler.Tick(bench.now, bench.actions);
-  }
-  CHECK(bench.now - kStart >= seconds(62));
-  CHECK(bench.now - kStart <= seconds(62) + Scheduler::kWatchInterval);
-}
-
 TEST_CASE("A batch behind another has its budget for itself", "[scheduler]") {
   ModelConfig config = BatchingModel();
   config.dynamic_batching = false;
